@@ -1,0 +1,24 @@
+# The commands of the project. `make demo` and `make test` are the two that a newcomer needs.
+VENV ?= .venv
+PY := $(VENV)/bin/python
+READY := $(VENV)/.ready
+
+.PHONY: help venv unit lint test
+help: ## what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+$(READY): pyproject.toml constraints.txt
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+venv: $(READY) ## the virtual environment
+
+unit: $(READY) ## unit and property tests
+	$(PY) -m pytest -q -n 2 -m "not slow" tests
+
+lint: $(READY) ## ruff and mypy --strict
+	$(VENV)/bin/ruff check flaggerpy tests e2e
+	$(VENV)/bin/mypy flaggerpy tests e2e
+
+test: lint unit ## everything that proves a commit

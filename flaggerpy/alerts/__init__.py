@@ -1,0 +1,1 @@
+"""Notifiers: payloads as data."""

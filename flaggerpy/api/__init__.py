@@ -1,0 +1,1 @@
+"""The three CRDs as typed models, and the names of generated objects."""

@@ -1,0 +1,1 @@
+"""The flaggerpy command: what a person on call and a pipeline type."""

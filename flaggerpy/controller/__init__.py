@@ -1,0 +1,1 @@
+"""The shell: kopf handlers, inbox, workers, the executor of effects, leader election."""

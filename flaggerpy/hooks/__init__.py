@@ -1,0 +1,1 @@
+"""Gates and webhooks: payloads as data."""

@@ -1,0 +1,1 @@
+"""How traffic is split: one file per provider."""

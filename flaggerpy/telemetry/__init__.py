@@ -1,0 +1,1 @@
+"""Logging and the exported Prometheus metrics."""
