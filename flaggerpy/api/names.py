@@ -1,0 +1,44 @@
+"""Names of what is generated around a Canary, and the labels and annotations that carry meaning.
+
+All are Flagger's (its object names are part of the API), but for those that begin with `flagger.app/` and are marked ours.
+"""
+
+from __future__ import annotations
+
+GROUP = "flagger.app"
+VERSION = "v1beta1"
+FINALIZER = "finalizer.flagger.app"
+FIELD_MANAGER = "flaggerpy"
+FLAGGER_ID = "flagger-id"
+CONFIG_TRACKING = "flagger.app/config-tracking"
+
+# Put on every generated object, so that Flux leaves it alone.
+FLUX_OPT_OUT = {
+    "kustomize.toolkit.fluxcd.io/reconcile": "disabled",
+    "helm.toolkit.fluxcd.io/driftDetection": "disabled",
+}
+
+# Ours: commands of a person, as annotations on the Canary (docs/adr: commands). The value is the revision, or "*" for any.
+COMMAND_ABORT = "flagger.app/abort"
+COMMAND_RETRY = "flagger.app/retry"
+COMMAND_PROMOTE = "flagger.app/promote"
+COMMAND_PAUSE = "flagger.app/pause"
+
+# Ours: on ControllerRevisions and config copies.
+REVISION_OF = "flagger.app/canary"
+REVISION_LABEL = "flagger.app/revision"
+
+
+def primary_name(name: str) -> str:
+    """The primary's twin of a workload, Service or config."""
+    return f"{name}-primary"
+
+
+def canary_name(name: str) -> str:
+    """The Service that selects the canary's pods."""
+    return f"{name}-canary"
+
+
+def kept_revision_name(canary: str, revision: str) -> str:
+    """The ControllerRevision that keeps a template (ours; docs/adr: where the promoted template is kept)."""
+    return f"{canary}-{revision}"

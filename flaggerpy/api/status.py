@@ -1,0 +1,217 @@
+"""`status` of a Canary: Flagger's fields, ours for people (progress, podFailures, history) and the run's own memory.
+
+All memory of a release is here: a controller that starts anew reads it and goes on. Times are RFC 3339 texts to the second in
+Flagger's fields and epoch seconds (the API server's clock) within `run`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import Field
+
+from flaggerpy.api.canary import Model
+
+
+class Phase(StrEnum):
+    """Where a release stands; the texts are Flagger's."""
+
+    NONE = ""
+    INITIALIZING = "Initializing"
+    INITIALIZED = "Initialized"
+    WAITING = "Waiting"
+    PROGRESSING = "Progressing"
+    WAITING_PROMOTION = "WaitingPromotion"
+    PROMOTING = "Promoting"
+    FINALISING = "Finalising"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    TERMINATING = "Terminating"
+    TERMINATED = "Terminated"
+
+
+IDLE = frozenset({Phase.INITIALIZED, Phase.SUCCEEDED, Phase.FAILED})
+
+
+class Condition(Model):
+    """A condition by the Kubernetes API conventions."""
+
+    type: str
+    status: Literal["True", "False", "Unknown"]
+    reason: str
+    message: str = ""
+    last_update_time: str | None = None
+    last_transition_time: str | None = None
+    observed_generation: int | None = None
+
+
+class Progress(Model):
+    """What is waited for: the sentence, since and until when (RFC 3339), what happens then, what a person can do."""
+
+    waiting_for: str
+    since: str | None = None
+    until: str | None = None
+    then: str | None = None
+    advice: str | None = None
+
+
+class PodFailure(Model):
+    """One container of one pod that fails, and what that means."""
+
+    pod: str
+    container: str
+    reason: str
+    message: str = ""
+    diagnosis: str = ""
+
+
+class HistoryEntry(Model):
+    """One release that ended."""
+
+    revision: str
+    images: list[str] = []
+    started: str
+    ended: str
+    outcome: Literal["Initialized", "Succeeded", "Failed", "Aborted", "Superseded"]
+    cause: str = ""
+    forced: bool = False
+
+
+class OutboxItem(Model):
+    """A message that must leave once the phase was written: an alert, or a post-rollout hook."""
+
+    id: str
+    kind: Literal["alert", "post-rollout"]
+    phase: str
+    severity: Literal["info", "warn", "error"] = "info"
+    message: str = ""
+    with_facts: bool = False
+
+
+class DeadlineState(Model):
+    """Memory of the progress deadline: see `rollout/deadline.py`. Times in epoch seconds."""
+
+    max_available: int = 0
+    max_desired: int = 0
+    advanced_at: float = 0.0
+    complete_since: float | None = None
+    paused: float = 0.0
+    paused_since: float | None = None
+
+
+class FailureState(Model):
+    """Memory of one failure of one container: see `rollout/podhealth.py`. Times in epoch seconds."""
+
+    pod: str
+    container: str
+    kind: Literal["certain", "doubtful", "waiting", "crash"]
+    reason: str
+    message: str = ""
+    first_seen: float
+    base_restarts: int = 0
+    clean_exits: int = 0
+    node: str = ""
+
+
+class RunState(Model):
+    """Memory of the run under way; None of it is meant for people. Times in epoch seconds.
+
+    `id` is derived from Canary uid, revision and attempt: flagger-id, cookies and idempotency keys come from it.
+    `checks` are the answers that count in the present step: hook or metric name to "ok" or the failure's sentence.
+    """
+
+    id: str
+    revision: str
+    attempt: int = 1
+    images: list[str] = []
+    started_at: float = 0.0
+    progressing_at: float | None = None
+    step_at: float | None = None
+    analysed_at: float | None = None
+    """When the weight of the present step was seen in the route and accepted: from here the interval counts."""
+    step_ready_pods: int = 0
+    carried_weight: bool = False
+    settled_since: float | None = None
+    settled: bool = False
+    relapses: int = 0
+    cut: int | None = None
+    """The weight in force when pods were lost: below `canaryWeight`; None when nothing is cut."""
+    pre_rollout_done: bool = False
+    gates_passed: list[str] = []
+    promotion_gate_open: bool = False
+    advance_approved: bool = False
+    mirrored: bool = False
+    routed_to_canary: bool = False
+    promoted_at: float | None = None
+    primary_weight_step_at: float | None = None
+    drain_since: float | None = None
+    drained: bool = False
+    replicas: int | None = None
+    """Desired size of the canary in this run."""
+    deadline: DeadlineState | None = None
+    primary_deadline: DeadlineState | None = None
+    failures: list[FailureState] = []
+    primary_failures: list[FailureState] = []
+    verdict: str | None = None
+    """The cause of the rollback under way; None while the run may still pass."""
+    verdict_severity: Literal["warn", "error"] = "error"
+    outcome: Literal["Failed", "Aborted", "Superseded"] | None = None
+    forced: bool = False
+    undo_promotion: bool = False
+    """Promotion failed: the primary is getting its last promoted template back."""
+    no_data_at: float | None = None
+    unmeasured_since: float | None = None
+    asked_round: int = 0
+    """Number of the analysis round: part of the key of every hook and measurement of it."""
+
+
+class CanaryStatus(Model):
+    """`status` as it is stored. Absent numbers read as 0, like Flagger's."""
+
+    phase: Phase = Phase.NONE
+    failed_checks: int = 0
+    canary_weight: int = 0
+    iterations: int = 0
+    tracked_configs: dict[str, str] | None = None
+    last_applied_spec: str = ""
+    last_promoted_spec: str = ""
+    session_affinity_cookie: str | None = None
+    primary_session_affinity_cookie: str | None = None
+    previous_session_affinity_cookie: str | None = None
+    last_transition_time: str | None = None
+    conditions: list[Condition] = []
+    observed_generation: int | None = None
+    progress: Progress | None = None
+    pod_failures: list[PodFailure] = []
+    history: list[HistoryEntry] = Field(default=[], max_length=10)
+    promoted_configs: dict[str, str] | None = None
+    """Checksums of the tracked configs that the primary runs with (ours)."""
+    promoted_images: list[str] = []
+    applied_images: list[str] = []
+    run: RunState | None = None
+    outbox: list[OutboxItem] = []
+
+    def to_obj(self) -> dict[str, Any]:
+        """The dict to store: Flagger's three numbers always, everything else only when set."""
+        obj: dict[str, Any] = self.model_dump(by_alias=True, mode="json", exclude_none=True, exclude_defaults=True)
+        obj |= {"phase": str(self.phase), "failedChecks": self.failed_checks, "canaryWeight": self.canary_weight}
+        obj["iterations"] = self.iterations
+        return obj
+
+
+def parse_status(obj: Mapping[str, Any]) -> CanaryStatus:
+    """The typed status of a Canary object. Raises pydantic.ValidationError when somebody wrote what cannot be read."""
+    return CanaryStatus.model_validate(obj.get("status") or {})
+
+
+def timestamp(seconds: float) -> str:
+    """RFC 3339 text, whole seconds, UTC, of epoch seconds."""
+    return datetime.fromtimestamp(int(seconds), tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def from_timestamp(text: str) -> float:
+    """Epoch seconds of an RFC 3339 text. Raises ValueError when it is none."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()

@@ -1,0 +1,161 @@
+"""Effects: what is to be done, as values. The controller maps each to one function (controller/executor.py).
+
+Every effect says how things should *be*, or carries a key; doing one twice changes nothing. They are carried out in order, after
+the status was written; the first that fails ends the round, and the next round asks for what is still missing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from flaggerpy.api.canary import Metric, Webhook
+from flaggerpy.rollout.facts import Split
+
+
+@dataclass(frozen=True)
+class EnsureServices:
+    """`<apex>-primary` and `<apex>-canary` as the spec wants them; with `apex`, also the apex Service on the primary."""
+
+    apex: bool
+
+
+@dataclass(frozen=True)
+class KeepRevision:
+    """Store the target's present template, which must be of this revision, with its configs' checksums."""
+
+    revision: str
+
+
+@dataclass(frozen=True)
+class ForgetRevisions:
+    """Remove kept templates and config copies but for those of these revisions."""
+
+    but: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class EnsurePrimary:
+    """The primary runs the kept template of `revision`, with the config copies of that revision written before.
+
+    `run_id` becomes the template's `flagger-id`. `replicas` None keeps the primary's size.
+    """
+
+    revision: str
+    run_id: str
+    replicas: int | None = None
+
+
+@dataclass(frozen=True)
+class ScaleTarget:
+    """The target has this many replicas."""
+
+    replicas: int
+
+
+@dataclass(frozen=True)
+class ScalePrimary:
+    """The primary has this many replicas."""
+
+    replicas: int
+
+
+@dataclass(frozen=True)
+class SetSplit:
+    """The route exists in the shape that the spec asks and carries this split. `cookies` is the run's cookie value base."""
+
+    split: Split
+    run_id: str = ""
+
+
+@dataclass(frozen=True)
+class AskHook:
+    """Call a webhook with this phase in the payload; at most one call per key at a time, the answer comes as a fact."""
+
+    key: str
+    hook: Webhook
+    phase: str
+    idempotency_key: str
+    every: float | None = None
+    """Ask again after that many seconds (gates, rollback hooks); None: once per key."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """Evaluate a metric; the measurement comes as a fact under this key."""
+
+    key: str
+    metric: Metric
+
+
+@dataclass(frozen=True)
+class CheckProviders:
+    """Ask all metric providers of the analysis whether they are there (`Facts.providers`)."""
+
+
+@dataclass(frozen=True)
+class Deliver:
+    """Send an outbox item: an alert to the providers, or the post-rollout hooks in order."""
+
+    id: str
+
+
+@dataclass(frozen=True)
+class RecordEvent:
+    """A Kubernetes event on the Canary, and a call of the event webhooks. Texts are Flagger's where it has one."""
+
+    type: Literal["Normal", "Warning"]
+    message: str
+    phase: str
+    reason: str = "Synced"
+
+
+@dataclass(frozen=True)
+class AddFinalizer:
+    """Put Flagger's finalizer on the Canary."""
+
+
+@dataclass(frozen=True)
+class RemoveFinalizer:
+    """Take Flagger's finalizer off the Canary."""
+
+
+@dataclass(frozen=True)
+class ClearCommand:
+    """Take the annotation of a command off the Canary, as it was carried out or refused."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class RestoreRouting:
+    """On deletion with revert: Services and route as they were before the Canary (`router.restore`)."""
+
+
+@dataclass(frozen=True)
+class CountRelease:
+    """The exported counters of ended releases."""
+
+    success: bool
+    skipped: bool
+
+
+Effect = (
+    EnsureServices
+    | KeepRevision
+    | ForgetRevisions
+    | EnsurePrimary
+    | ScaleTarget
+    | ScalePrimary
+    | SetSplit
+    | AskHook
+    | Measure
+    | CheckProviders
+    | Deliver
+    | RecordEvent
+    | AddFinalizer
+    | RemoveFinalizer
+    | ClearCommand
+    | RestoreRouting
+    | CountRelease
+)
