@@ -154,9 +154,9 @@ class Facts:
     `delivered` holds the ids of outbox items that have left. `commands` are a person's wishes that were read off the object.
     """
 
-    target: WorkloadFacts | None | Unknown = UNKNOWN
-    primary: WorkloadFacts | None | Unknown = UNKNOWN
-    configs: Mapping[str, str] | None | Unknown = None
+    target: WorkloadFacts | Unknown | None = UNKNOWN
+    primary: WorkloadFacts | Unknown | None = UNKNOWN
+    configs: Mapping[str, str] | Unknown | None = None
     """Checksums of the tracked ConfigMaps and Secrets of the target, None when tracking is off."""
     config_problem: str = ""
     services_ready: bool = True
