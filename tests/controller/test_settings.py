@@ -1,0 +1,67 @@
+"""Flagger's flags are taken as Go takes them, and what is wrong is said in a sentence."""
+
+from __future__ import annotations
+
+import pytest
+
+from flaggerpy.controller.settings import Settings, SettingsError, parse, usage
+
+
+def test_defaults_are_flaggers() -> None:
+    settings = parse([], {})
+    assert settings == Settings()
+    assert (settings.metrics_server, settings.port, settings.mesh_provider) == ("http://prometheus:9090", 8080, "istio")
+    assert settings.selector_label_names == ("app", "name", "app.kubernetes.io/name")
+    assert settings.lease_namespace == "kube-system"
+
+
+def test_dashes_equals_signs_and_switches_are_gos() -> None:
+    settings = parse(
+        ["--mesh-provider", "kubernetes", "-port=9000", "-no-cross-namespace-refs", "-enable-config-tracking=false", "-namespace=shop"], {}
+    )
+    assert settings.mesh_provider == "kubernetes"
+    assert settings.port == 9000
+    assert settings.no_cross_namespace_refs
+    assert not settings.enable_config_tracking
+    assert settings.lease_namespace == "shop"
+
+
+def test_the_environment_wins_when_it_is_not_empty() -> None:
+    environment = {"SLACK_URL": "http://b", "EVENT_WEBHOOK_URL": ""}
+    settings = parse(["-slack-url=http://a", "-slack-channel=c", "-event-webhook=http://e"], environment)
+    assert settings.slack_url == "http://b"
+    assert settings.event_webhook == "http://e"
+
+
+def test_flags_of_klog_and_flags_without_effect_are_taken_and_named() -> None:
+    settings = parse(["-v", "4", "-logtostderr", "-threadiness=5", "-enable-leader-election=true", "-control-loop-interval", "5s"], {})
+    assert settings.ignored == ("v", "logtostderr", "threadiness", "enable-leader-election", "control-loop-interval")
+    assert settings.control_loop_interval == 5.0
+
+
+@pytest.mark.parametrize(
+    ("argv", "sentence"),
+    [
+        (["-mesh-provider=istoi"], "should be one of"),
+        (["-log-level=loud"], "should be one of debug"),
+        (["-port=80a"], "should be a whole number"),
+        (["-port=70000"], "between 0 and 65535"),
+        (["-enable-config-tracking=maybe"], "true or false"),
+        (["-control-loop-interval=10"], "not a duration"),
+        (["-no-such-flag"], "not a flag"),
+        (["-port"], "needs a value"),
+        (["run"], "every setting is a flag"),
+        (["-selector-labels= ,"], "selector-labels is empty"),
+        (["-namespace=a,b"], "one namespace"),
+        (["-slack-url=http://x"], "needs -slack-channel"),
+        (["-kubeconfig-qps=0"], "above 0"),
+        (["-kubeconfig-service-mesh=/mesh"], "second cluster"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_with_a_sentence(argv: list[str], sentence: str) -> None:
+    with pytest.raises(SettingsError, match=sentence):
+        parse(argv, {})
+
+
+def test_the_usage_lists_every_flag() -> None:
+    assert "-mesh-provider (default 'istio')" in usage()

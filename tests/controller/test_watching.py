@@ -1,0 +1,84 @@
+"""kopf as the watch engine: every switch is off, handlers only hand over, and what was seen is not handed over again."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import itertools
+from typing import Any
+
+import kopf
+import pytest
+
+from flaggerpy.controller import watching
+from flaggerpy.controller.watching import FINALIZER, PLURALS, EndlessBackoffs, NoDiffBase, NoProgress, kopf_registry, kopf_settings
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("posting.enabled", False),
+        ("posting.loggers", False),
+        ("peering.standalone", True),
+        ("scanning.disabled", True),
+        ("persistence.finalizer", FINALIZER),
+        ("watching.server_timeout", 300),
+        ("watching.client_timeout", 310),
+        ("watching.connect_timeout", 10),
+        ("watching.inactivity_timeout", 70),
+        ("watching.chunk_size", 500),
+        ("watching.initial_streaming", False),
+        ("queueing.idle_timeout", 1),
+        ("queueing.worker_limit", None),
+        ("networking.connect_timeout", 10),
+        ("networking.request_timeout", 60),
+        ("process.ultimate_exiting_timeout", None),
+    ],
+)
+def test_each_switch_of_kopf_stands_as_we_need_it(path: str, value: object) -> None:
+    setting: Any = kopf_settings()
+    for part in path.split("."):
+        setting = getattr(setting, part)
+    assert setting == value
+
+
+def test_kopf_stores_nothing_and_its_backoff_never_ends() -> None:
+    settings = kopf_settings()
+    assert isinstance(settings.persistence.diffbase_storage, NoDiffBase)
+    assert isinstance(settings.persistence.progress_storage, NoProgress)
+    assert isinstance(settings.networking.error_backoffs, EndlessBackoffs)
+    assert not hasattr(settings.networking.error_backoffs, "__len__")
+    for _ in range(2):
+        pauses = list(itertools.islice(iter(settings.networking.error_backoffs), 40))
+        assert pauses[:5] == [1, 2, 4, 8, 15]
+        assert max(pauses) == 15
+
+
+def test_the_finalizer_that_kopf_would_remove_is_not_one_that_anybody_sets() -> None:
+    assert kopf.OperatorSettings().persistence.finalizer != FINALIZER
+    assert FINALIZER != "finalizer.flagger.app"
+
+
+async def test_handlers_hand_over_and_return_nothing() -> None:
+    seen: list[tuple[str, str, Any]] = []
+
+    async def login(**_: Any) -> None: ...
+
+    registry = kopf_registry(lambda plural, type_, obj: seen.append((plural, type_, obj)), login)
+    handlers = registry._watching.get_all_handlers()
+    assert [handler.id for handler in handlers] == list(PLURALS)
+    assert not registry._spawning.get_all_handlers()
+    assert not registry._changing.get_all_handlers()
+    for handler in handlers:
+        call: Any = handler.fn
+        assert await call(event={"type": None, "object": {"a": 1}}, logger=None) is None
+    assert seen == [(plural, "ADDED", {"a": 1}) for plural in PLURALS]
+
+
+def test_no_decorator_of_kopf_but_event_and_login_is_used() -> None:
+    used = {
+        node.attr
+        for node in ast.walk(ast.parse(inspect.getsource(watching)))
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "kopf.on"
+    }
+    assert used == {"event", "login"}
