@@ -3,7 +3,8 @@ VENV ?= .venv
 PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: help venv unit lint test
+NAME ?= default
+.PHONY: help venv unit lint test sandbox sandbox-down clean
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
@@ -22,3 +23,13 @@ lint: $(READY) ## ruff and mypy --strict
 	$(VENV)/bin/mypy flaggerpy tests e2e
 
 test: lint unit ## everything that proves a commit
+
+sandbox: $(READY) ## boot a real cluster to play with (NAME=default)
+	$(PY) -m e2e.sandbox up --name $(NAME)
+
+sandbox-down: $(READY) ## take it down and leave nothing
+	$(PY) -m e2e.sandbox down --name $(NAME)
+
+clean: ## the virtual environment and what tools left in the tree
+	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis .coverage build dist *.egg-info
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +

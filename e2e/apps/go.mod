@@ -1,0 +1,3 @@
+module flaggerpy/e2e/apps
+
+go 1.24

