@@ -1,0 +1,562 @@
+"""The client of the Kubernetes API: verbs over plain dicts, through one request function on kubernetes.aio's ApiClient.
+
+Typed models are not used: they drop unknown fields on reading and refuse objects that lack a required one. Configuration, TLS and
+credentials are the library's. There are two sessions, one for requests and one for watches, so that watches cannot starve writes.
+
+Retries (tenacity; few and bounded, `Retry-After` honoured): what certainly was not carried out is repeated for every verb (429, refused
+connections, an error with Retry-After, which the API server sends only for requests that it did not begin); what may have been carried
+out (5xx, time-out, a broken connection) is repeated only where repeating does no harm: reads, server-side apply, merge patches, deletions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import aiohttp
+import tenacity
+from kubernetes.aio import config
+from kubernetes.aio.client.api_client import ApiClient
+from kubernetes.aio.client.configuration import Configuration
+from kubernetes.aio.config.incluster_config import SERVICE_HOST_ENV_NAME, SERVICE_TOKEN_FILENAME
+
+from flaggerpy.cluster import kinds
+from flaggerpy.cluster.clock import ServerClock
+from flaggerpy.cluster.errors import ApiError, Gone, NotConfigured, NotFound, ServerError, TooManyRequests, Unreachable, error_from
+from flaggerpy.cluster.kinds import Kind, kind_of
+
+# the library's loaders carry no types
+kube_config: Any = config
+
+Manifest = dict[str, Any]
+# within the class the name `list` is the verb
+Manifests = list[Manifest]
+RequestObserver = Callable[[str, str, str, float], None]
+
+MANAGER = "flaggerpy"
+MERGE_PATCH = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
+JSON = "application/json"
+METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+PAGE = 500
+RETRY_SECONDS = 20.0
+SERVED_SECONDS = 300.0
+NOT_SERVED_SECONDS = 15.0
+
+_log = logging.getLogger(__name__)
+
+
+class _Throttle:
+    """A token bucket that makes callers wait their turn; `qps` 0 lets everything pass."""
+
+    def __init__(self, qps: float, burst: int, sleep: Callable[[float], Awaitable[Any]]) -> None:
+        self._qps = qps
+        self._burst = max(1, burst)
+        self._tokens = float(self._burst)
+        self._at = time.monotonic()
+        self._sleep = sleep
+
+    async def turn(self) -> None:
+        if self._qps <= 0:
+            return
+        now = time.monotonic()
+        self._tokens = min(self._burst, self._tokens + (now - self._at) * self._qps) - 1
+        self._at = now
+        if self._tokens < 0:
+            await self._sleep(-self._tokens / self._qps)
+
+
+class Client:
+    """One API server. Made by `connect`; all methods raise the errors of `cluster.errors`, times are seconds."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        *,
+        qps: float = 100.0,
+        burst: int = 250,
+        within: float = 30.0,
+        namespace: str = "default",
+        on_request: RequestObserver | None = None,
+        clock: ServerClock | None = None,
+        sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
+    ) -> None:
+        # client-go accepts authorities that lack the key identifiers which RFC 5280 demands; so many clusters have such
+        configuration.disable_strict_ssl_verification = True
+        self.host: str = configuration.host
+        self.namespace = namespace
+        self.clock = clock or ServerClock()
+        self.on_request = on_request
+        self._within = within
+        self._sleep = sleep
+        self._throttle = _Throttle(qps, burst, sleep)
+        self._requests: Any = ApiClient(configuration)
+        # each watch holds a connection of its own, without a limit; both clients share configuration and credentials
+        configuration.connection_pool_maxsize = 0
+        self._streams: Any = ApiClient(configuration)
+        for api in (self._requests, self._streams):
+            api.user_agent = MANAGER
+        self._discovered: dict[str, tuple[float, frozenset[str]]] = {}
+        self._refresher: asyncio.Task[None] | None = None
+
+    @classmethod
+    async def connect(
+        cls,
+        kubeconfig: str | None = None,
+        context: str | None = None,
+        *,
+        qps: float = 100.0,
+        burst: int = 250,
+        within: float = 30.0,
+        on_request: RequestObserver | None = None,
+    ) -> Self:
+        """A client from `kubeconfig`, else $KUBECONFIG, else the pod's service account, else ~/.kube/config.
+
+        Nothing is sent yet. `qps` and `burst` bound the requests per second as Flagger's -kubeconfig-qps and -kubeconfig-burst do.
+        """
+        configuration = Configuration()
+        path = kubeconfig or os.environ.get("KUBECONFIG") or ""
+        in_pod = bool(os.environ.get(SERVICE_HOST_ENV_NAME)) and Path(SERVICE_TOKEN_FILENAME).exists()  # noqa: ASYNC240 - once, at start
+        loader: Any = None
+        try:
+            if in_pod and not path and not context:
+                kube_config.load_incluster_config(client_configuration=configuration)
+                namespace = _pod_namespace()
+            else:
+                loader = await kube_config.load_kube_config(
+                    config_file=path or str(Path.home() / ".kube" / "config"),
+                    context=context,
+                    client_configuration=configuration,
+                    persist_config=False,
+                )
+                namespace = loader.current_context["context"].get("namespace") or "default"
+            client = cls(configuration, qps=qps, burst=burst, within=within, namespace=namespace, on_request=on_request)
+        except (config.ConfigException, OSError, ValueError, KeyError, TypeError) as error:
+            raise NotConfigured(f"no usable Kubernetes configuration: {error}") from error
+        if loader is not None:
+            client._refresher = asyncio.create_task(_refresh(loader, configuration))
+        return client
+
+    async def close(self) -> None:
+        """Close both sessions; watches that still run get an error."""
+        if self._refresher:
+            self._refresher.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._refresher
+        await self._requests.close()
+        await self._streams.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    def now(self) -> float:
+        """The API server's time in epoch seconds; see `cluster.clock`."""
+        return self.clock.now()
+
+    # --- verbs -------------------------------------------------------------------------------------------------------------------------
+
+    async def get(self, kind: Kind, ns: str | None, name: str, *, metadata_only: bool = False) -> Manifest:
+        """One object, read live. Raises NotFound."""
+        found: Manifest = await self.request("GET", kind.path(ns, name), accept=METADATA if metadata_only else JSON)
+        return found
+
+    async def find(self, kind: Kind, ns: str | None, name: str, *, metadata_only: bool = False) -> Manifest | None:
+        """As `get`, with None for an object that is not there."""
+        try:
+            return await self.get(kind, ns, name, metadata_only=metadata_only)
+        except NotFound:
+            return None
+
+    async def list(
+        self,
+        kind: Kind,
+        ns: str | None = None,
+        *,
+        label_selector: str | None = None,
+        field_selector: str | None = None,
+        metadata_only: bool = False,
+    ) -> Manifests:
+        """All objects of a kind, in one namespace or (None) in all, read live and page by page."""
+        items, _ = await self.snapshot(kind, ns, label_selector=label_selector, field_selector=field_selector, metadata_only=metadata_only)
+        return items
+
+    async def snapshot(
+        self,
+        kind: Kind,
+        ns: str | None = None,
+        *,
+        label_selector: str | None = None,
+        field_selector: str | None = None,
+        metadata_only: bool = False,
+    ) -> tuple[Manifests, str]:
+        """As `list`, with the resourceVersion from which a watch goes on."""
+        query = _selectors(label_selector, field_selector)
+        items: list[Manifest] = []
+        page: dict[str, str] = {"limit": str(PAGE)}
+        while True:
+            try:
+                answer = await self.request("GET", kind.path(ns), query={**query, **page}, accept=METADATA_LIST if metadata_only else JSON)
+            except Gone:
+                if "continue" not in page:
+                    raise
+                # the snapshot that the pages were cut from is compacted away: begin again, in one piece
+                items, page = [], {}
+                continue
+            items += answer.get("items") or []
+            metadata = answer.get("metadata") or {}
+            if not metadata.get("continue"):
+                break
+            page = {"limit": str(PAGE), "continue": metadata["continue"]}
+        for item in items:
+            # items of a list of a built-in kind come without their type
+            item.setdefault("apiVersion", kind.api_version)
+            item.setdefault("kind", kind.kind)
+        return items, str(metadata.get("resourceVersion") or "")
+
+    async def create(self, obj: Mapping[str, Any], *, manager: str = MANAGER, dry_run: bool = False) -> Manifest:
+        """Create `obj`. Raises AlreadyExists."""
+        kind, ns, _ = _address(obj)
+        query = {"fieldManager": manager} | ({"dryRun": "All"} if dry_run else {})
+        made: Manifest = await self.request("POST", kind.path(ns), query=query, body=obj)
+        return made
+
+    async def apply(
+        self,
+        obj: Mapping[str, Any],
+        *,
+        manager: str = MANAGER,
+        force: bool = True,
+        subresource: str | None = None,
+        dry_run: bool = False,
+    ) -> Manifest:
+        """Server-side apply of `obj`: creates it or takes over the fields named. Give `metadata.resourceVersion` to be refused with
+        Conflict when it has changed since (an old leader's write then fails by itself)."""
+        kind, ns, name = _address(obj)
+        query = {"fieldManager": manager, "force": "true" if force else "false"} | ({"dryRun": "All"} if dry_run else {})
+        metadata = {key: value for key, value in obj["metadata"].items() if key != "managedFields"}
+        made: Manifest = await self.request(
+            "PATCH",
+            kind.path(ns, name, subresource),
+            query=query,
+            body={**obj, "metadata": metadata},
+            content_type=APPLY_PATCH,
+            idempotent=True,
+        )
+        return made
+
+    async def replace(self, obj: Mapping[str, Any], *, subresource: str | None = None, manager: str = MANAGER) -> Manifest:
+        """PUT of a whole object as read and changed; with its resourceVersion, so that a change in between is a Conflict."""
+        kind, ns, name = _address(obj)
+        made: Manifest = await self.request("PUT", kind.path(ns, name, subresource), query={"fieldManager": manager}, body=obj)
+        return made
+
+    async def merge_patch(
+        self,
+        kind: Kind,
+        ns: str | None,
+        name: str,
+        body: Mapping[str, Any],
+        *,
+        subresource: str | None = None,
+        manager: str = MANAGER,
+    ) -> Manifest:
+        """JSON merge patch: None removes a field. With `metadata.resourceVersion` in `body` a change in between is a Conflict."""
+        made: Manifest = await self.request(
+            "PATCH",
+            kind.path(ns, name, subresource),
+            query={"fieldManager": manager},
+            body=body,
+            content_type=MERGE_PATCH,
+            idempotent=True,
+        )
+        return made
+
+    async def json_patch(
+        self,
+        kind: Kind,
+        ns: str | None,
+        name: str,
+        operations: Sequence[Mapping[str, Any]],
+        *,
+        subresource: str | None = None,
+        manager: str = MANAGER,
+    ) -> Manifest:
+        """JSON patch (RFC 6902). A failed `test` operation is Invalid (422); one on /metadata/resourceVersion is as good as a lock."""
+        made: Manifest = await self.request(
+            "PATCH",
+            kind.path(ns, name, subresource),
+            query={"fieldManager": manager},
+            body=list(operations),
+            content_type=JSON_PATCH,
+        )
+        return made
+
+    async def delete(
+        self,
+        kind: Kind,
+        ns: str | None,
+        name: str,
+        *,
+        uid: str | None = None,
+        resource_version: str | None = None,
+        propagation: str | None = None,
+    ) -> Manifest:
+        """Delete one object. `uid` and `resource_version` are preconditions (else Conflict), so that a namesake made since survives;
+        `propagation` is Background, Foreground or Orphan. Raises NotFound."""
+        options: Manifest = {"apiVersion": "v1", "kind": "DeleteOptions"}
+        preconditions = {key: value for key, value in (("uid", uid), ("resourceVersion", resource_version)) if value}
+        if preconditions:
+            options["preconditions"] = preconditions
+        if propagation:
+            options["propagationPolicy"] = propagation
+        gone: Manifest = await self.request("DELETE", kind.path(ns, name), body=options, idempotent=True)
+        return gone
+
+    # --- what the server is, has and allows --------------------------------------------------------------------------------------------
+
+    async def version(self) -> Manifest:
+        """The answer of /version: `gitVersion`, `major`, `minor`."""
+        answer: Manifest = await self.request("GET", "/version")
+        return answer
+
+    async def can_i(
+        self, verb: str, group: str, resource: str, ns: str | None = None, subresource: str | None = None, name: str | None = None
+    ) -> bool:
+        """True when our account may do this (SelfSubjectAccessReview); `ns` None asks for all namespaces."""
+        attributes = {"verb": verb, "group": group, "resource": resource, "namespace": ns, "subresource": subresource, "name": name}
+        review = await self.request(
+            "POST",
+            "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+            body={
+                "apiVersion": "authorization.k8s.io/v1",
+                "kind": "SelfSubjectAccessReview",
+                "spec": {"resourceAttributes": {key: value for key, value in attributes.items() if value}},
+            },
+            idempotent=True,
+        )
+        return bool((review.get("status") or {}).get("allowed"))
+
+    async def serves(self, kind: Kind) -> bool:
+        """True when the server has this kind in this version. A no is believed for 15 s, a yes for 5 minutes; see `forget_discovery`."""
+        now = time.monotonic()
+        asked_at, plurals = self._discovered.get(kind.root, (float("-inf"), frozenset()))
+        if now - asked_at > (SERVED_SECONDS if kind.plural in plurals else NOT_SERVED_SECONDS):
+            try:
+                answer = await self.request("GET", kind.root)
+                plurals = frozenset(str(resource["name"]) for resource in answer.get("resources") or ())
+            except NotFound:
+                plurals = frozenset()
+            self._discovered[kind.root] = (now, plurals)
+        return kind.plural in plurals
+
+    def forget_discovery(self) -> None:
+        """Ask anew at the next `serves`; called when a CustomResourceDefinition changed."""
+        self._discovered.clear()
+
+    # --- the one request function ------------------------------------------------------------------------------------------------------
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        content_type: str = JSON,
+        accept: str = JSON,
+        idempotent: bool | None = None,
+        attempts: int = 4,
+        within: float | None = None,
+        throttled: bool = True,
+    ) -> Any:
+        """Any request; the answer is parsed JSON, or text where the server sends text.
+
+        `idempotent` None means: only if `method` is GET. `attempts` 1 switches retries off. `within` bounds one attempt, in seconds.
+        """
+        safe = method == "GET" if idempotent is None else idempotent
+        retrying = tenacity.AsyncRetrying(
+            sleep=self._sleep,
+            stop=tenacity.stop_after_attempt(attempts) | tenacity.stop_after_delay(RETRY_SECONDS),
+            wait=_pause,
+            retry=tenacity.retry_if_exception(lambda error: _worth_repeating(error, safe)),
+            reraise=True,
+        )
+        async for attempt in retrying:
+            with attempt:
+                if throttled:
+                    await self._throttle.turn()
+                return await self._once(method, path, query or {}, body, content_type, accept, within or self._within)
+        raise AssertionError("tenacity returns or raises")
+
+    async def _once(
+        self, method: str, path: str, query: Mapping[str, str], body: Any, content_type: str, accept: str, within: float
+    ) -> Any:
+        began = time.monotonic()
+        code = "0"
+        try:
+            response = await self._send(
+                self._requests, method, path, query, body, content_type, accept, aiohttp.ClientTimeout(total=within, sock_connect=10)
+            )
+            try:
+                code = str(response.status)
+                data = await response.read()
+            finally:
+                response.release()
+            self.clock.observe(response.headers.get("Date"), began, time.monotonic())
+            if response.status >= 400:
+                raise error_from(response.status, data, response.headers)
+            return json.loads(data) if "json" in response.headers.get("Content-Type", "") else data.decode("utf-8", "replace")
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise _unreachable(error, within) from error
+        except ValueError as error:
+            raise ServerError(f"the answer to {method} {path} is not JSON: {error}", status=int(code), reason="BadAnswer") from error
+        finally:
+            self._observe(method, path, code, time.monotonic() - began)
+
+    @contextlib.asynccontextmanager
+    async def stream(
+        self, path: str, *, query: Mapping[str, str], accept: str = JSON, silence: float
+    ) -> AsyncIterator[AsyncIterator[bytes]]:
+        """A watch's lines, on the session for watches; `silence` seconds without a byte end it with Unreachable."""
+        began = time.monotonic()
+        limits = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=silence)
+        code = "0"
+        try:
+            response = await self._send(self._streams, "GET", path, query, None, JSON, accept, limits)
+            code = str(response.status)
+            self.clock.observe(response.headers.get("Date"), began, time.monotonic())
+            try:
+                if response.status >= 400:
+                    raise error_from(response.status, await response.read(), response.headers)
+                self._observe("WATCH", path, code, time.monotonic() - began)
+                yield _lines(response.content)
+            finally:
+                # a watch has no end to wait for: the connection cannot be used again
+                response.close()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            if code == "0":
+                self._observe("WATCH", path, code, time.monotonic() - began)
+            raise _unreachable(error, silence) from error
+        except ApiError:
+            self._observe("WATCH", path, code, time.monotonic() - began)
+            raise
+
+    async def _send(
+        self,
+        api: Any,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        body: Any,
+        content_type: str,
+        accept: str,
+        limits: aiohttp.ClientTimeout,
+    ) -> aiohttp.ClientResponse:
+        headers = {"Accept": accept} | ({"Content-Type": content_type} if body is not None else {})
+        verb, url, headers, payload, _ = await api.param_serialize(
+            method,
+            path,
+            query_params=list(query.items()),
+            header_params=headers,
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        answer = await api.call_api(verb, url, headers, payload, _request_timeout=limits)
+        response: aiohttp.ClientResponse = answer.response
+        return response
+
+    def _observe(self, method: str, path: str, code: str, seconds: float) -> None:
+        if self.on_request:
+            verb, resource = describe(method, path)
+            self.on_request(verb, resource, code, seconds)
+
+
+def describe(method: str, path: str) -> tuple[str, str]:
+    """Kubernetes' verb and resource (with subresource) of a request, for metrics: GET /apis/apps/v1/deployments is list, deployments."""
+    parts = [part for part in path.split("?")[0].split("/") if part]
+    parts = parts[2:] if parts[:1] == ["api"] else parts[3:] if parts[:1] == ["apis"] else []
+    if len(parts) > 2 and parts[0] == "namespaces":
+        parts = parts[2:]
+    resource = "/".join(parts[:1] + parts[2:3]) or "discovery"
+    named = len(parts) > 1
+    verb = {"GET": "get" if named or not parts else "list", "POST": "create", "PUT": "update"}.get(method, method.lower())
+    return verb, resource
+
+
+def _address(obj: Mapping[str, Any]) -> tuple[Kind, str | None, str]:
+    metadata = obj["metadata"]
+    return kind_of(obj), metadata.get("namespace"), str(metadata.get("name") or "")
+
+
+def _selectors(label_selector: str | None, field_selector: str | None) -> dict[str, str]:
+    both = {"labelSelector": label_selector, "fieldSelector": field_selector}
+    return {key: value for key, value in both.items() if value}
+
+
+def _worth_repeating(error: BaseException, idempotent: bool) -> bool:
+    if isinstance(error, Unreachable):
+        return idempotent or not error.sent
+    if isinstance(error, TooManyRequests):
+        return True
+    return isinstance(error, ServerError) and error.status != 501 and (idempotent or error.retry_after is not None)
+
+
+def _pause(state: tenacity.RetryCallState) -> float:
+    error = state.outcome.exception() if state.outcome else None
+    asked = getattr(error, "retry_after", None)
+    if asked is not None:
+        return min(float(asked), 10.0) + random.uniform(0, 0.1)
+    return float(min(0.1 * 3 ** (state.attempt_number - 1), 3.0)) * random.uniform(0.75, 1.25)
+
+
+def _unreachable(error: BaseException, within: float) -> Unreachable:
+    sent = not isinstance(error, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError))
+    if isinstance(error, TimeoutError):
+        return Unreachable(str(error) or f"no answer within {within:g} s", sent=sent)
+    return Unreachable(f"{error or type(error).__name__}", sent=sent)
+
+
+async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    # not readline: an object may be longer than aiohttp's limit for a line
+    rest = b""
+    async for chunk in content.iter_any():
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            if line.strip():
+                yield line
+    if rest.strip():
+        yield rest
+
+
+async def _refresh(loader: Any, configuration: Configuration) -> None:
+    # ends at once for credentials that do not change; the exec plugin's and GCP's are looked at every minute
+    while True:
+        try:
+            await kube_config.refresh_token(loader, client_configuration=configuration)
+            return
+        except Exception as error:
+            _log.warning("refreshing the credentials failed: %s", error)
+            await asyncio.sleep(60)
+
+
+def _pod_namespace() -> str:
+    try:
+        return Path(SERVICE_TOKEN_FILENAME).with_name("namespace").read_text().strip() or "default"
+    except OSError:
+        return "default"
+
+
+__all__ = ["MANAGER", "Client", "Kind", "Manifest", "describe", "kind_of", "kinds"]

@@ -1,0 +1,404 @@
+"""The list-and-watch: what it caches, what it tells, and that nothing a server does to a watch leaves a ghost or a gap."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flaggerpy.cluster.client import Client, Manifest
+from flaggerpy.cluster.kinds import CONFIG_MAP, SECRET
+from flaggerpy.cluster.watch import Cache, Key, Watcher, newer
+from tests.cluster.fake_apiserver import FakeApiServer, eventually
+
+
+def config_map(name: str = "a", labels: dict[str, str] | None = None, /, **data: str) -> Manifest:
+    metadata = {"name": name, "namespace": "test", "labels": labels or {}}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+
+
+class Told:
+    """What on_change was called with, in short: +name, ~name, -name."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def __call__(self, key: Key, new: Manifest | None, old: Manifest | None) -> None:
+        self.lines.append(("~" if new and old else "+" if new else "-") + key.name)
+
+
+async def no_wait(seconds: float) -> None:
+    await asyncio.sleep(0)
+
+
+def follow(client: Client, told: Callable[[Key, Manifest | None, Manifest | None], None], **options: Any) -> Watcher:
+    return Watcher(client, options.pop("kind", CONFIG_MAP), on_change=told, sleep=no_wait, **options)
+
+
+async def test_what_is_there_and_what_comes_is_told_and_cached(server: FakeApiServer, client: Client) -> None:
+    told = Told()
+    server.add(config_map("a", x="1"))
+    async with follow(client, told) as watcher:
+        await watcher.synced.wait()
+        await eventually(lambda: server.watches)
+        server.add(config_map("b"))
+        server.patch(CONFIG_MAP, "test", "a", {"data": {"x": "2"}})
+        server.remove(CONFIG_MAP, "test", "b")
+        await eventually(lambda: len(told.lines) == 4)
+        assert told.lines == ["+a", "+b", "~a", "-b"]
+        found = watcher.get("test", "a")
+        assert found
+        assert found["data"] == {"x": "2"}
+        assert [key for key, _ in watcher.items()] == [Key("test", "a")]
+
+
+async def test_a_watcher_with_selectors_sees_only_its_own(server: FakeApiServer, client: Client) -> None:
+    told = Told()
+    async with follow(client, told, namespace="test", label_selector="app=x") as watcher:
+        await watcher.synced.wait()
+        await eventually(lambda: server.watches)
+        server.add(config_map("other", {"app": "y"}))
+        server.add(config_map("mine", {"app": "x"}))
+        server.patch(CONFIG_MAP, "test", "mine", {"metadata": {"labels": {"app": "y"}}})
+        await eventually(lambda: len(told.lines) == 2)
+    assert told.lines == ["+mine", "-mine"]
+
+
+async def test_projections_are_cached_and_an_equal_one_tells_nobody(server: FakeApiServer, client: Client) -> None:
+    told = Told()
+    server.add(config_map("a", seen="1", hidden="1"))
+    server.add(config_map("uninteresting"))
+
+    def project(obj: Manifest) -> Manifest | None:
+        return {"seen": obj["data"]["seen"]} if "seen" in obj.get("data", {}) else None
+
+    async with follow(client, told, project=project) as watcher:
+        await watcher.synced.wait()
+        await eventually(lambda: server.watches)
+        server.patch(CONFIG_MAP, "test", "a", {"data": {"hidden": "2"}})
+        server.patch(CONFIG_MAP, "test", "a", {"data": {"seen": "2"}})
+        await eventually(lambda: len(told.lines) == 2)
+        assert told.lines == ["+a", "~a"]
+        assert dict(watcher.items()) == {Key("test", "a"): {"seen": "2"}}
+
+
+async def test_metadata_only_never_receives_a_secret(server: FakeApiServer, client: Client) -> None:
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "test"}, "data": {"k": "dg=="}}
+    server.add(secret)
+    told = Told()
+    async with follow(client, told, kind=SECRET, metadata_only=True) as watcher:
+        await watcher.synced.wait()
+        await eventually(lambda: server.watches)
+        server.add({**secret, "metadata": {"name": "t", "namespace": "test"}})
+        await eventually(lambda: len(told.lines) == 2)
+        for _, obj in watcher.items():
+            assert obj.keys() == {"apiVersion", "kind", "metadata"}
+            assert (obj["apiVersion"], obj["kind"]) == ("v1", "Secret")
+    assert all("PartialObjectMetadata" in request.headers["Accept"] for request in server.requests)
+
+
+async def test_a_watch_that_ends_goes_on_where_it_was(server: FakeApiServer, client: Client) -> None:
+    told = Told()
+    server.add(config_map("a"))
+    async with follow(client, told) as watcher:
+        await watcher.synced.wait()
+        for number in range(3):
+            await eventually(lambda: server.watches == 1)
+            server.drop_watches(ConnectionResetError() if number % 2 else None)
+            server.add(config_map(f"b{number}"))
+            await eventually(lambda: len(told.lines) == number + 2)  # noqa: B023 - awaited within the turn
+    assert told.lines == ["+a", "+b0", "+b1", "+b2"]
+    assert sum(request.verb == "list" for request in server.requests) == 1
+
+
+async def test_bookmarks_carry_the_version_on(server: FakeApiServer, client: Client) -> None:
+    async with follow(client, Told()) as watcher:
+        await watcher.synced.wait()
+        await eventually(lambda: server.watches)
+        server.add({**config_map(), "kind": "Secret"})
+        server.bookmark()
+        await eventually(lambda: watcher.cache.version == "1001")
+        server.drop_watches()
+        await eventually(lambda: sum(request.verb == "watch" for request in server.requests) == 2)
+    assert server.requests[-1].query["resourceVersion"] == "1001"
+    assert server.requests[-1].query["allowWatchBookmarks"] == "true"
+
+
+async def test_after_a_410_the_list_replaces_the_cache_and_the_vanished_are_told_as_deleted(server: FakeApiServer, client: Client) -> None:
+    told = Told()
+    for name in ("stays", "changes", "goes", "returns"):
+        server.add(config_map(name, x="1"))
+    async with follow(client, told) as watcher:
+        await watcher.synced.wait()
+        await eventually(lambda: server.watches)
+        told.lines.clear()
+        await server.stop()
+        await eventually(lambda: watcher.problem)
+        server.remove(CONFIG_MAP, "test", "goes")
+        server.remove(CONFIG_MAP, "test", "returns")
+        server.add(config_map("returns", x="1", another="one"))
+        server.add(config_map("new"))
+        server.patch(CONFIG_MAP, "test", "changes", {"data": {"x": "2"}})
+        server.compact()
+        await server.start()
+        await eventually(lambda: server.watches)
+        assert sorted(told.lines) == ["+new", "+returns", "-goes", "-returns", "~changes"]
+        assert sorted(key.name for key, _ in watcher.items()) == ["changes", "new", "returns", "stays"]
+
+
+async def test_an_error_line_other_than_410_is_outlived_without_a_list(server: FakeApiServer, client: Client) -> None:
+    async with follow(client, Told()) as watcher:
+        await watcher.synced.wait()
+        await eventually(lambda: server.watches)
+        server.watch_error(500, "etcd is away")
+        server.drop_watches()
+        await eventually(lambda: sum(request.verb == "watch" for request in server.requests) == 2)
+    assert sum(request.verb == "list" for request in server.requests) == 1
+
+
+async def test_silence_ends_a_dead_connection(server: FakeApiServer, client: Client) -> None:
+    told = Told()
+    async with follow(client, told, silence=0.05) as watcher:
+        await watcher.synced.wait()
+        await eventually(lambda: sum(request.verb == "watch" for request in server.requests) >= 3)
+        server.add(config_map("a"))
+        await eventually(lambda: told.lines == ["+a"])
+
+
+async def test_a_kind_that_is_refused_is_asked_for_until_it_is_allowed(server: FakeApiServer, client: Client) -> None:
+    told = Told()
+    server.add(config_map("a"))
+    server.fault = lambda request: 403
+    async with follow(client, told) as watcher:
+        await eventually(lambda: len(server.requests) >= 12)
+        assert not watcher.synced.is_set()
+        assert watcher.problem
+        assert watcher.problem.status == 403
+        assert watcher.silent_for() == float("inf")
+        server.fault = lambda request: None
+        await watcher.synced.wait()
+        assert watcher.problem is None
+        assert watcher.silent_for() < 5
+
+
+async def test_the_back_off_grows_to_fifteen_seconds_and_no_further(server: FakeApiServer) -> None:
+    waited: list[float] = []
+
+    async def note(seconds: float) -> None:
+        waited.append(seconds)
+        await asyncio.sleep(0)
+
+    server.fault = lambda request: 403
+    async with Watcher(server.client(), CONFIG_MAP, sleep=note):
+        await eventually(lambda: len(waited) >= 12)
+    assert waited[0] < 1
+    assert all(0.75 * 15 <= seconds <= 1.25 * 15 for seconds in waited[6:])
+
+
+async def test_a_server_that_ends_each_watch_at_once_is_not_asked_in_a_tight_loop(server: FakeApiServer) -> None:
+    waited: list[float] = []
+
+    async def note(seconds: float) -> None:
+        waited.append(seconds)
+        server.drop_watches()
+        await asyncio.sleep(0)
+
+    async with Watcher(server.client(), CONFIG_MAP, sleep=note) as watcher:
+        await watcher.synced.wait()
+        await eventually(lambda: server.watches)
+        server.drop_watches()
+        await eventually(lambda: len(waited) == 1)
+    assert waited[0] > 0.3
+
+
+async def test_a_listener_that_fails_does_not_end_the_watch(server: FakeApiServer, client: Client) -> None:
+    seen: list[str] = []
+
+    def fails(key: Key, new: Manifest | None, old: Manifest | None) -> None:
+        seen.append(key.name)
+        raise RuntimeError("a fault in a listener")
+
+    server.add(config_map("a"))
+    async with follow(client, fails) as watcher:
+        await watcher.synced.wait()
+        await eventually(lambda: server.watches)
+        server.add(config_map("b"))
+        await eventually(lambda: seen == ["a", "b"])
+
+
+async def test_stopping_closes_the_connection(server: FakeApiServer, client: Client) -> None:
+    watcher = follow(client, Told())
+    watcher.start()
+    watcher.start()
+    await watcher.synced.wait()
+    await eventually(lambda: server.watches == 1)
+    await watcher.stop()
+    await watcher.stop()
+    server.add(config_map("late"))
+    await eventually(lambda: server.watches == 0)
+    assert watcher.get("test", "late") is None
+    assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("watch ")]
+
+
+async def test_an_object_longer_than_any_buffer_arrives(server: FakeApiServer, client: Client) -> None:
+    told = Told()
+    async with follow(client, told) as watcher:
+        await watcher.synced.wait()
+        await eventually(lambda: server.watches)
+        server.add(config_map("big", x="x" * 5_000_000))
+        await eventually(lambda: told.lines == ["+big"])
+
+
+async def test_watches_do_not_take_the_connections_of_writes(server: FakeApiServer, client: Client) -> None:
+    watchers = [follow(client, Told(), namespace=f"ns{number}") for number in range(150)]
+    for watcher in watchers:
+        watcher.start()
+    await eventually(lambda: server.watches == 150)
+    async with asyncio.timeout(5):
+        await client.create(config_map())
+    for watcher in watchers:
+        await watcher.stop()
+
+
+async def test_an_own_write_is_seen_at_once_and_told_once(server: FakeApiServer, client: Client) -> None:
+    told = Told()
+    async with follow(client, told) as watcher:
+        await watcher.synced.wait()
+        await eventually(lambda: server.watches)
+        made = await client.create(config_map("mine"))
+        took = watcher.cache.put(made)
+        assert watcher.get("test", "mine")
+        server.add(config_map("after"))
+        await eventually(lambda: "+after" in told.lines)
+    assert took in (True, False)
+    assert told.lines == ["+mine", "+after"]
+    assert "managedFields" in made["metadata"]
+
+
+# --- the cache alone -------------------------------------------------------------------------------------------------------------------
+
+
+def versioned(name: str, version: int | str, uid: str = "u", **data: str) -> Manifest:
+    obj = config_map(name, **data)
+    obj["metadata"] |= {"resourceVersion": str(version), "uid": uid}
+    return obj
+
+
+def cache(told: Told | None = None, **options: Any) -> Cache:
+    return Cache(CONFIG_MAP, on_change=told, **options)
+
+
+def test_a_list_older_than_an_own_write_does_not_undo_it() -> None:
+    kept = cache()
+    kept.replace([versioned("a", 5, x="old")], "7")
+    assert kept.put(versioned("a", 10, x="new"))
+    assert kept.put(versioned("b", 11))
+    kept.replace([versioned("a", 5, x="old")], "9")
+    found = kept.get("test", "a")
+    assert found
+    assert found["data"] == {"x": "new"}
+    assert kept.get("test", "b")
+    kept.replace([], "12")
+    assert len(kept) == 0
+
+
+def test_a_late_answer_does_not_raise_the_dead() -> None:
+    told = Told()
+    kept = cache(told)
+    kept.replace([versioned("a", 5)], "5")
+    kept.event("DELETED", versioned("a", 9))
+    assert not kept.put(versioned("a", 8))
+    assert kept.get("test", "a") is None
+    assert told.lines == ["+a", "-a"]
+
+
+def test_a_late_event_does_not_undo_an_own_write() -> None:
+    kept = cache()
+    kept.replace([versioned("a", 5, x="1")], "5")
+    kept.put(versioned("a", 9, x="mine"))
+    kept.event("MODIFIED", versioned("a", 7, x="theirs, before mine"))
+    found = kept.get("test", "a")
+    assert found
+    assert found["data"] == {"x": "mine"}
+
+
+def test_a_namesake_is_two_changes() -> None:
+    told = Told()
+    kept = cache(told)
+    kept.replace([versioned("a", 5, "first")], "5")
+    kept.replace([versioned("a", 9, "second", x="1")], "9")
+    assert told.lines == ["+a", "-a", "+a"]
+
+
+def test_the_deletion_of_a_predecessor_spares_the_namesake_that_we_made() -> None:
+    kept = cache()
+    kept.replace([versioned("a", 5, "first")], "5")
+    kept.put(versioned("a", 9, "second"))
+    kept.event("DELETED", versioned("a", 8, "first"))
+    assert kept.get("test", "a")
+
+
+def test_versions_that_are_no_numbers_have_no_order_and_only_the_watch_is_believed() -> None:
+    assert newer("a1", "a0") is None
+    kept = cache()
+    kept.replace([versioned("a", "v-5", x="1")], "v-5")
+    assert not kept.put(versioned("a", "v-9", x="mine"))
+    kept.event("MODIFIED", versioned("a", "v-9", x="mine"))
+    found = kept.get("test", "a")
+    assert found
+    assert found["data"] == {"x": "mine"}
+
+
+def test_an_object_outside_the_selection_is_not_put() -> None:
+    kept = cache(namespace="other")
+    assert not kept.put(versioned("a", 1))
+    kept = cache(label_selector="app=x")
+    assert not kept.put(versioned("a", 1))
+
+
+@given(st.lists(st.tuples(st.sampled_from(["add", "change", "remove", "relist", "own"]), st.integers(0, 3)), max_size=40))
+def test_the_cache_and_the_listeners_view_follow_the_server(steps: list[tuple[str, int]]) -> None:
+    """A server in miniature; after each step the cache holds what the server holds, and so does who only listened."""
+    heard: dict[str, Manifest] = {}
+
+    def listen(key: Key, new: Manifest | None, old: Manifest | None) -> None:
+        assert heard.get(key.name) == old
+        if new is None:
+            del heard[key.name]
+        else:
+            heard[key.name] = new
+
+    kept = Cache(CONFIG_MAP, on_change=listen)
+    kept.replace([], "1")
+    truth: dict[str, Manifest] = {}
+    unsent: list[tuple[str, Manifest]] = []
+    version = 1
+    for action, number in steps:
+        name, version = f"c{number}", version + 1
+        if action == "relist":
+            unsent.clear()
+            kept.replace([dict(obj) for obj in truth.values()], str(version))
+        elif action == "remove":
+            if name in truth:
+                gone = truth.pop(name)
+                unsent.append(("DELETED", {**gone, "metadata": {**gone["metadata"], "resourceVersion": str(version)}}))
+        else:
+            uid = truth[name]["metadata"]["uid"] if name in truth else f"uid{version}"
+            unsent.append(("MODIFIED" if name in truth else "ADDED", versioned(name, version, uid, x=str(version))))
+            truth[name] = unsent[-1][1]
+            if action == "own":
+                kept.put(truth[name])
+                assert kept.get("test", name) == truth[name]
+        if number % 2:
+            for type_, obj in unsent:
+                kept.event(type_, obj)
+            unsent.clear()
+            assert {key.name: value for key, value in kept.items()} == truth
+            assert heard == truth
+    for type_, obj in unsent:
+        kept.event(type_, obj)
+    assert heard == truth
+
