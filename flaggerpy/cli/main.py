@@ -1,0 +1,285 @@
+"""The `flaggerpy` command: its words and options, and one short function per word. The texts are in docs/cli.md.
+
+`main` reads the arguments, connects to the cluster of the named or current context (never another one), and turns every error of the API
+into a sentence and an exit code (`cli/problems.py`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib
+import json
+import os
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NoReturn
+
+import yaml
+from rich.console import Console
+from rich.text import Text
+
+from flaggerpy import __version__
+from flaggerpy.api.durations import parse_duration
+from flaggerpy.api.status import Phase
+from flaggerpy.cli import commands, look, screens
+from flaggerpy.cli.access import Access, ClusterAccess, Obj
+from flaggerpy.cli.problems import Exit, Problem, no_such_canary, problem_of
+from flaggerpy.cli.waiting import Wanted
+from flaggerpy.cluster.client import Client
+from flaggerpy.cluster.errors import ApiError
+
+VERBS = {
+    "abort": "end the release under way: traffic to the primary, phase Failed",
+    "retry": "run the revision that failed once more",
+    "promote": "skip the rest of the analysis; readiness, capacity and the proof of the route are never skipped",
+    "pause": "hold the release at its present step",
+    "resume": "go on after a pause",
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, but a wrong command line is exit code 64: 2 means a time-out here."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(Exit.USAGE, f"{self.prog}: {message}\n")
+
+
+def parser() -> Parser:
+    """The whole command line. `run` is listed for the help alone: its flags are Flagger's and are parsed by the controller."""
+    cluster = Parser(add_help=False)
+    group = cluster.add_argument_group("cluster")
+    group.add_argument("-n", "--namespace", metavar="NS", help="namespace (default: that of the context)")
+    group.add_argument("--context", metavar="NAME", help="context of the kubeconfig (default: its current one)")
+    group.add_argument("--kubeconfig", metavar="FILE", help="kubeconfig file (default: $KUBECONFIG, the pod's account, ~/.kube/config)")
+
+    top = Parser(prog="flaggerpy", description="Progressive delivery for Kubernetes: look at releases, wait for them, steer them.")
+    words = top.add_subparsers(dest="word", metavar="COMMAND", required=True, parser_class=Parser)
+
+    def word(name: str, text: str, *, parents: Sequence[Parser] = (cluster,)) -> argparse.ArgumentParser:
+        return words.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", parents=list(parents))
+
+    words.add_parser("run", help="run the controller; takes Flagger's flags (flaggerpy run -h)", add_help=False)
+
+    get = word("get", "list Canaries with their phase, weight and what they wait for")
+    get.add_argument("names", nargs="*", metavar="NAME", help="only these")
+    get.add_argument("-A", "--all-namespaces", action="store_true", help="of all namespaces")
+    get.add_argument("-o", "--output", choices=("wide", "name", "json", "yaml"), help="more columns, names only, or the objects")
+
+    describe = word("describe", "tell everything about one Canary: what it waits for, pods that fail and why, gates, events, history")
+    describe.add_argument("name", metavar="NAME")
+    describe.add_argument("-o", "--output", choices=("json", "yaml"), help="the object itself")
+
+    watch = word("watch", "show releases live; without a terminal one line per change")
+    watch.add_argument("names", nargs="*", metavar="NAME", help="only these (default: all of the namespace)")
+    watch.add_argument("-A", "--all-namespaces", action="store_true", help="of all namespaces")
+    watch.add_argument("--until-done", action="store_true", help="end with the release of the one NAME given; exit codes as those of wait")
+
+    wait = word("wait", "wait for the end of a release, for pipelines: 0 promoted, 1 failed, 2 timed out, 3 superseded")
+    wait.add_argument("name", metavar="NAME")
+    which = wait.add_mutually_exclusive_group()
+    which.add_argument("--image", metavar="IMAGE", help="the release of this image (whole name, or its end: app:1.2, :1.2)")
+    which.add_argument("--revision", metavar="HASH", help="the release of this revision (pod-template-hash)")
+    wait.add_argument("--for", dest="phase", metavar="PHASE", default="Succeeded", help="the phase to wait for (default: Succeeded)")
+    wait.add_argument("--timeout", metavar="TIME", default="10m", type=_seconds, help="at most this long (default: 10m)")
+    wait.add_argument("-q", "--quiet", action="store_true", help="print the verdict only")
+
+    for verb, text in VERBS.items():
+        command = word(verb, text)
+        command.add_argument("name", metavar="NAME")
+        command.add_argument("--timeout", metavar="TIME", default="30s", type=_seconds, help="for the controller's answer (default: 30s)")
+
+    past = word("history", "list the last releases of a Canary: revision, images, outcome, cause")
+    past.add_argument("name", metavar="NAME")
+    past.add_argument("-o", "--output", choices=("json", "yaml"), help="the entries as data")
+
+    word("version", "print the version of this program", parents=())
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; answers the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments[:1] == ["run"]:
+        # the controller's imports are heavy, and no other word needs them
+        return int(importlib.import_module("flaggerpy.controller.run").main(arguments[1:]))
+    options = parser().parse_args(arguments)
+    if options.word == "version":
+        print(f"flaggerpy {__version__}")
+        return Exit.OK
+    try:
+        return asyncio.run(_with_cluster(options))
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        # `flaggerpy get | head`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.OK
+
+
+async def _with_cluster(options: argparse.Namespace) -> int:
+    host = ""
+    try:
+        async with await Client.connect(options.kubeconfig, options.context) as client:
+            host = client.host
+            return await perform(options, ClusterAccess(client), Screen())
+    except ApiError as error:
+        problem = problem_of(error, host)
+    except Problem as raised:
+        problem = raised
+    print(problem.sentence, file=sys.stderr)
+    return problem.code
+
+
+class Screen:
+    """Where a command prints: results to stdout, progress to stderr. Colours only on a terminal and without NO_COLOR."""
+
+    def __init__(self, out: Console | None = None, err: Console | None = None) -> None:
+        self.out = out or Console(highlight=False, soft_wrap=True)
+        self.err = err or Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def show(self, text: Text | str) -> None:
+        self.out.print(text, end="" if isinstance(text, Text) else "\n", markup=False)
+
+    def note(self, text: str) -> None:
+        self.err.print(text, markup=False)
+
+
+async def perform(options: argparse.Namespace, access: Access, screen: Screen) -> int:
+    """Carry out a parsed command line (all words but run and version). Raises Problem and ApiError."""
+    return await HANDLERS[options.word](options, access, screen)
+
+
+async def _get(options: argparse.Namespace, access: Access, screen: Screen) -> int:
+    found = await _selected(options, access)
+    if options.output in ("json", "yaml"):
+        one = len(options.names) == 1
+        _dump(screen, found[0] if one else {"apiVersion": "v1", "kind": "List", "items": found}, options.output)
+    elif options.output == "name":
+        for obj in found:
+            screen.show(f"canary.flagger.app/{obj['metadata']['name']}")
+    elif found:
+        views = [look.plain(access, obj) for obj in found]
+        screen.show(screens.canaries(views, all_namespaces=options.all_namespaces, wide=options.output == "wide"))
+    else:
+        screen.note("No Canaries found" + ("." if options.all_namespaces else f" in namespace {_namespace(options, access)}."))
+    return Exit.OK
+
+
+async def _describe(options: argparse.Namespace, access: Access, screen: Screen) -> int:
+    obj = await _one(options, access)
+    if options.output:
+        _dump(screen, obj, options.output)
+    else:
+        screen.show(screens.describe(await look.Closer(access).view(obj, events=True)))
+    return Exit.OK
+
+
+async def _watch(options: argparse.Namespace, access: Access, screen: Screen) -> int:
+    if options.until_done and len(options.names) != 1:
+        raise Problem(Exit.USAGE, "--until-done needs exactly one NAME.")
+
+    async def select() -> list[Obj]:
+        return await _selected(options, access)
+
+    wanted = Wanted() if options.until_done else None
+    return await look.watch(access, select, screen.out, wanted)
+
+
+async def _wait(options: argparse.Namespace, access: Access, screen: Screen) -> int:
+    if options.phase not in {str(phase) for phase in Phase if phase}:
+        raise Problem(Exit.USAGE, f"--for {options.phase}: there is no such phase; Flagger's are {', '.join(filter(None, Phase))}.")
+    wanted = Wanted(image=options.image or "", revision=options.revision or "", phase=options.phase)
+    ended = await look.wait(
+        access,
+        _namespace(options, access),
+        options.name,
+        wanted,
+        patience=options.timeout,
+        note=(lambda text: None) if options.quiet else screen.note,
+    )
+    screen.show(ended.sentence)
+    return ended.code
+
+
+async def _command(options: argparse.Namespace, access: Access, screen: Screen) -> int:
+    closer = look.Closer(access)
+    namespace = _namespace(options, access)
+    before = await closer.view(await _one(options, access), events=True)
+    given = commands.order(options.word, before)
+    await access.annotate(namespace, options.name, {given.annotation: given.value})
+    after = await look.acknowledgement(closer, namespace, options.name, given, patience=options.timeout)
+    if after is None:
+        screen.show(
+            f"Written ({given.annotation}: {given.value}), but no controller has taken it up within {options.timeout:g} s. "
+            "Is flaggerpy running, and does it watch this namespace?"
+        )
+        return Exit.TIMED_OUT
+    code, sentence = commands.outcome(given, before, after)
+    screen.show(sentence)
+    return code
+
+
+async def _history(options: argparse.Namespace, access: Access, screen: Screen) -> int:
+    obj = await _one(options, access)
+    if options.output:
+        _dump(screen, (obj.get("status") or {}).get("history") or [], options.output)
+        return Exit.OK
+    view = look.plain(access, obj)
+    if view.history:
+        screen.show(screens.history(view.history, view.now))
+    else:
+        screen.note(f"No release of {view.name} has ended yet.")
+    return Exit.OK
+
+
+HANDLERS: dict[str, Callable[[argparse.Namespace, Access, Screen], Awaitable[int]]] = {
+    "get": _get,
+    "describe": _describe,
+    "watch": _watch,
+    "wait": _wait,
+    "history": _history,
+    **dict.fromkeys(VERBS, _command),
+}
+
+
+def _namespace(options: argparse.Namespace, access: Access) -> str:
+    return str(options.namespace or access.namespace)
+
+
+async def _one(options: argparse.Namespace, access: Access) -> Obj:
+    namespace = _namespace(options, access)
+    obj = await access.canary(namespace, options.name)
+    if obj is None:
+        raise no_such_canary(namespace, options.name)
+    return obj
+
+
+async def _selected(options: argparse.Namespace, access: Access) -> list[Obj]:
+    """The Canaries that a list command means, in order of namespace and name."""
+    found = await access.canaries(None if options.all_namespaces else _namespace(options, access))
+    have = {obj["metadata"]["name"] for obj in found}
+    for name in options.names:
+        if name not in have:
+            raise no_such_canary(_namespace(options, access), name)
+    chosen = [obj for obj in found if not options.names or obj["metadata"]["name"] in options.names]
+    return sorted(chosen, key=lambda obj: (obj["metadata"].get("namespace", ""), obj["metadata"]["name"]))
+
+
+def _dump(screen: Screen, value: Any, form: str) -> None:
+    if form == "json":
+        screen.show(json.dumps(value, indent=2, ensure_ascii=False))
+    else:
+        screen.show(yaml.safe_dump(value, sort_keys=False, allow_unicode=True).rstrip())
+
+
+def _seconds(text: str) -> float:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

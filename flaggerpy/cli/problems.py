@@ -1,0 +1,80 @@
+"""Exit codes of the `flaggerpy` command, and what went wrong as one sentence: see docs/cli.md.
+
+Nobody gets a stack trace for a missing permission. Codes 0 to 3 are verdicts on a release; 10 and up say that no verdict could be had, so
+that a pipeline can tell "the release failed" from "I could not ask".
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from flaggerpy.cluster import errors
+
+
+class Exit(IntEnum):
+    """Exit codes. 2 is a time-out, therefore a wrong command line is not argparse's 2 but sysexits' 64."""
+
+    OK = 0
+    FAILED = 1
+    TIMED_OUT = 2
+    SUPERSEDED = 3
+    NO_SUCH_CANARY = 10
+    NO_PERMISSION = 11
+    NOT_INSTALLED = 12
+    NO_CLUSTER = 13
+    REFUSED = 14
+    USAGE = 64
+    INTERRUPTED = 130
+
+
+MEANING: dict[Exit, str] = {
+    Exit.OK: "done: the release was promoted, the command was carried out, or there was something to show",
+    Exit.FAILED: "the release failed or was aborted, or the command cannot be carried out in this phase; the cause is printed",
+    Exit.TIMED_OUT: "`--timeout` passed; what is still waited for is printed",
+    Exit.SUPERSEDED: "a newer revision took the place of the one that was waited for",
+    Exit.NO_SUCH_CANARY: "there is no such Canary",
+    Exit.NO_PERMISSION: "the API server refused the credentials, or RBAC does not allow it",
+    Exit.NOT_INSTALLED: "the cluster does not know Canaries: the CRDs are not installed",
+    Exit.NO_CLUSTER: "no kubeconfig or context, or the cluster does not answer",
+    Exit.REFUSED: "the API server refused the request for another reason, which is printed",
+    Exit.USAGE: "the command line is wrong",
+    Exit.INTERRUPTED: "interrupted by Ctrl-C",
+}
+
+
+class Problem(Exception):
+    """Why a command ended without success: an exit code and a sentence for a person."""
+
+    def __init__(self, code: Exit, sentence: str) -> None:
+        super().__init__(sentence)
+        self.code = code
+        self.sentence = sentence
+
+
+def no_such_canary(namespace: str, name: str) -> Problem:
+    return Problem(
+        Exit.NO_SUCH_CANARY, f"There is no Canary {name} in namespace {namespace}. `flaggerpy get -A` lists those of all namespaces."
+    )
+
+
+def problem_of(error: errors.ApiError, host: str = "") -> Problem:
+    """The problem that an error of the API means, with what a person can do about it."""
+    match error:
+        case errors.NotConfigured():
+            return Problem(
+                Exit.NO_CLUSTER, f"No cluster to talk to: {error.message}. Name a file with --kubeconfig, or a context with --context."
+            )
+        case errors.Unreachable():
+            return Problem(Exit.NO_CLUSTER, f"The cluster{f' at {host}' if host else ''} does not answer: {error.message}")
+        case errors.Unauthorized():
+            return Problem(Exit.NO_PERMISSION, f"The API server does not accept these credentials: {error.message}. Log in again.")
+        case errors.Forbidden():
+            return Problem(Exit.NO_PERMISSION, f"Not allowed: {error.message}. docs/cli.md lists the rules that each command needs.")
+        case errors.NotFound():
+            # a list of a namespaced kind answers 404 only when the kind itself is unknown
+            return Problem(
+                Exit.NOT_INSTALLED,
+                "This cluster does not know the kind Canary (flagger.app/v1beta1). Install the CRDs: kubectl apply -f crds/",
+            )
+        case _:
+            return Problem(Exit.REFUSED, f"The API server refused the request: {error}")

@@ -1,0 +1,238 @@
+"""Whole screens of text from view models: the table of `get`, the page of `describe`, the list of `history`. Pure, rich.
+
+Tables have kubectl's look (upper-case heads, three spaces), so that awk and used eyes feel at home; on a terminal phases have colours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from rich.text import Text
+
+from flaggerpy.cli.views import CanaryView, GateLine, HistoryLine, Waiting, age, bar, short_images
+
+PHASE_STYLE = {
+    "Initializing": "cyan",
+    "Initialized": "green",
+    "Waiting": "yellow",
+    "Progressing": "cyan",
+    "WaitingPromotion": "yellow",
+    "Promoting": "cyan",
+    "Finalising": "cyan",
+    "Succeeded": "green",
+    "Failed": "red",
+    "Terminating": "magenta",
+    "Terminated": "magenta",
+}
+OUTCOME_STYLE = {"Succeeded": "green", "Initialized": "green", "Failed": "red", "Aborted": "red", "Superseded": "yellow"}
+WIDE_HEADS = ("SUSPENDED", "FAILEDCHECKS", "INTERVAL", "MIRROR", "STEPWEIGHT", "STEPWEIGHTS", "MAXWEIGHT")
+Cell = str | tuple[str, str]
+"""A text, or a text with its style."""
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[Cell]], indent: str = "") -> Text:
+    """Columns as wide as their widest cell, three spaces apart, the last one unpadded; always a newline at the end."""
+    cells = [[cell if isinstance(cell, tuple) else (cell, "") for cell in row] for row in rows]
+    widths = [max(len(text) for text in [heads[i], *(row[i][0] for row in cells)]) for i in range(len(heads))]
+    out = Text()
+    for row in [[(head, "dim") for head in heads], *cells]:
+        out.append(indent)
+        last = max((i for i, (text, _) in enumerate(row) if text), default=0)
+        for i, (text, style) in enumerate(row[: last + 1]):
+            out.append(text, style)
+            if i < last:
+                out.append(" " * (widths[i] - len(text) + 3))
+        out.append("\n")
+    return out
+
+
+def canaries(views: Sequence[CanaryView], *, all_namespaces: bool = False, wide: bool = False) -> Text:
+    """The table of `get`: Flagger's printer columns and what is waited for."""
+    heads = [*(("NAMESPACE",) if all_namespaces else ()), "NAME", "STATUS", "WEIGHT"]
+    heads += [*(WIDE_HEADS if wide else ()), "LASTTRANSITIONTIME", "WAITING FOR"]
+    rows: list[list[Cell]] = []
+    for view in views:
+        row: list[Cell] = [view.namespace] if all_namespaces else []
+        row += [view.name, phase(view), str(view.weight)]
+        if wide:
+            row += _wide(view)
+        rows.append([*row, view.last_transition, view.waiting_for])
+    return table(heads, rows)
+
+
+def describe(view: CanaryView) -> Text:
+    """Everything that is known about one Canary, the most urgent first."""
+    out = Text()
+    out.append(f"{view.name}.{view.namespace}", "bold")
+    out.append("   ")
+    out.append(*phase(view))
+    about = [f"{view.kind} {view.target}".strip(), view.provider, view.strategy]
+    out.append("   " + "   ".join(part for part in about if part) + "\n", "dim")
+    for line in (*_facts(view), *_flags(view)):
+        out.append(line)
+    if view.problem:
+        _head(out, "Cannot be read")
+        out.append(f"  {view.problem}\n", "red")
+    _waiting_for(out, view)
+    _pod_failures(out, view)
+    if view.metrics:
+        _head(out, "Metrics")
+        out.append("".join(f"  {line}\n" for line in view.metrics))
+    if view.gates:
+        _head(out, "Gates")
+        out.append(table(("NAME", "TYPE", "STATE"), [(gate.name, gate.role, _gate_state(view, gate)) for gate in view.gates], "  "))
+    if view.conditions:
+        _head(out, "Conditions")
+        rows = [(c.type, c.status, c.reason, _ago(view.now, c.since), c.message) for c in view.conditions]
+        out.append(table(("TYPE", "STATUS", "REASON", "AGE", "MESSAGE"), rows, "  "))
+    if view.events:
+        _head(out, "Events")
+        events: list[Sequence[Cell]] = [
+            (
+                _ago(view.now, event.at),
+                (event.type, "yellow") if event.type == "Warning" else event.type,
+                event.message + (f" (x{event.count})" if event.count > 1 else ""),
+            )
+            for event in view.events
+        ]
+        out.append(table(("AGE", "TYPE", "MESSAGE"), events, "  "))
+    if view.history:
+        _head(out, "History")
+        out.append(history(view.history, view.now, indent="  "))
+    return out
+
+
+def history(lines: Sequence[HistoryLine], now: float, indent: str = "") -> Text:
+    """Ended releases, the newest first."""
+    rows: list[Sequence[Cell]] = [
+        (
+            _ago(now, line.ended),
+            (line.outcome + (" (forced)" if line.forced else ""), OUTCOME_STYLE.get(line.outcome, "")),
+            line.revision,
+            short_images(line.images),
+            age(line.ended - line.started),
+            line.cause,
+        )
+        for line in lines
+    ]
+    return table(("ENDED", "OUTCOME", "REVISION", "IMAGES", "TOOK", "CAUSE"), rows, indent)
+
+
+def phase(view: CanaryView) -> tuple[str, str]:
+    """The phase with its colour; a Canary that no controller has looked at yet says so."""
+    return (view.phase or "(not seen)", PHASE_STYLE.get(view.phase, ""))
+
+
+def change_line(view: CanaryView) -> str:
+    """One line for a log: time, canary, phase, weight, pods and what is waited for."""
+    pods = f"  pods {view.primary_pods} + {view.canary_pods}" if view.primary_pods and view.canary_pods else ""
+    wait = f"  {view.waiting_for}" if view.waiting_for else ""
+    failed = f"  {view.failures[0].reason}: {view.failures[0].diagnosis}" if view.failures else ""
+    return f"{clock(view.now)}  {view.name}.{view.namespace}  {view.phase or '(not seen)'}  canary {view.weight} %{pods}{wait}{failed}"
+
+
+def clock(seconds: float) -> str:
+    """The time of day in UTC."""
+    return datetime.fromtimestamp(seconds, tz=UTC).strftime("%H:%M:%SZ")
+
+
+def span(waiting: Waiting, now: float) -> str:
+    """Since when, until when, and then: `for 12s, until 15:31:20Z (8s left), then: rollback`; "" when nothing is known."""
+    parts: list[str] = []
+    if waiting.since is not None:
+        parts.append(f"for {age(now - waiting.since)}")
+    if waiting.until is not None:
+        left = waiting.until - now
+        parts.append(f"until {clock(waiting.until)} ({f'{age(left)} left' if left >= 1 else 'due now'})")
+    if waiting.then:
+        parts.append(f"then: {waiting.then}")
+    return ", ".join(parts)
+
+
+def _facts(view: CanaryView) -> Iterable[str]:
+    if view.revision:
+        attempt = f"  attempt {view.attempt}" if view.attempt > 1 else ""
+        running = f"  for {age(view.now - view.started)}" if view.started else ""
+        yield f"  revision   {view.revision}  {short_images(view.images)}{attempt}{running}\n"
+    if view.promoted_revision and view.promoted_revision != view.revision:
+        yield f"  promoted   {view.promoted_revision}  {short_images(view.promoted_images)}\n"
+    cut = f"  (cut from {view.planned_weight} %: pods were lost)" if view.weight < view.planned_weight else ""
+    yield f"  weight     canary {view.weight:>3} %  {bar(view.weight)}  primary {100 - view.weight} %{cut}\n"
+    if view.primary_pods or view.canary_pods:
+        yield f"  pods       canary {view.canary_pods or '?'} ready, primary {view.primary_pods or '?'} ready\n"
+    if not view.idle and (view.failed_checks or view.iterations):
+        iterations = f", iteration {view.iterations}" if view.iterations else ""
+        yield f"  checks     {view.failed_checks} failed (rollback at {view.failure_limit}){iterations}\n"
+    if view.verdict:
+        yield f"  verdict    {view.verdict}\n"
+
+
+def _flags(view: CanaryView) -> Iterable[str]:
+    if view.suspended:
+        yield "  suspended  spec.suspend is true: nothing moves until it is false\n"
+    for name in view.pending_commands:
+        if name == "pause":
+            yield f"  paused     no step is taken until: flaggerpy resume {view.name} -n {view.namespace}\n"
+        else:
+            yield f"  command    {name}, not taken up by the controller yet\n"
+
+
+def _waiting_for(out: Text, view: CanaryView) -> None:
+    if view.waiting is None:
+        return
+    _head(out, "Waiting for")
+    out.append(f"  {view.waiting.sentence}\n", "bold")
+    times = span(view.waiting, view.now)
+    if times:
+        out.append(f"  {times}\n")
+    if view.waiting.advice:
+        out.append(f"  what you can do: {view.waiting.advice}\n")
+
+
+def _pod_failures(out: Text, view: CanaryView) -> None:
+    if not view.failures:
+        return
+    _head(out, "Pods that fail")
+    for failure in view.failures:
+        more = f"  (and {failure.pods - 1} more)" if failure.pods > 1 else ""
+        out.append(f"  {failure.pod}  container {failure.container}: ")
+        out.append(failure.reason, "red")
+        out.append(f"{more}\n")
+        if failure.diagnosis:
+            out.append(f"    {failure.diagnosis}\n", "bold")
+        if failure.message:
+            out.append(f"    {failure.message}\n", "dim")
+
+
+def _gate_state(view: CanaryView, gate: GateLine) -> str:
+    if view.idle:
+        return "-"
+    return "passed" if gate.passed else "not passed yet"
+
+
+def _wide(view: CanaryView) -> list[Cell]:
+    analysis = view.spec.get("analysis") or view.spec.get("canaryAnalysis") or {}
+
+    def shown(value: object) -> str:
+        if value is None:
+            return ""
+        return str(value).lower() if isinstance(value, bool) else str(value)
+
+    return [
+        shown(view.spec.get("suspend")),
+        str(view.failed_checks),
+        shown(analysis.get("interval")),
+        shown(analysis.get("mirror")),
+        shown(analysis.get("stepWeight")),
+        shown(analysis.get("stepWeights")),
+        shown(analysis.get("maxWeight")),
+    ]
+
+
+def _head(out: Text, title: str) -> None:
+    out.append(f"\n{title}\n", "bold underline")
+
+
+def _ago(now: float, then: float | None) -> str:
+    return "" if not then else age(now - then)

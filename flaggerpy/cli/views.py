@@ -1,0 +1,372 @@
+"""View models: what a person wants to know about a Canary, as plain values made from the objects of the API. Pure.
+
+Nothing here fails on a Canary that cannot be read: a person looks at exactly those. What cannot be read is told in `problem`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+
+from flaggerpy.api import names
+from flaggerpy.api.canary import CanarySpec, Metric
+from flaggerpy.api.status import IDLE, CanaryStatus, HistoryEntry, Phase, from_timestamp, parse_status
+
+Obj = dict[str, Any]
+
+GATES = ("confirm-rollout", "confirm-traffic-increase", "confirm-promotion")
+EVENTS_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class PodCount:
+    """Pods of one side: ready ones of all that are not being deleted."""
+
+    ready: int
+    total: int
+
+    def __str__(self) -> str:
+        return f"{self.ready}/{self.total}"
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """What is waited for; `since` and `until` in epoch seconds, None where there is none."""
+
+    sentence: str
+    since: float | None = None
+    until: float | None = None
+    then: str = ""
+    advice: str = ""
+
+
+@dataclass(frozen=True)
+class FailureLine:
+    """A container that fails. `pods` counts those that fail in the same words."""
+
+    pod: str
+    container: str
+    reason: str
+    message: str
+    diagnosis: str
+    pods: int = 1
+
+
+@dataclass(frozen=True)
+class GateLine:
+    """A gate of the analysis; `passed` in the present run."""
+
+    name: str
+    role: str
+    passed: bool
+
+
+@dataclass(frozen=True)
+class ConditionLine:
+    type: str
+    status: str
+    reason: str
+    message: str
+    since: float | None
+
+
+@dataclass(frozen=True)
+class EventLine:
+    """An event; `at` is its last occurrence in epoch seconds."""
+
+    at: float
+    type: str
+    message: str
+    count: int = 1
+
+
+@dataclass(frozen=True)
+class HistoryLine:
+    """A release that ended; times in epoch seconds."""
+
+    revision: str
+    images: tuple[str, ...]
+    started: float
+    ended: float
+    outcome: str
+    cause: str
+    forced: bool
+
+
+@dataclass(frozen=True)
+class CanaryView:
+    """One Canary at one moment. Weights in percent, times in epoch seconds."""
+
+    namespace: str
+    name: str
+    phase: str
+    now: float
+    kind: str = ""
+    target: str = ""
+    provider: str = ""
+    strategy: str = ""
+    weight: int = 0
+    """The canary's share of the traffic that is in force."""
+    planned_weight: int = 0
+    """The share of the present step: above `weight` while lost pods have it cut."""
+    failed_checks: int = 0
+    failure_limit: int = 1
+    iterations: int = 0
+    suspended: bool = False
+    pending_commands: tuple[str, ...] = ()
+    revision: str = ""
+    images: tuple[str, ...] = ()
+    promoted_revision: str = ""
+    promoted_images: tuple[str, ...] = ()
+    attempt: int = 1
+    started: float | None = None
+    verdict: str = ""
+    primary_pods: PodCount | None = None
+    canary_pods: PodCount | None = None
+    waiting: Waiting | None = None
+    failures: tuple[FailureLine, ...] = ()
+    metrics: tuple[str, ...] = ()
+    gates: tuple[GateLine, ...] = ()
+    conditions: tuple[ConditionLine, ...] = ()
+    events: tuple[EventLine, ...] = ()
+    history: tuple[HistoryLine, ...] = ()
+    problem: str = ""
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    last_transition: str = ""
+
+    @property
+    def idle(self) -> bool:
+        """True when no release is under way."""
+        return self.phase in IDLE
+
+    @property
+    def waiting_for(self) -> str:
+        """The sentence for one table cell; "" when nothing is waited for."""
+        return self.problem or (self.waiting.sentence if self.waiting else "")
+
+
+def canary_view(
+    obj: Mapping[str, Any],
+    now: float,
+    *,
+    primary_pods: Sequence[Obj] | None = None,
+    canary_pods: Sequence[Obj] | None = None,
+    events: Iterable[Obj] = (),
+) -> CanaryView:
+    """The view of a Canary object at epoch second `now`; pods are None where they could not be read."""
+    metadata: Mapping[str, Any] = obj.get("metadata") or {}
+    raw_spec: Mapping[str, Any] = obj.get("spec") or {}
+    spec, spec_problem = _spec(raw_spec)
+    status, status_problem = _status(obj)
+    run = status.run
+    target = raw_spec.get("targetRef") or {}
+    planned = status.canary_weight
+    return CanaryView(
+        namespace=str(metadata.get("namespace") or ""),
+        name=str(metadata.get("name") or ""),
+        phase=str(status.phase),
+        now=now,
+        kind=str(target.get("kind") or ""),
+        target=str(target.get("name") or ""),
+        provider=str(raw_spec.get("provider") or ""),
+        strategy=spec.strategy if spec else "",
+        weight=planned if run is None or run.cut is None else run.cut,
+        planned_weight=planned,
+        failed_checks=status.failed_checks,
+        failure_limit=spec.plan.failure_limit if spec else 1,
+        iterations=status.iterations,
+        suspended=bool(raw_spec.get("suspend")),
+        pending_commands=commands_of(obj),
+        revision=run.revision if run else status.last_applied_spec,
+        images=tuple((run.images if run else []) or status.applied_images),
+        promoted_revision=status.last_promoted_spec,
+        promoted_images=tuple(status.promoted_images),
+        attempt=run.attempt if run else 1,
+        started=(run.started_at or None) if run else None,
+        verdict=(run.verdict or "") if run else "",
+        primary_pods=count_pods(primary_pods),
+        canary_pods=count_pods(canary_pods),
+        waiting=_waiting(status),
+        failures=_failures(status),
+        metrics=tuple(metric_line(metric) for metric in spec.plan.metrics) if spec else (),
+        gates=_gates(spec, status) if spec else (),
+        conditions=tuple(
+            ConditionLine(condition.type, condition.status, condition.reason, condition.message, _time(condition.last_transition_time))
+            for condition in status.conditions
+        ),
+        events=event_lines(events),
+        history=history_lines(status.history),
+        problem=spec_problem or status_problem,
+        spec=raw_spec,
+        last_transition=status.last_transition_time or "",
+    )
+
+
+def commands_of(obj: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of a person's commands that stand on the Canary: abort, retry, promote, pause."""
+    annotations = (obj.get("metadata") or {}).get("annotations") or {}
+    every = (names.COMMAND_ABORT, names.COMMAND_RETRY, names.COMMAND_PROMOTE, names.COMMAND_PAUSE)
+    return tuple(name.partition("/")[2] for name in every if name in annotations)
+
+
+def count_pods(pods: Sequence[Obj] | None) -> PodCount | None:
+    """How many of these pods are ready; pods that are being deleted do not count."""
+    if pods is None:
+        return None
+    alive = [pod for pod in pods if not (pod.get("metadata") or {}).get("deletionTimestamp")]
+    return PodCount(ready=sum(map(is_ready, alive)), total=len(alive))
+
+
+def is_ready(pod: Obj) -> bool:
+    conditions = (pod.get("status") or {}).get("conditions") or ()
+    return any(condition.get("type") == "Ready" and condition.get("status") == "True" for condition in conditions)
+
+
+def metric_line(metric: Metric) -> str:
+    """A metric in one line: `request-success-rate  >= 99  over 1m`."""
+    bounds: list[str] = []
+    if metric.threshold_range and metric.threshold_range.min is not None:
+        bounds.append(f">= {metric.threshold_range.min:g}")
+    if metric.threshold_range and metric.threshold_range.max is not None:
+        bounds.append(f"<= {metric.threshold_range.max:g}")
+    if not bounds and metric.threshold is not None:
+        bounds.append(f"threshold {metric.threshold:g}")
+    over = f"  over {metric.interval}" if metric.interval else ""
+    return f"{metric.name}  {' and '.join(bounds) or 'any value'}{over}"
+
+
+def history_lines(history: Iterable[HistoryEntry]) -> tuple[HistoryLine, ...]:
+    """Releases that ended, the newest first, whatever the order they are stored in."""
+    lines = [
+        HistoryLine(
+            revision=entry.revision,
+            images=tuple(entry.images),
+            started=_time(entry.started) or 0.0,
+            ended=_time(entry.ended) or 0.0,
+            outcome=entry.outcome,
+            cause=entry.cause,
+            forced=entry.forced,
+        )
+        for entry in history
+    ]
+    return tuple(sorted(lines, key=lambda line: (line.ended, line.started), reverse=True))
+
+
+def event_lines(events: Iterable[Obj], limit: int = EVENTS_SHOWN) -> tuple[EventLine, ...]:
+    """The last events, the oldest of them first, as a log reads."""
+    lines = [
+        EventLine(
+            at=_event_time(event),
+            type=str(event.get("type") or "Normal"),
+            message=str(event.get("message") or ""),
+            count=int((event.get("series") or {}).get("count") or event.get("count") or 1),
+        )
+        for event in events
+    ]
+    return tuple(sorted(lines, key=lambda line: line.at)[-limit:])
+
+
+def short_images(images: Iterable[str]) -> str:
+    """Images for people: the registry and path left out, `sha256` digests cut."""
+    return ", ".join(short_image(image) for image in images) or "-"
+
+
+def short_image(image: str) -> str:
+    tail = image.rsplit("/", 1)[-1]
+    name, at, digest = tail.partition("@")
+    return f"{name}@{digest.removeprefix('sha256:')[:12]}" if at else tail
+
+
+def age(seconds: float) -> str:
+    """A length of time as kubectl writes it: 12s, 3m20s, 2h5m, 4d."""
+    whole = max(0, int(seconds))
+    if whole < 120:
+        return f"{whole}s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 10:
+        return f"{minutes}m{rest}s" if rest else f"{minutes}m"
+    if minutes < 120:
+        return f"{minutes}m"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 10:
+        return f"{hours}h{minutes}m" if minutes else f"{hours}h"
+    return f"{hours}h" if hours < 48 else f"{hours // 24}d"
+
+
+def bar(percent: int, width: int = 20) -> str:
+    """A bar of `width` cells; any share above 0 shows at least one cell, any below 100 leaves at least one."""
+    cells = round(percent * width / 100)
+    if 0 < percent < 100:
+        cells = min(max(cells, 1), width - 1)
+    return "█" * cells + "░" * (width - cells)
+
+
+def _spec(raw: Mapping[str, Any]) -> tuple[CanarySpec | None, str]:
+    try:
+        return CanarySpec.model_validate(raw), ""
+    except ValidationError as error:
+        first = error.errors()[0]
+        return None, f"spec.{'.'.join(map(str, first['loc']))} cannot be read: {first['msg']}"
+
+
+def _status(obj: Mapping[str, Any]) -> tuple[CanaryStatus, str]:
+    try:
+        return parse_status(obj), ""
+    except ValidationError as error:
+        first = error.errors()[0]
+        phase = (obj.get("status") or {}).get("phase")
+        known = Phase(phase) if phase in set(Phase) else Phase.NONE
+        return CanaryStatus(phase=known), f"status.{'.'.join(map(str, first['loc']))} cannot be read: {first['msg']}"
+
+
+def _waiting(status: CanaryStatus) -> Waiting | None:
+    progress = status.progress
+    if progress is None or not progress.waiting_for:
+        return None
+    return Waiting(
+        progress.waiting_for, _time(progress.since), _time(progress.until), then=progress.then or "", advice=progress.advice or ""
+    )
+
+
+def _failures(status: CanaryStatus) -> tuple[FailureLine, ...]:
+    grouped: dict[tuple[str, str, str], FailureLine] = {}
+    for failure in status.pod_failures:
+        key = (failure.container, failure.reason, failure.diagnosis)
+        seen = grouped.get(key)
+        grouped[key] = FailureLine(
+            pod=seen.pod if seen else failure.pod,
+            container=failure.container,
+            reason=failure.reason,
+            message=seen.message if seen else failure.message,
+            diagnosis=failure.diagnosis,
+            pods=seen.pods + 1 if seen else 1,
+        )
+    return tuple(grouped.values())
+
+
+def _gates(spec: CanarySpec, status: CanaryStatus) -> tuple[GateLine, ...]:
+    passed = set(status.run.gates_passed) if status.run else set()
+    promotion_open = bool(status.run and status.run.promotion_gate_open)
+    return tuple(
+        GateLine(hook.name, hook.role, bool(passed & {hook.name, hook.role}) or (hook.role == "confirm-promotion" and promotion_open))
+        for hook in spec.plan.webhooks
+        if hook.role in GATES
+    )
+
+
+def _event_time(event: Obj) -> float:
+    series = event.get("series") or {}
+    for text in (series.get("lastObservedTime"), event.get("lastTimestamp"), event.get("eventTime"), event.get("firstTimestamp")):
+        if text:
+            return _time(str(text)) or 0.0
+    return _time((event.get("metadata") or {}).get("creationTimestamp")) or 0.0
+
+
+def _time(text: str | None) -> float | None:
+    try:
+        return from_timestamp(text) if text else None
+    except ValueError:
+        return None

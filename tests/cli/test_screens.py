@@ -1,0 +1,197 @@
+"""Whole screens, as a person sees them."""
+
+from __future__ import annotations
+
+from textwrap import dedent
+
+from flaggerpy.cli import screens
+from flaggerpy.cli.views import canary_view
+from tests.cli.objects import NOW, Obj, at, canary, ended, pod, run
+
+
+def page(text: str) -> str:
+    return dedent(text).lstrip("\n")
+
+
+def progressing() -> Obj:
+    return canary(
+        "Progressing",
+        spec={
+            "analysis": {
+                "interval": "10s",
+                "threshold": 5,
+                "stepWeight": 20,
+                "maxWeight": 60,
+                "metrics": [
+                    {"name": "request-success-rate", "thresholdRange": {"min": 99}, "interval": "1m"},
+                    {"name": "latency", "thresholdRange": {"min": 1.5, "max": 500}},
+                    {"name": "old", "threshold": 3},
+                ],
+                "webhooks": [
+                    {"name": "ask-ops", "type": "confirm-promotion", "url": "http://gate/"},
+                    {"name": "start", "type": "confirm-rollout", "url": "http://gate/"},
+                    {"name": "load", "type": "rollout", "url": "http://load/"},
+                ],
+            }
+        },
+        canaryWeight=40,
+        failedChecks=1,
+        lastTransitionTime=at(-20),
+        lastAppliedSpec="7f9c",
+        lastPromotedSpec="65d8",
+        promotedImages=["ghcr.io/x/podinfo:1.0.0"],
+        run=run("7f9c", "ghcr.io/x/podinfo:1.0.1", gatesPassed=["start"]),
+        progress={
+            "waitingFor": "the analysis of step 2 of 3 at 40 %",
+            "since": at(-12),
+            "until": at(8),
+            "then": "weight 60 %",
+            "advice": "flaggerpy promote podinfo skips the rest of the analysis",
+        },
+        conditions=[
+            {
+                "type": "Promoted",
+                "status": "Unknown",
+                "reason": "Progressing",
+                "message": "New revision detected.",
+                "lastTransitionTime": at(-34),
+            }
+        ],
+        history=[
+            ended("11aa", "ghcr.io/x/podinfo:0.9", "Initialized", started=-90000, end=-86400),
+            ended("65d8", "ghcr.io/x/podinfo:1.0.0", "Succeeded", started=-7300, end=-7200, forced=True),
+        ],
+    )
+
+
+EVENTS: list[Obj] = [
+    {"type": "Warning", "message": "Halt advancement success rate 93.20% < 99%", "count": 3, "lastTimestamp": at(-3)},
+    {"type": "Normal", "message": "Advance podinfo.test canary weight 40", "series": {"count": 1, "lastObservedTime": at(-12)}},
+]
+
+
+def test_describe_tells_a_release_under_way() -> None:
+    view = canary_view(
+        progressing(), NOW, primary_pods=[pod("p"), pod("p"), pod("p", terminating=True)], canary_pods=[pod("c"), pod("c", ready=False)],
+        events=EVENTS,
+    )  # fmt: skip
+    assert screens.describe(view).plain == page("""
+        podinfo.test   Progressing   Deployment podinfo   gatewayapi:v1   canary
+          revision   7f9c  podinfo:1.0.1  for 34s
+          promoted   65d8  podinfo:1.0.0
+          weight     canary  40 %  ████████░░░░░░░░░░░░  primary 60 %
+          pods       canary 1/2 ready, primary 2/2 ready
+          checks     1 failed (rollback at 5)
+
+        Waiting for
+          the analysis of step 2 of 3 at 40 %
+          for 12s, until 15:30:08Z (8s left), then: weight 60 %
+          what you can do: flaggerpy promote podinfo skips the rest of the analysis
+
+        Metrics
+          request-success-rate  >= 99  over 1m
+          latency  >= 1.5 and <= 500
+          old  threshold 3
+
+        Gates
+          NAME      TYPE                STATE
+          ask-ops   confirm-promotion   not passed yet
+          start     confirm-rollout     passed
+
+        Conditions
+          TYPE       STATUS    REASON        AGE   MESSAGE
+          Promoted   Unknown   Progressing   34s   New revision detected.
+
+        Events
+          AGE   TYPE      MESSAGE
+          12s   Normal    Advance podinfo.test canary weight 40
+          3s    Warning   Halt advancement success rate 93.20% < 99% (x3)
+
+        History
+          ENDED   OUTCOME              REVISION   IMAGES          TOOK   CAUSE
+          2h      Succeeded (forced)   65d8       podinfo:1.0.0   100s
+          24h     Initialized          11aa       podinfo:0.9     60m
+        """)
+
+
+def test_describe_names_pods_that_fail_once_and_counts_the_rest() -> None:
+    failure = {
+        "container": "app",
+        "reason": "ErrImagePull",
+        "message": "not found",
+        "diagnosis": "The registry has no tag 9.9 of podinfo: push it, or correct the name.",
+    }
+    failed = canary(
+        "Failed",
+        lastAppliedSpec="bad1",
+        lastPromotedSpec="65d8",
+        appliedImages=["podinfo:9.9"],
+        promotedImages=["podinfo:1.0.0"],
+        podFailures=[{"pod": "podinfo-bad1-a", **failure}, {"pod": "podinfo-bad1-b", **failure}],
+        history=[ended("bad1", "podinfo:9.9", "Failed", started=-20, end=-11, cause="image podinfo:9.9 is not in the registry")],
+    )
+    assert screens.describe(canary_view(failed, NOW)).plain == page("""
+        podinfo.test   Failed   Deployment podinfo   gatewayapi:v1   canary
+          revision   bad1  podinfo:9.9
+          promoted   65d8  podinfo:1.0.0
+          weight     canary   0 %  ░░░░░░░░░░░░░░░░░░░░  primary 100 %
+
+        Pods that fail
+          podinfo-bad1-a  container app: ErrImagePull  (and 1 more)
+            The registry has no tag 9.9 of podinfo: push it, or correct the name.
+            not found
+
+        History
+          ENDED   OUTCOME   REVISION   IMAGES        TOOK   CAUSE
+          11s     Failed    bad1       podinfo:9.9   9s     image podinfo:9.9 is not in the registry
+        """)
+
+
+def test_describe_shows_a_cut_a_verdict_and_a_pause() -> None:
+    obj = canary(
+        "Progressing",
+        annotations={"flagger.app/pause": "7f9c", "flagger.app/abort": "7f9c"},
+        canaryWeight=40,
+        run=run("7f9c", "podinfo:1.0.1", cut=10, attempt=2, verdict="crashed three times"),
+    )
+    assert screens.describe(canary_view(obj, NOW)).plain == page("""
+        podinfo.test   Progressing   Deployment podinfo   gatewayapi:v1   canary
+          revision   7f9c  podinfo:1.0.1  attempt 2  for 34s
+          weight     canary  10 %  ██░░░░░░░░░░░░░░░░░░  primary 90 %  (cut from 40 %: pods were lost)
+          verdict    crashed three times
+          command    abort, not taken up by the controller yet
+          paused     no step is taken until: flaggerpy resume podinfo -n test
+        """)
+
+
+def test_describe_shows_a_canary_that_cannot_be_read_all_the_same() -> None:
+    obj = canary("Initialized", spec={"service": {"port": "eighty"}, "suspend": True})
+    text = screens.describe(canary_view(obj, NOW)).plain
+    assert "spec.service.port cannot be read" in text
+    assert "suspended" in text
+    assert text.startswith("podinfo.test   Initialized")
+
+
+def test_get_is_a_table_as_kubectl_prints_it_with_what_is_waited_for() -> None:
+    other = canary("")
+    other["metadata"] |= {"name": "a-new-one", "namespace": "prod"}
+    views = [canary_view(other, NOW), canary_view(progressing(), NOW)]
+    assert screens.canaries(views, all_namespaces=True).plain == page("""
+        NAMESPACE   NAME        STATUS        WEIGHT   LASTTRANSITIONTIME     WAITING FOR
+        prod        a-new-one   (not seen)    0
+        test        podinfo     Progressing   40       2026-11-26T15:29:40Z   the analysis of step 2 of 3 at 40 %
+        """)
+
+
+def test_get_wide_has_flaggers_wide_columns() -> None:
+    assert screens.canaries([canary_view(progressing(), NOW)], wide=True).plain == page("""
+        NAME      STATUS        WEIGHT   SUSPENDED   FAILEDCHECKS   INTERVAL   MIRROR   STEPWEIGHT   STEPWEIGHTS   MAXWEIGHT   LASTTRANSITIONTIME     WAITING FOR
+        podinfo   Progressing   40                   1              10s                 20                         60          2026-11-26T15:29:40Z   the analysis of step 2 of 3 at 40 %
+        """)  # noqa: E501
+
+
+def test_a_change_is_one_line() -> None:
+    view = canary_view(progressing(), NOW, primary_pods=[pod("p")], canary_pods=[])
+    assert screens.change_line(view) == (
+        "15:30:00Z  podinfo.test  Progressing  canary 40 %  pods 1/1 + 0/0  the analysis of step 2 of 3 at 40 %"
+    )
