@@ -40,44 +40,68 @@ class Condition(Model):
     """A condition by the Kubernetes API conventions."""
 
     type: str
+    """Promoted, Ready, Reconciling or Stalled."""
     status: Literal["True", "False", "Unknown"]
+    """True, False or Unknown."""
     reason: str
+    """The cause in one CamelCase word."""
     message: str = ""
+    """The cause as a sentence."""
     last_update_time: str | None = None
+    """When the condition was last written."""
     last_transition_time: str | None = None
+    """When the status last changed."""
     observed_generation: int | None = None
+    """The generation of the Canary that the condition speaks of."""
 
 
 class Progress(Model):
     """What is waited for: the sentence, since and until when (RFC 3339), what happens then, what a person can do."""
 
     waiting_for: str
+    """What is waited for."""
     since: str | None = None
+    """Since when."""
     until: str | None = None
+    """Until when at the latest."""
     then: str | None = None
+    """What happens when the time is over."""
     advice: str | None = None
+    """What a person can do."""
 
 
 class PodFailure(Model):
     """One container of one pod that fails, and what that means."""
 
     pod: str
+    """Name of the pod."""
     container: str
+    """Name of the container."""
     reason: str
+    """The kubelet's reason, such as ImagePullBackOff."""
     message: str = ""
+    """The kubelet's message."""
     diagnosis: str = ""
+    """What that means, and what to do."""
 
 
 class HistoryEntry(Model):
     """One release that ended."""
 
     revision: str
+    """pod-template-hash of the revision."""
     images: list[str] = []
+    """Images of the revision."""
     started: str
+    """When the release began."""
     ended: str
+    """When it ended."""
     outcome: Literal["Initialized", "Succeeded", "Failed", "Aborted", "Superseded"]
+    """How it ended."""
     cause: str = ""
+    """Why it ended so."""
     forced: bool = False
+    """A person promoted it without waiting for the analysis."""
 
 
 class OutboxItem(Model):
@@ -172,27 +196,47 @@ class CanaryStatus(Model):
     """`status` as it is stored. Absent numbers read as 0, like Flagger's."""
 
     phase: Phase = Phase.NONE
+    """Where the release stands."""
     failed_checks: int = 0
+    """Failed checks of this run; analysis.threshold of them roll it back."""
     canary_weight: int = 0
+    """Percentage of the traffic that goes to the canary."""
     iterations: int = 0
+    """Checks that passed in this run (blue/green and A/B)."""
     tracked_configs: dict[str, str] | None = None
+    """Checksums of the ConfigMaps and Secrets that the target uses."""
     last_applied_spec: str = ""
+    """Hash of the revision that was last seen."""
     last_promoted_spec: str = ""
+    """Hash of the revision that was last promoted."""
     session_affinity_cookie: str | None = None
+    """The run's cookie that leads to the canary."""
     primary_session_affinity_cookie: str | None = None
+    """The run's cookie that leads to the primary."""
     previous_session_affinity_cookie: str | None = None
+    """The last run's cookie, which is being expired."""
     last_transition_time: str | None = None
+    """When the status was last written."""
     conditions: list[Condition] = []
+    """Promoted, Ready, Reconciling and Stalled."""
     observed_generation: int | None = None
+    """The generation of the Canary that the status speaks of."""
     progress: Progress | None = None
+    """What is waited for."""
     pod_failures: list[PodFailure] = []
+    """Containers that fail now, at most ten."""
     history: list[HistoryEntry] = Field(default=[], max_length=10)
+    """The last ten releases, newest first."""
     promoted_configs: dict[str, str] | None = None
     """Checksums of the tracked configs that the primary runs with (ours)."""
     promoted_images: list[str] = []
+    """Images of the last promoted revision."""
     applied_images: list[str] = []
+    """Images of the revision that was last seen."""
     run: RunState | None = None
+    """Internal: the controller's memory of the run under way."""
     outbox: list[OutboxItem] = []
+    """Internal: messages that must still leave."""
 
     def to_obj(self) -> dict[str, Any]:
         """The dict to store: Flagger's three numbers always, everything else only when set."""
