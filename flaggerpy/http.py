@@ -1,0 +1,329 @@
+"""The only room that talks to anything but Kubernetes: hooks, metric providers, alert receivers.
+
+A request is a value, so that other rooms can be tested without a network; `Http.send` carries it out over one pool of connections per
+(TLS verification, proxy). Answers are values too, whatever their status; only the lack of an answer is an error:
+
+    HttpError             attempts
+    ├── BadRequestUrl     the URL cannot be used
+    ├── TimedOut          no whole answer within `timeout` seconds
+    └── Unreachable       cause: "DNS", "connection refused", "TLS", "connection broken", "no route"
+
+Retries follow Flagger's webhook client: lack of an answer, 429, and 5xx except 501; 1 s doubling to 30 s; `Retry-After` honoured. Neither
+messages nor reprs nor logs carry headers, bodies, user info or query values; with `secret_url` the path neither.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json as json_codec
+import logging
+import os
+import socket
+import ssl
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import tenacity
+
+MAX_BODY = 4 * 2**20
+BACKOFF_FIRST = 1.0
+BACKOFF_CAP = 30.0
+RETRY_AFTER_CAP = 300.0
+
+# at INFO httpx writes each URL to the log, and the URL of a chat's webhook is a secret
+logging.getLogger("httpx").setLevel(logging.WARNING)
+logging.getLogger("httpcore").setLevel(logging.WARNING)
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """One request. `content` is sent as it is; `json` is encoded. `timeout`: seconds for one attempt, from connecting to the last byte.
+
+    `verify`: False skips the verification of certificates, a string is the path of a CA bundle. `auth`: user and password.
+    `max_body`: bytes of the answer that are kept.
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, str] = field(default_factory=dict)
+    content: bytes | str | None = None
+    json: Any = None
+    timeout: float = 10.0
+    verify: bool | str = True
+    auth: tuple[str, str] | None = None
+    proxy: str | None = None
+    max_body: int = MAX_BODY
+    secret_url: bool = False
+
+    def __repr__(self) -> str:
+        return f"<{self.method} {self.place}>"
+
+    @property
+    def place(self) -> str:
+        """The URL without what may be secret."""
+        try:
+            parts = urlsplit(self.url)
+            host = parts.hostname or ""
+            port = f":{parts.port}" if parts.port else ""
+        except ValueError:
+            return "(a URL that cannot be read)"
+        path = "/..." if self.secret_url else parts.path
+        return f"{parts.scheme}://{host}{port}{path}"
+
+
+@dataclass(frozen=True, slots=True)
+class HttpResponse:
+    """An answer. `attempts`: how many requests it took; `truncated`: `body` is only the beginning."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = field(default=b"", repr=False)
+    attempts: int = 1
+    truncated: bool = False
+
+    @property
+    def ok(self) -> bool:
+        """2xx."""
+        return 200 <= self.status < 300
+
+    @property
+    def text(self) -> str:
+        """The body as UTF-8; what is not becomes a replacement character."""
+        return self.body.decode("utf-8", "replace")
+
+    def json(self) -> Any:
+        """The body parsed. Raises ValueError, also where it was too long to keep."""
+        if self.truncated:
+            raise ValueError(f"the answer is longer than {len(self.body)} bytes")
+        return json_codec.loads(self.body)
+
+
+class HttpError(Exception):
+    """No answer. `attempts`: how many requests were tried."""
+
+    def __init__(self, message: str, *, attempts: int = 1) -> None:
+        super().__init__(message)
+        self.message = message
+        self.attempts = attempts
+
+
+class BadRequestUrl(HttpError):
+    """The request cannot be sent: its URL or proxy is not one of http(s)."""
+
+
+class TimedOut(HttpError):
+    """No whole answer in time."""
+
+
+class Unreachable(HttpError):
+    """No connection, or one that broke."""
+
+    def __init__(self, message: str, *, cause: str, attempts: int = 1) -> None:
+        super().__init__(message, attempts=attempts)
+        self.cause = cause
+
+
+Outcome = HttpResponse | HttpError
+Send = Callable[..., Awaitable[HttpResponse]]
+
+
+def worth_repeating(outcome: Outcome) -> bool:
+    """Flagger's rule: lack of an answer, 429, and 5xx except 501."""
+    if isinstance(outcome, HttpError):
+        return not isinstance(outcome, BadRequestUrl)
+    return outcome.status == 429 or (outcome.status >= 500 and outcome.status != 501)
+
+
+def doubling(attempt: int) -> float:
+    """Seconds before the attempt after `attempt` (counted from 1): 1, 2, 4 ... 30."""
+    return float(min(BACKOFF_CAP, BACKOFF_FIRST * 2 ** (attempt - 1)))
+
+
+class Http:
+    """The pools of connections; one for the process, closed by `aclose`."""
+
+    def __init__(
+        self,
+        *,
+        user_agent: str = "flaggerpy",
+        sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._user_agent = user_agent
+        self._sleep = sleep
+        self._wall = wall
+        self._pools: dict[tuple[bool | str, str | None], httpx.AsyncClient] = {}
+        self._making = asyncio.Lock()
+
+    async def __aenter__(self) -> Http:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        pools, self._pools = list(self._pools.values()), {}
+        for pool in pools:
+            await pool.aclose()
+
+    async def send(
+        self,
+        request: HttpRequest,
+        *,
+        retries: int = 0,
+        retry_on: Callable[[Outcome], bool] = worth_repeating,
+        backoff: Callable[[int], float] = doubling,
+    ) -> HttpResponse:
+        """The answer to `request`, asked up to `retries` times again. When the retries are used up the last answer is returned, or the last
+        error raised; both tell their `attempts`."""
+
+        def pause(state: tenacity.RetryCallState) -> float:
+            answer = state.outcome.result() if state.outcome and not state.outcome.failed else None
+            asked = self._retry_after(answer) if answer else None
+            return min(asked, RETRY_AFTER_CAP) if asked is not None else backoff(state.attempt_number)
+
+        def last(state: tenacity.RetryCallState) -> HttpResponse:
+            assert state.outcome
+            outcome: HttpResponse = state.outcome.result()
+            return outcome
+
+        retrying = tenacity.AsyncRetrying(
+            sleep=self._sleep,
+            stop=tenacity.stop_after_attempt(retries + 1),
+            wait=pause,
+            retry=tenacity.retry_if_exception(lambda error: isinstance(error, HttpError) and retry_on(error))
+            | tenacity.retry_if_result(lambda answer: retry_on(answer)),
+            retry_error_callback=last,
+        )
+        attempts = 0
+
+        async def attempt() -> HttpResponse:
+            nonlocal attempts
+            attempts += 1
+            return await self._once(request)
+
+        try:
+            answer: HttpResponse = await retrying(attempt)
+        except HttpError as error:
+            error.attempts = attempts
+            raise
+        return replace(answer, attempts=attempts)
+
+    async def _once(self, request: HttpRequest) -> HttpResponse:
+        try:
+            pool = await self._pool(request.verify, request.proxy)
+            async with asyncio.timeout(request.timeout):
+                return await _exchange(pool, request)
+        except (httpx.TimeoutException, TimeoutError) as error:
+            raise TimedOut(f"{request.place}: no answer within {request.timeout:g} s") from error
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol, ValueError) as error:
+            raise BadRequestUrl(f"{request.place}: the URL or the proxy cannot be used") from error
+        except (httpx.HTTPError, OSError) as error:
+            cause, detail = told(error)
+            text = f"{cause}: {detail}" if detail else cause
+            raise Unreachable(f"{request.place}: {text}", cause=cause) from error
+
+    async def _pool(self, verify: bool | str, proxy: str | None) -> httpx.AsyncClient:
+        if (verify, proxy) not in self._pools:
+            async with self._making:
+                if (verify, proxy) not in self._pools:
+                    # reading the system's authorities takes some 100 ms, too long for the event loop
+                    context = await asyncio.to_thread(tls_context, verify)
+                    self._pools[(verify, proxy)] = httpx.AsyncClient(
+                        verify=context,
+                        proxy=proxy,
+                        follow_redirects=True,
+                        max_redirects=10,
+                        headers={"User-Agent": self._user_agent},
+                        limits=httpx.Limits(max_connections=200, max_keepalive_connections=50, keepalive_expiry=30),
+                    )
+        return self._pools[(verify, proxy)]
+
+    def _retry_after(self, answer: HttpResponse) -> float | None:
+        raw = answer.headers.get("Retry-After")
+        if not raw:
+            return None
+        if raw.strip().isdecimal():
+            return float(raw)
+        try:
+            return max(0.0, parsedate_to_datetime(raw).timestamp() - self._wall())
+        except (ValueError, TypeError):
+            return None
+
+
+async def _exchange(pool: httpx.AsyncClient, request: HttpRequest) -> HttpResponse:
+    body: dict[str, Any] = {}
+    if request.json is not None:
+        body["json"] = request.json
+    elif request.content is not None:
+        body["content"] = request.content
+    kept, truncated = bytearray(), False
+    async with pool.stream(
+        request.method,
+        request.url,
+        headers=dict(request.headers),
+        params=dict(request.params) or None,
+        auth=request.auth,
+        timeout=request.timeout,
+        **body,
+    ) as answer:
+        async for chunk in answer.aiter_bytes():
+            kept += chunk
+            if len(kept) > request.max_body:
+                truncated = True
+                del kept[request.max_body :]
+                break
+    return HttpResponse(answer.status_code, answer.headers, bytes(kept), truncated=truncated)
+
+
+def tls_context(verify: bool | str) -> ssl.SSLContext:
+    """The rules of trust: False trusts everybody, a string is a bundle of authorities, else the system's and $SSL_CERT_FILE's."""
+    context = ssl.create_default_context(cafile=verify if isinstance(verify, str) else None)
+    # certificates that curl and Go accept are accepted: Python 3.13 began to demand more of them
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    bundle = os.environ.get("SSL_CERT_FILE")
+    if bundle and verify is True:
+        context.load_verify_locations(cafile=bundle)
+    if verify is False:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def told(error: BaseException) -> tuple[str, str]:
+    """The cause of a failed connection in one of a few fixed words, and the system's own words on it."""
+    for inner in chain(error):
+        if isinstance(inner, socket.gaierror):
+            return "DNS", inner.strerror or str(inner)
+        if isinstance(inner, ssl.SSLError):
+            return "TLS", getattr(inner, "verify_message", "") or inner.reason or str(inner)
+        if isinstance(inner, ConnectionRefusedError):
+            return "connection refused", ""
+        if isinstance(inner, (ConnectionError, httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)):
+            return "connection broken", ""
+    for inner in chain(error):
+        if isinstance(inner, httpx.ProxyError):
+            return "proxy", str(inner)
+        if isinstance(inner, OSError) and inner.errno:
+            return "no route", os.strerror(inner.errno)
+    return "no connection", type(error).__name__
+
+
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """An error and all that it came from, groups opened."""
+    seen: set[int] = set()
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        inner = waiting.pop(0)
+        if inner is None or id(inner) in seen:
+            continue
+        seen.add(id(inner))
+        yield inner
+        waiting += [*(inner.exceptions if isinstance(inner, BaseExceptionGroup) else ()), inner.__cause__, inner.__context__]
