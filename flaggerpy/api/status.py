@@ -137,6 +137,8 @@ class FailureState(Model):
     first_seen: float
     base_restarts: int = 0
     clean_exits: int = 0
+    seen_ends: int = 0
+    """How many ends of the container were looked at already, so that none is counted twice."""
     node: str = ""
 
 
