@@ -83,6 +83,9 @@ class Router(Protocol):
     def problems(self, canary: Canary) -> list[str]:
         """Sentences that name the field which this provider cannot honour; empty when all is well."""
 
+    def warnings(self, canary: Canary) -> list[str]:
+        """Sentences that name the fields which have no effect with this provider; they stop nothing."""
+
     def objects(self, canary: Canary) -> list[RouteObject]:
         """The objects that hold the split."""
 
