@@ -189,6 +189,12 @@ def _impossible_rate(metric: Obj) -> bool:
     return bool(metric.get("name") == "request-success-rate" and not own and (metric.get("thresholdRange") or {}).get("min", 0) > 100)
 
 
+# An integer field that holds a fraction (Flagger's CRD admitted it, Q-5) makes CEL fail as soon as a rule looks at it, even for
+# presence; that failure is not ratcheted, so neither status nor finalizers of the stored object could be written any more. Such a
+# value is not equal to itself, and then the rule steps aside: the schema refuses the type anyway where it is new.
+_ILL_TYPED = "self != self"
+
+
 def _analysis(at: str) -> list[Check]:
     """The rules of `analysis`, or of its deprecated name."""
     return [
@@ -207,7 +213,7 @@ def _analysis(at: str) -> list[Check]:
         Range(f"{at}.canaryReadyThreshold", 0, 100),
         Rule(
             f"{at}.stepWeights",
-            "self.size() > 0 && self.isSorted() && self.all(x, self.exists_one(y, y == x))",
+            f"{_ILL_TYPED} || self.size() > 0 && self.isSorted() && self.all(x, self.exists_one(y, y == x))",
             "stepWeights must rise from step to step, such as [5, 20, 50]",
             lambda steps: not steps or any(b <= a for a, b in itertools.pairwise(steps)),
         ),
@@ -254,7 +260,7 @@ def _analysis(at: str) -> list[Check]:
         ),
         Rule(
             at,
-            "[has(self.iterations), has(self.stepWeight), has(self.stepWeights)].exists_one(x, x)",
+            f"{_ILL_TYPED} || [has(self.iterations), has(self.stepWeight), has(self.stepWeights)].exists_one(x, x)",
             "exactly one of iterations (blue/green, A/B), stepWeight and stepWeights (canary) must be given",
             lambda analysis: sum(key in analysis for key in ("iterations", "stepWeight", "stepWeights")) != 1,
         ),
@@ -278,7 +284,7 @@ def _is_knative(spec: Obj) -> bool:
 def _both(cel: str) -> str:
     """A test of `analysis`, where ANALYSIS stands for it, on it and on its deprecated name."""
     names = ("self.analysis", "self.canaryAnalysis")
-    return " && ".join(f"(!has({name}) || {cel.replace('ANALYSIS', name)})" for name in names)
+    return " && ".join(f"(!has({name}) || {name} != {name} || {cel.replace('ANALYSIS', name)})" for name in names)
 
 
 _PROVIDER = "has(self.provider) && self.provider"

@@ -85,6 +85,20 @@ BROKEN = [
         "fraction in stepWeights", _analysis(stepWeight=None, stepWeights=[5, 7.5]), "spec.analysis.stepWeights[1]", WHOLE, server=INTEGER
     ),
     Broken("fraction in iterations", _analysis(**BLUE_GREEN | {"iterations": 0.5}), "spec.analysis.iterations", WHOLE, server=INTEGER),
+    Broken(
+        "fraction in iterations of kubernetes",
+        {"provider": "kubernetes", **_analysis(**BLUE_GREEN | {"iterations": 0.5})},
+        "spec.analysis.iterations",
+        WHOLE,
+        server=INTEGER,
+    ),
+    Broken(
+        "fraction in iterations of a match",
+        _analysis(**BLUE_GREEN | {"iterations": 2.5}, match=[{"headers": {"x": {"exact": "y"}}}]),
+        "spec.analysis.iterations",
+        WHOLE,
+        server=INTEGER,
+    ),
     Broken("fraction in deadline", {"progressDeadlineSeconds": 59.9}, "spec.progressDeadlineSeconds", WHOLE, server=INTEGER),
     Broken("fraction in port", {"service": {"port": 80.5}}, "spec.service.port", WHOLE, server=INTEGER),
     Broken("stepWeight as text", _analysis(stepWeight="10"), "spec.analysis.stepWeight", WHOLE, server='of type integer: "string"'),
