@@ -437,9 +437,9 @@ METRIC_TEMPLATE: list[Check] = [
     Rule("spec.query", "self.matches('[^ \\\\t\\\\r\\\\n]')", "query must not be empty", lambda query: not query.strip()),
     Rule(
         "spec.provider",
-        "!(self.type in ['prometheus', 'graphite', 'influxdb', 'dynatrace', 'splunk']) || (has(self.address) && self.address != '')",
+        "!(self.type in ['prometheus', 'graphite', 'dynatrace', 'splunk']) || (has(self.address) && self.address != '')",
         "address is missing: this type of provider has no default address",
-        lambda provider: provider["type"] in ("prometheus", "graphite", "influxdb", "dynatrace", "splunk") and not provider.get("address"),
+        lambda provider: provider["type"] in ("prometheus", "graphite", "dynatrace", "splunk") and not provider.get("address"),
     ),
     Rule(
         "spec.provider",
