@@ -162,6 +162,12 @@ class Client:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
+    @property
+    def configuration(self) -> Configuration:
+        """Server, TLS and credentials, for the one other program part that talks to this API server (kopf)."""
+        configuration: Configuration = self._requests.configuration
+        return configuration
+
     def now(self) -> float:
         """The API server's time in epoch seconds; see `cluster.clock`."""
         return self.clock.now()
