@@ -1,0 +1,158 @@
+"""Why a query has no data: does the metric exist at all, and does any of its series carry the label values that are asked for?
+
+Uses prometheus-api-client, which is synchronous, in a thread; off the hot path, since only a query without data leads here. What
+cannot be found out is left out: a hint never fails a measurement.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from flaggerpy.metrics.prometheus import headers
+from flaggerpy.metrics.reading import Access
+
+TIMEOUT = 5
+WINDOW = 3600
+"""Seconds back in which a series counts as existing."""
+KEPT = 60.0
+"""Seconds for which a hint is repeated without asking again."""
+MOST_SELECTORS = 3
+SHOWN_VALUES = 5
+MOST_VALUES = 1000
+AT_ONCE = 4
+
+
+@dataclass(frozen=True)
+class Matcher:
+    """`label="value"` and its like within a selector."""
+
+    label: str
+    operator: str
+    value: str
+
+    def holds(self, values: Sequence[str]) -> bool:
+        """Whether one of the values fits. Patterns that only RE2 knows count as fitting."""
+        if self.operator == "=":
+            return self.value in values
+        try:
+            with warnings.catch_warnings():
+                # RE2's [[:alpha:]] makes Python warn of a nested set
+                warnings.simplefilter("error", FutureWarning)
+                pattern = re.compile(self.value)
+        except (re.error, FutureWarning):
+            return True
+        return any(pattern.fullmatch(value) for value in values)
+
+
+@dataclass(frozen=True)
+class Selector:
+    """A metric's name in a query, with its positive matchers."""
+
+    metric: str
+    matchers: tuple[Matcher, ...]
+
+
+_STRING = r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|`[^`]*`'
+_SELECTOR = re.compile(rf"{_STRING}|#[^\n]*|([a-zA-Z_:][\w:]*)\s*(\{{(?:[^}}\"'`]|{_STRING})*\}}|\[)?")
+_MATCHER = re.compile(rf"(\w+)\s*(=~|!~|!=|=)\s*({_STRING})")
+
+
+def selectors(query: str) -> list[Selector]:
+    """The series selectors of a PromQL text that begin with a metric's name and are followed by matchers or a range."""
+    found = list[Selector]()
+    for match in _SELECTOR.finditer(query):
+        name, rest = match.groups()
+        if not name or not rest:
+            continue
+        pairs = [Matcher(label, sign, _unquote(text)) for label, sign, text in _MATCHER.findall(rest) if sign in ("=", "=~") and text]
+        selector = Selector(name, tuple(pairs))
+        if selector not in found:
+            found.append(selector)
+    return found
+
+
+def _unquote(text: str) -> str:
+    return text[1:-1] if text[0] == "`" else re.sub(r"\\(.)", r"\1", text[1:-1])
+
+
+class Client(Protocol):
+    """The part of PrometheusConnect that is used."""
+
+    def get_label_values(self, label_name: str, params: dict[str, Any] | None = None) -> list[str]:
+        """The values of a label, of the series that `match[]` selects."""
+
+
+def connect(access: Access) -> Client:
+    """A client with the same address, headers and TLS settings as the query had, without retries."""
+    # imported late: it brings requests along, which an untroubled controller never needs
+    from prometheus_api_client import PrometheusConnect
+    from urllib3.util.retry import Retry
+
+    client: Client = PrometheusConnect(
+        url=access.address.rstrip("/"),
+        headers=headers(access),
+        disable_ssl=access.insecure_skip_verify,
+        retry=Retry(total=0),
+        timeout=TIMEOUT,
+    )
+    return client
+
+
+def explain(client: Client, server: str, query: str, now: float) -> str:
+    """A sentence about the first thing in the query that the server does not know; "" when it knows all. Blocks; may raise."""
+    span = {"start": str(int(now - WINDOW)), "end": str(int(now)), "limit": str(MOST_VALUES)}
+    for selector in selectors(query)[:MOST_SELECTORS]:
+        if not client.get_label_values("__name__", {"match[]": selector.metric, **span}):
+            return f"metric {selector.metric} does not exist on {server}"
+        for matcher in selector.matchers:
+            values = client.get_label_values(matcher.label, {"match[]": selector.metric, **span})
+            if not values:
+                return f"metric {selector.metric} has no label {matcher.label} on {server}"
+            if not matcher.holds(values) and len(values) < MOST_VALUES:
+                more = f" and {len(values) - SHOWN_VALUES} more" if len(values) > SHOWN_VALUES else ""
+                known = f"{', '.join(values[:SHOWN_VALUES])}{more}"
+                return f'no series of {selector.metric} has {matcher.label}{matcher.operator}"{matcher.value}" on {server} (there: {known})'
+    return ""
+
+
+class Lookups:
+    """Explains queries without data, a few at a time, and remembers what it found for a while."""
+
+    def __init__(self, connect: Callable[[Access], Client] = connect, clock: Callable[[], float] = time.monotonic) -> None:
+        self._connect, self._clock = connect, clock
+        self._known: dict[object, tuple[float, str]] = {}
+        self._slots = asyncio.Semaphore(AT_ONCE)
+
+    async def explain(self, access: Access, query: str) -> str:
+        """The sentence for a query without data, "" when nothing is known."""
+        now = self._clock()
+        try:
+            # with the headers: what one tenant may see is not told to another
+            key = (access.address, query, tuple(sorted(headers(access).items())))
+        except ValueError:
+            return ""
+        for old in [known for known, (at, _) in self._known.items() if now - at > KEPT]:
+            del self._known[old]
+        if key not in self._known:
+            async with self._slots:
+                self._known[key] = (now, await self._found(access, query))
+        return self._known[key][1]
+
+    async def _found(self, access: Access, query: str) -> str:
+        try:
+            return await asyncio.wait_for(asyncio.to_thread(self._blocking, access, query), TIMEOUT)
+        except TimeoutError:
+            return ""
+
+    def _blocking(self, access: Access, query: str) -> str:
+        try:
+            return explain(self._connect(access), access.server, query, time.time())
+        except Exception:
+            # whatever the library raises: a hint that cannot be had must not turn "no data" into a crash
+            return ""
