@@ -76,6 +76,8 @@ class WorkloadFacts:
     ready: int = 0
     available: int = 0
     old: int = 0
+    serving: int | None = None
+    """Ready pods of all revisions: those that its Service leads to. None: as many as are ready of the present one."""
     images: tuple[str, ...] = ()
     pods: tuple[PodFacts, ...] = ()
     pods_known: bool = True
@@ -136,8 +138,9 @@ class Answer:
 class Measurement:
     """What a metric said. `value` in the metric's unit (percent; milliseconds for request-duration).
 
-    kind: "value"; "no-data" (the server answered, without a value); "unreachable" (no answer: holds, never fails at once);
-    "error" (the server or template refused the query: a failed check, worded by `text`).
+    kind: "value" (with `text` the sentence of the threshold that it missed, "" when it passes); "no-data" (the server answered,
+    without a value); "unreachable" (no answer: holds, never fails at once); "error" (the server or template refused the query: a
+    failed check, worded by `text`).
     """
 
     kind: Literal["value", "no-data", "unreachable", "error"]

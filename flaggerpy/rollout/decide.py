@@ -1,0 +1,103 @@
+"""The one entrance of the core: what a Canary needs now, from what is true now.
+
+`decide` is total: every phase has a handler, and every handler either moves on or names what it waits for. It is called after
+every event; asked twice in the same state it gives the same answer, with no effect that would change anything again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flaggerpy.api.canary import Canary
+from flaggerpy.api.status import CanaryStatus, Phase
+from flaggerpy.rollout import health, safety
+from flaggerpy.rollout.commands import carry_out
+from flaggerpy.rollout.decision import Decision
+from flaggerpy.rollout.deleting import deleting, finalizer
+from flaggerpy.rollout.draft import Draft
+from flaggerpy.rollout.facts import Facts
+from flaggerpy.rollout.idle import idle, waiting
+from flaggerpy.rollout.initialising import initialising
+from flaggerpy.rollout.phases import ANALYSING
+from flaggerpy.rollout.promoting import finalising, promoting
+from flaggerpy.rollout.rollback import roll_back
+from flaggerpy.rollout.running import running
+from flaggerpy.rollout.traffic import ensure_route
+
+
+def decide(canary: Canary, status: CanaryStatus, facts: Facts, now: float) -> Decision:
+    """The status to store, what to do, and when to look again. `now` in epoch seconds of the API server's clock."""
+    d = Draft(canary, status, facts, now)
+    if canary.deleting:
+        deleting(d)
+        return d.finish()
+    finalizer(d)
+    if facts.problems:
+        _refuse(d)
+    elif canary.spec.suspend:
+        _suspended(d)
+    elif not carry_out(d):
+        _warn(d)
+        HANDLERS[status.phase](d)
+    return d.finish()
+
+
+def _unfinished(d: Draft) -> None:
+    """Promoting or Finalising, going on with a rollback if one was decided."""
+    if d.run.verdict is not None:
+        roll_back(d)
+    elif d.status.phase is Phase.PROMOTING:
+        promoting(d)
+    else:
+        finalising(d)
+
+
+def _ended(d: Draft) -> None:
+    """Terminating without a deletion cannot be: the phase of a Canary that was restored from a backup. It starts anew."""
+    d.set(phase=Phase.NONE, run=None)
+    initialising(d)
+
+
+HANDLERS: dict[Phase, Callable[[Draft], None]] = {
+    Phase.NONE: initialising,
+    Phase.INITIALIZING: initialising,
+    Phase.INITIALIZED: idle,
+    Phase.SUCCEEDED: idle,
+    Phase.FAILED: idle,
+    Phase.WAITING: waiting,
+    Phase.PROGRESSING: running,
+    Phase.WAITING_PROMOTION: running,
+    Phase.PROMOTING: _unfinished,
+    Phase.FINALISING: _unfinished,
+    Phase.TERMINATING: _ended,
+    Phase.TERMINATED: _ended,
+}
+
+
+def _refuse(d: Draft) -> None:
+    """A spec that cannot be honoured: nothing moves, but traffic still leaves pods that are lost."""
+    if d.status.phase is Phase.NONE:
+        d.enter(Phase.INITIALIZING)
+    d.stall("InvalidSpec", d.facts.problems[0] if len(d.facts.problems) == 1 else "; ".join(d.facts.problems))
+    _hold(d)
+
+
+def _suspended(d: Draft) -> None:
+    d.wait("a person: spec.suspend is true", advice="set spec.suspend to false")
+    _hold(d)
+
+
+def _hold(d: Draft) -> None:
+    """What goes on while a run is held: the deadline while pods are not complete, and the safety of the traffic."""
+    if d.status.run is None or d.status.phase not in ANALYSING or d.run.verdict is not None:
+        return
+    health.judge_canary(d, stopped=True)
+    safety.guard(d)
+    ensure_route(d)
+
+
+def _warn(d: Draft) -> None:
+    """Legacy forms are told once a generation."""
+    if d.before.observed_generation != d.canary.generation:
+        for warning in d.facts.warnings:
+            d.event("Warning", warning)

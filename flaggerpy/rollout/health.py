@@ -1,0 +1,92 @@
+"""Health of a side in a run: pods and progress deadline together, their memory kept in the run.
+
+`podhealth` judges pods, `deadline` counts time; this file joins them for the canary and for a primary that is being rolled out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flaggerpy.rollout import deadline, podhealth
+from flaggerpy.rollout.draft import Draft
+from flaggerpy.rollout.facts import WorkloadFacts
+from flaggerpy.rollout.traffic import complete, needed, ready_count, shortfall
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """`cause` is set when the side has failed for good; `waiting` says what it still lacks; `until` is the deadline's end."""
+
+    cause: str | None
+    waiting: str
+    until: float | None
+
+
+def judge_canary(d: Draft, *, stopped: bool = False) -> Verdict:
+    """The canary's side. `stopped`: a person holds the run (suspend, pause, gates), which stops the deadline while it is complete."""
+    target = d.target
+    if target is None:
+        return Verdict(None, "", None)
+    threshold = d.canary.spec.plan.canary_ready_threshold
+    health = podhealth.judge(
+        target.pods, d.run.failures, d.canary.spec.pod_health, now=d.now, ready_threshold=threshold, desired=target.replicas
+    )
+    state = deadline.observe(
+        d.run.deadline,
+        available=min(target.available, ready_count(target)),
+        desired=target.replicas or d.run.replicas or 1,
+        complete=complete(target, threshold),
+        settle=d.canary.spec.pod_health.settle_seconds,
+        now=d.now,
+        stopped=stopped,
+    )
+    d.set_run(failures=list(health.failures), deadline=state)
+    d.set(pod_failures=list(health.shown))
+    return _join(d, target, health, state, threshold)
+
+
+def judge_primary(d: Draft) -> Verdict:
+    """The primary's side while its template is being rolled out."""
+    primary = d.primary
+    if primary is None:
+        return Verdict(None, "", None)
+    threshold = d.canary.spec.plan.primary_ready_threshold
+    health = podhealth.judge(
+        primary.pods, d.run.primary_failures, d.canary.spec.pod_health, now=d.now, ready_threshold=threshold, desired=primary.replicas
+    )
+    done = rolled_out(d)
+    state = deadline.observe(
+        d.run.primary_deadline,
+        available=min(primary.available, ready_count(primary)),
+        desired=primary.replicas or 1,
+        complete=done,
+        settle=0.0,
+        now=d.now,
+        stopped=False,
+    )
+    d.set_run(primary_failures=list(health.failures), primary_deadline=state)
+    d.set(pod_failures=list(health.shown))
+    return _join(d, primary, health, state, threshold)
+
+
+def rolled_out(d: Draft) -> bool:
+    """The primary is complete at its present template and no pod of another one is left."""
+    primary = d.primary
+    return primary is not None and complete(primary, d.canary.spec.plan.primary_ready_threshold) and primary.old == 0
+
+
+def _join(d: Draft, side: WorkloadFacts, health: podhealth.Health, state: deadline.DeadlineState, threshold: int) -> Verdict:
+    limit = float(d.canary.spec.progress_deadline_seconds)
+    until = deadline.expires_at(state, limit)
+    lacking = side.pod_creation_error or health.waiting or shortfall(side, threshold)
+    if side.available >= needed(side.replicas, threshold) and side.old:
+        lacking = health.waiting or f"waiting for rollout to finish: {side.old} old replicas are pending termination"
+    d.wake_at(health.wake)
+    d.wake_at(until)
+    if d.facts.storm:
+        lacking = d.facts.storm
+    elif health.verdict:
+        return Verdict(health.verdict, lacking, until)
+    if until is not None and d.now >= until:
+        return Verdict(f"progress deadline of {limit:g}s exceeded: {lacking}", lacking, until)
+    return Verdict(None, lacking, until)

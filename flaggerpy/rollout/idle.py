@@ -1,0 +1,121 @@
+"""Between releases: Initialized, Succeeded, Failed, and Waiting for the first gate.
+
+Nothing is written here while nothing changed: each effect is asked for only where the facts differ.
+"""
+
+from __future__ import annotations
+
+from flaggerpy.api.status import Phase
+from flaggerpy.rollout import rounds, starting
+from flaggerpy.rollout.draft import Draft
+from flaggerpy.rollout.effects import EnsurePrimary
+from flaggerpy.rollout.facts import UNKNOWN
+from flaggerpy.rollout.health import rolled_out
+from flaggerpy.rollout.rollback import begin_rollback, roll_back
+from flaggerpy.rollout.traffic import ensure_route, ensure_services, routed, serving_count
+
+
+def idle(d: Draft) -> None:
+    """Keep what was generated, and look for a new revision."""
+    if d.status.phase is Phase.FAILED and not d.status.last_promoted_spec:
+        _bootstrap_again(d)
+        return
+    _keep(d)
+    if d.facts.target is UNKNOWN:
+        return
+    target = d.target
+    if target is None:
+        d.stall("TargetMissing", f"{d.canary.kind} {d.canary.target}.{d.canary.namespace} not found: the primary keeps serving")
+        return
+    if target.problem:
+        d.stall("TargetUnfit", target.problem)
+        return
+    revision = d.target_revision
+    if not revision:
+        d.pending_revision = not target.fresh
+        return
+    if revision == d.status.last_promoted_spec:
+        if d.status.last_applied_spec != revision:
+            # Back to what runs: never a release, and the revision that was given up counts as new when it comes again.
+            d.set(last_applied_spec=revision, applied_images=d.status.promoted_images, tracked_configs=d.status.promoted_configs)
+        return
+    if revision != d.status.last_applied_spec:
+        starting.detect(d, target, revision)
+
+
+def waiting(d: Draft) -> None:
+    """Before the confirm-rollout gate: nothing is scaled; the newest revision is the one that is approved."""
+    if d.run.verdict is not None:
+        roll_back(d)
+        return
+    _keep(d)
+    target, revision = d.target, d.target_revision
+    name = rounds.rollback_wanted(d)
+    if name is not None:
+        d.event("Warning", f"Rollback check {name} passed")
+        begin_rollback(
+            d, f"rollback hook {name} asked for it", told=f"Rolling back {d.canary.key} manual webhook invoked",
+            alert="Rolling back manual webhook invoked", severity="warn",
+        )  # fmt: skip
+        return
+    if target is None or not revision:
+        d.wait(f"the newest state of {d.canary.target}")
+        return
+    if revision == d.status.last_promoted_spec:
+        d.record("Superseded", "the target went back to the promoted revision")
+        d.enter(Phase.SUCCEEDED)
+        d.set(run=None, last_applied_spec=revision)
+        return
+    if revision != d.run.revision:
+        d.set(run=starting.new_run(d, target, revision))
+    starting.gates(d)
+
+
+def _keep(d: Draft) -> None:
+    ensure_services(d)
+    promoted = d.status.last_promoted_spec
+    kept = isinstance(d.facts.kept, frozenset) and promoted in d.facts.kept
+    if d.facts.primary is None and kept:
+        if _first(d):
+            d.event("Warning", f"{d.canary.target}-primary is gone: it comes back with its last promoted template")
+        d.do(EnsurePrimary(promoted, promoted, None))
+    if d.status.canary_weight > 0:
+        _back_to_primary(d, kept)
+    if d.facts.supports_weights and d.facts.primary is not None:
+        ensure_route(d)
+        if not routed(d):
+            return
+
+
+def _first(d: Draft) -> bool:
+    """True when the last decision did not wait for the primary already."""
+    text = f"{d.canary.target}-primary to come back"
+    known = d.before.progress is not None and d.before.progress.waiting_for == text
+    d.wait(text)
+    return not known
+
+
+def _back_to_primary(d: Draft, kept: bool) -> None:
+    """After a promotion that failed with the traffic left on the canary: heal as soon as the primary can hold it."""
+    promoted, primary = d.status.last_promoted_spec, d.primary
+    if kept and primary is not None and primary.source_revision != promoted:
+        d.do(EnsurePrimary(promoted, promoted, None))
+    if primary is not None and primary.source_revision == promoted and rolled_out(d) and serving_count(primary) > 0:
+        d.event("Normal", "Routing all traffic to primary")
+        d.set(canary_weight=0)
+        return
+    d.wait(
+        f"{d.canary.target}-primary, which is not ready: all traffic stays on the canary",
+        advice=f"kubectl -n {d.canary.namespace} describe deployment {d.canary.target}-primary",
+    )
+
+
+def _bootstrap_again(d: Draft) -> None:
+    """Initialising failed: it goes on when the target was mended, or when its primary got ready after all (Q-16)."""
+    revision = d.target_revision
+    changed = revision and revision != d.status.last_applied_spec
+    if changed or (d.primary is not None and rolled_out(d)):
+        d.enter(Phase.INITIALIZING)
+        d.set(run=None, pod_failures=[])
+        d.wait("the primary to be initialised anew")
+        d.wake_at(d.now)

@@ -1,0 +1,152 @@
+"""Promoting and Finalising: the primary takes over the revision that was analysed, then the traffic, then the canary goes.
+
+What is promoted is the kept template of the run's revision, whatever the target holds by now (Q-2, Q-3).
+"""
+
+from __future__ import annotations
+
+from flaggerpy.api.status import Phase
+from flaggerpy.rollout import health
+from flaggerpy.rollout.draft import Draft
+from flaggerpy.rollout.effects import CountRelease, EnsurePrimary, ForgetRevisions, ScaleTarget
+from flaggerpy.rollout.facts import UNKNOWN
+from flaggerpy.rollout.rollback import begin_undo, expire_cookie
+from flaggerpy.rollout.traffic import drained, ensure_route, has_match, ready_count, routed, serving_count
+from flaggerpy.rollout.weights import promotion_weight
+
+
+def promote(d: Draft) -> None:
+    """Begin the promotion of the run's revision."""
+    target, namespace = d.canary.target, d.canary.namespace
+    d.event("Normal", f"Copying {target}.{namespace} template spec to {target}-primary.{namespace}")
+    d.enter(Phase.PROMOTING)
+    d.set_run(promoted_at=d.now, primary_deadline=None, primary_failures=[], cut=None, mirrored=False, primary_weight_step_at=None)
+    promoting(d)
+
+
+def promoting(d: Draft) -> None:
+    """The primary is rolled out; the canary keeps its share of the traffic as long as it can carry it."""
+    run = d.run
+    _guard(d)
+    ensure_route(d)
+    d.do(EnsurePrimary(run.revision, run.id, run.replicas))
+    if d.facts.primary is UNKNOWN:
+        d.wait(f"the state of {d.canary.target}-primary, which cannot be read")
+        return
+    primary = d.primary
+    if primary is None or primary.flagger_id != run.id:
+        d.wait(f"{d.canary.target}-primary to get the template of {run.revision}")
+        if d.facts.config_problem:
+            d.stall("ConfigChanged", d.facts.config_problem)
+        return
+    verdict = health.judge_primary(d)
+    if not health.rolled_out(d):
+        if verdict.cause:
+            begin_undo(d, verdict.cause)
+            return
+        d.wait(
+            f"{d.canary.target}-primary: {verdict.waiting}",
+            until=verdict.until,
+            then="the promotion is undone: the primary gets its last promoted template back",
+        )
+        return
+    _shift(d)
+
+
+def finalising(d: Draft) -> None:
+    """No traffic on the canary any more: proof, drain, scale to zero, Succeeded."""
+    target = d.target
+    if serving_count(d.primary) == 0 and ready_count(target) > 0 and d.facts.supports_weights and not d.run.drained:
+        d.event("Warning", f"Routing all traffic to canary: no pod of {d.canary.target}-primary is ready")
+        d.enter(Phase.PROMOTING)
+        d.set(canary_weight=100)
+        d.set_run(drain_since=None, primary_deadline=None)
+        ensure_route(d)
+        d.wait(f"{d.canary.target}-primary to have ready pods again")
+        return
+    if not routed(d) or not drained(d):
+        return
+    if d.facts.target is UNKNOWN:
+        d.wait(f"the state of {d.canary.target}, which cannot be read")
+        return
+    if target is not None and target.replicas > 0:
+        d.do(ScaleTarget(0))
+        d.wait(f"{d.canary.target} to be scaled to zero")
+        return
+    _succeed(d)
+
+
+def _guard(d: Draft) -> None:
+    """Weight leaves a canary that has no ready pod, or whose template has moved on, if the primary can take it."""
+    if d.status.canary_weight == 0 and not has_match(d):
+        return
+    moved = d.target_revision not in ("", d.run.revision)
+    if moved:
+        d.pending_revision = True
+    if (ready_count(d.target) == 0 or moved) and serving_count(d.primary) > 0:
+        why = "the target has moved on to another revision" if moved else f"no pod of {d.canary.target} is ready"
+        d.event("Warning", f"Cut {d.canary.key} canary weight to 0: {why}")
+        d.set(canary_weight=0, iterations=0)
+
+
+def _shift(d: Draft) -> None:
+    """The primary is ready: lead the traffic to it, in steps where asked."""
+    if not d.facts.supports_weights:
+        d.enter(Phase.FINALISING)
+        finalising(d)
+        return
+    plan, weight = d.canary.spec.plan, d.status.canary_weight
+    if not plan.step_weight_promotion or weight == 0:
+        d.event("Normal", "Routing all traffic to primary")
+        _to_primary(d)
+        return
+    if not routed(d):
+        return
+    last = d.run.primary_weight_step_at
+    if last is not None and d.now < last + plan.interval_seconds:
+        d.wait("the next step of the primary's weight", until=last + plan.interval_seconds)
+        return
+    left = promotion_weight(plan, weight)
+    d.event("Normal", f"Advance {d.canary.key} primary weight {100 - left}")
+    if left == 0:
+        _to_primary(d)
+        return
+    d.set(canary_weight=left)
+    d.set_run(primary_weight_step_at=d.now)
+    ensure_route(d)
+    d.wait("the next step of the primary's weight", until=d.now + plan.interval_seconds)
+
+
+def _to_primary(d: Draft) -> None:
+    d.set(canary_weight=0, iterations=0)
+    d.enter(Phase.FINALISING)
+    finalising(d)
+
+
+def _succeed(d: Draft) -> None:
+    run, canary = d.run, d.canary
+    skipped = canary.spec.skips_analysis
+    d.record("Succeeded", "promoted by a person, the analysis waived" if run.forced else "")
+    d.enter(Phase.SUCCEEDED)
+    d.set(
+        last_promoted_spec=run.revision,
+        last_applied_spec=run.revision,
+        promoted_configs=d.status.tracked_configs,
+        promoted_images=run.images,
+        applied_images=run.images,
+        failed_checks=0,
+        canary_weight=0,
+        iterations=0,
+        pod_failures=[],
+    )
+    expire_cookie(d)
+    if skipped:
+        d.event("Normal", f"Promotion completed! Canary analysis was skipped for {canary.target}.{canary.namespace}")
+        d.alert("info", "Canary analysis was skipped, promotion finished.")
+    else:
+        d.event("Normal", f"Promotion completed! Scaling down {canary.target}.{canary.namespace}")
+        d.alert("info", "Canary analysis completed successfully, promotion finished.")
+    d.post_rollout(Phase.SUCCEEDED)
+    d.do(CountRelease(success=True, skipped=skipped))
+    d.do(ForgetRevisions(but=(run.revision,)))
+    d.set(run=None)

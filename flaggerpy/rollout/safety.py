@@ -1,0 +1,72 @@
+"""Safety is not verdict: weight leaves pods that are lost at once; the release may still pass (design: "Safety is not verdict").
+
+A cut above nothing keeps the step and is undone when the pods are back. When no pod is ready any more the run relapses: it
+settles anew and resumes at its first step, at most twice.
+"""
+
+from __future__ import annotations
+
+from flaggerpy.api.status import Phase
+from flaggerpy.rollout.draft import Draft
+from flaggerpy.rollout.traffic import has_match, ready_count, serving_count
+from flaggerpy.rollout.weights import safe_weight
+
+MAX_RELAPSES = 2
+_TAKEN_AWAY = frozenset({"Evicted", "NodeShutdown", "Terminated", "Preempting", "NodeAffinity"})
+
+
+def exposed(d: Draft) -> bool:
+    """True while requests reach the canary's pods, mirrored ones included."""
+    return d.status.canary_weight > 0 or has_match(d) or d.run.mirrored
+
+
+def guard(d: Draft) -> str | None:
+    """Cut the weight to what the canary's pods can carry. Returns the cause when the run has relapsed once too often."""
+    target = d.target
+    if target is None or not d.facts.supports_weights or not exposed(d):
+        return None
+    ready, weight = ready_count(target), d.status.canary_weight
+    base = min(d.run.step_ready_pods, target.replicas) if target.replicas > 0 else d.run.step_ready_pods
+    if ready == 0:
+        return _relapse(d)
+    if serving_count(d.primary) == 0:
+        # Nobody else can take the traffic: the pods that are left must.
+        return None
+    allowed = safe_weight(weight, ready, base)
+    if allowed < weight:
+        if d.run.cut != allowed:
+            d.event("Warning", f"Cut {d.canary.key} canary weight to {allowed}: {ready} of {base} pods are ready")
+        d.set_run(cut=allowed)
+    elif d.run.cut is not None:
+        d.event("Normal", f"Restore {d.canary.key} canary weight {weight}: all pods are ready again")
+        d.set_run(cut=None)
+    return None
+
+
+def _relapse(d: Draft) -> str | None:
+    target = d.target
+    taken = bool(target and target.pods) and all(p.reason in _TAKEN_AWAY or p.terminating for p in target.pods) if target else False
+    relapses = d.run.relapses + (0 if taken else 1)
+    d.event("Warning", f"Cut {d.canary.key} canary weight to 0: no pod of {d.canary.target} is ready")
+    to_first_step(d)
+    d.set_run(relapses=relapses)
+    if relapses > MAX_RELAPSES:
+        return f"all pods of the canary became unready {relapses} times"
+    return None
+
+
+def to_first_step(d: Draft) -> None:
+    """No traffic for the canary; the run settles anew and begins at its first step, its failed checks kept."""
+    if d.status.phase is Phase.WAITING_PROMOTION:
+        d.enter(Phase.PROGRESSING)
+    d.set(canary_weight=0, iterations=0)
+    d.set_run(
+        cut=None,
+        settled=False,
+        settled_since=None,
+        analysed_at=None,
+        mirrored=False,
+        routed_to_canary=False,
+        promotion_gate_open=False,
+        asked_round=d.run.asked_round + 1,
+    )

@@ -1,0 +1,106 @@
+"""How a run begins: from a changed target, through the confirm-rollout gates, to a canary that is being scaled up."""
+
+from __future__ import annotations
+
+from flaggerpy.api.status import HistoryEntry, Phase, RunState, timestamp
+from flaggerpy.rollout import rounds
+from flaggerpy.rollout.draft import HISTORY_LENGTH, Draft
+from flaggerpy.rollout.effects import KeepRevision, ScaleTarget
+from flaggerpy.rollout.facts import WorkloadFacts
+from flaggerpy.rollout.revision import run_id
+from flaggerpy.rollout.traffic import ensure_route
+
+NEW_RUN_ALERT = "New revision detected, progressing canary analysis."
+DEFAULT_ITERATIONS = 10
+"""Iterations of a blue/green by Services whose spec gives weights instead (Flagger's fallback for provider kubernetes)."""
+
+
+def new_run(d: Draft, target: WorkloadFacts, revision: str) -> RunState:
+    """The memory of a run of this revision, numbered after the runs of it that the history knows."""
+    attempt = 1 + sum(entry.revision == revision for entry in d.status.history)
+    replicas = target.replicas or (d.primary.replicas if d.primary else 0) or 1
+    return RunState(
+        id=run_id(d.canary.uid, revision, attempt),
+        revision=revision,
+        attempt=attempt,
+        images=list(target.images),
+        started_at=d.now,
+        replicas=replicas,
+    )
+
+
+def detect(d: Draft, target: WorkloadFacts, revision: str) -> None:
+    """A revision that is neither applied nor promoted: ask the gates, or begin."""
+    d.set(run=new_run(d, target, revision), failed_checks=0, pod_failures=[])
+    gates(d)
+
+
+def gates(d: Draft) -> None:
+    """The confirm-rollout gates; while one is closed the phase is Waiting and nothing is scaled."""
+    hooks = rounds.hooks_of(d, "confirm-rollout")
+    interval = d.canary.spec.plan.interval_seconds
+    said = rounds.ask(d, hooks, "confirm-rollout", str(d.status.phase), every=interval if hooks else None)
+    if said is rounds.Result.PENDING:
+        d.pending_revision = True
+        return
+    if isinstance(said, tuple):
+        hook, _ = said
+        if d.status.phase is not Phase.WAITING:
+            d.enter(Phase.WAITING)
+            d.event("Warning", f"Halt {d.canary.key} advancement waiting for approval {hook.name}")
+            if not hook.mute_alert:
+                d.alert("warn", "Canary is waiting for approval.")
+        d.wait(
+            f"approval by the confirm-rollout gate {hook.name}",
+            then="the canary is scaled up and analysed",
+            advice=f"open the gate, or: flaggerpy abort {d.canary.name} -n {d.canary.namespace}",
+        )
+        return
+    for hook in hooks:
+        d.event("Normal", f"Confirm-rollout check {hook.name} passed")
+    begin(d)
+
+
+def begin(d: Draft) -> None:
+    """Scale the canary up."""
+    canary = d.canary
+    d.enter(Phase.PROGRESSING)
+    d.event("Normal", f"New revision detected! Scaling up {canary.target}.{canary.namespace}")
+    d.alert("info", NEW_RUN_ALERT, with_facts=True)
+    _applied(d)
+    if not d.facts.supports_weights and not canary.spec.skips_analysis and not canary.spec.plan.iterations:
+        d.event("Warning", "Progressive traffic is not supported when using the kubernetes provider")
+        d.event("Warning", f"Setting canaryAnalysis.iterations: {DEFAULT_ITERATIONS}")
+    d.do(KeepRevision(d.run.revision))
+    d.do(ScaleTarget(d.run.replicas or 1))
+    d.wait(f"{canary.target} to be scaled up")
+
+
+def restart(d: Draft, target: WorkloadFacts, revision: str) -> None:
+    """The target moved on in the middle of a run: no weight for it, and a run of the newer revision from its beginning."""
+    old = d.run
+    entry = HistoryEntry(
+        revision=old.revision, images=old.images, started=timestamp(old.started_at), ended=timestamp(d.now), outcome="Superseded",
+        cause=f"revision {revision} came before it ended",
+    )  # fmt: skip
+    d.set(history=[entry, *d.status.history][:HISTORY_LENGTH])
+    d.event("Normal", f"New revision detected! Restarting analysis for {d.canary.target}.{d.canary.namespace}")
+    if d.status.phase is not Phase.PROGRESSING:
+        d.enter(Phase.PROGRESSING)
+    d.set(run=new_run(d, target, revision), canary_weight=0, iterations=0, failed_checks=0, pod_failures=[])
+    d.set_run(carried_weight=old.carried_weight)
+    _applied(d)
+    ensure_route(d)
+    d.do(KeepRevision(revision))
+    d.wait(f"the pods of revision {revision}")
+    d.wake_at(d.now)
+
+
+def _applied(d: Draft) -> None:
+    configs = d.facts.configs
+    d.set(
+        last_applied_spec=d.run.revision,
+        applied_images=d.run.images,
+        tracked_configs=dict(configs) if isinstance(configs, dict) else None,
+    )
+    d.set_run(progressing_at=d.now)

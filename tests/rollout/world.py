@@ -1,0 +1,399 @@
+"""A model of the world around a Canary: workloads, route, hooks, metrics and a clock, for tests of the core without a cluster.
+
+`World.look()` gathers facts, decides, stores the status and carries the effects out, as the controller does. `World.settle(...)`
+lets time pass until a condition holds. Pods behave by their revision's `Behaviour`. A `fault` may cut a round off between its
+writes, as the death of the controller would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from flaggerpy.api.canary import Canary, parse_canary
+from flaggerpy.api.names import FINALIZER
+from flaggerpy.api.status import CanaryStatus, Phase, parse_status
+from flaggerpy.rollout import effects as fx
+from flaggerpy.rollout.decide import decide
+from flaggerpy.rollout.decision import Decision
+from flaggerpy.rollout.facts import UNKNOWN, Answer, ContainerFacts, Facts, Measurement, PodFacts, RouteFacts, Split, Unknown, WorkloadFacts
+from flaggerpy.rollout.phases import MOVES
+from flaggerpy.rollout.revision import release_revision
+
+START = 1_800_000_000.0
+STARTUP = 1.0
+ROUTE_LAG = 0.2
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """How the pods of a revision fare. `ready_after` in seconds, None: never ready. `crash_every` seconds the container exits 1."""
+
+    ready_after: float | None = STARTUP
+    waiting_reason: str = ""
+    waiting_message: str = ""
+    crash_every: float | None = None
+
+
+GOOD = Behaviour()
+MISSING_IMAGE = Behaviour(
+    ready_after=None,
+    waiting_reason="ErrImagePull",
+    waiting_message='rpc error: code = NotFound desc = failed to pull and unpack image "r/app:x": failed to resolve reference "r/app:x": '
+    "r/app:x: not found",
+)
+NEVER_READY = Behaviour(ready_after=None)
+
+
+@dataclass
+class Pod:
+    revision: str
+    born: float
+    name: str
+    lost: bool = False
+
+
+@dataclass
+class Side:
+    """A Deployment with its pods."""
+
+    name: str
+    replicas: int
+    template: str
+    pods: list[Pod] = field(default_factory=list)
+    flagger_id: str = ""
+    source_revision: str = ""
+    counter: int = 0
+
+
+class Killed(Exception):
+    """The controller died here."""
+
+
+class World:
+    def __init__(self, *, weights: bool = True, mirror: bool = True, replicas: int = 2, **spec: Any) -> None:
+        body: dict[str, Any] = {
+            "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "app"},
+            "service": {"port": 80},
+            "progressDeadlineSeconds": 60,
+            "analysis": {"interval": "10s", "threshold": 2, "stepWeight": 20, "maxWeight": 60},
+        }
+        body.update(spec)
+        self.spec: dict[str, Any] = {name: value for name, value in body.items() if value is not None}
+        self.now = START
+        self.generation = 1
+        self.deleting = False
+        self.finalizers: list[str] = []
+        self.commands: dict[str, str] = {}
+        self.status: dict[str, Any] = {}
+        self.weights, self.mirror = weights, mirror
+        self.behaviour: dict[str, Behaviour] = {}
+        self.broken_pods: str = ""
+        self.target: Side | None = Side("app", replicas, "v1")
+        self.primary: Side | None = None
+        self.configs: dict[str, str] | Unknown | None = None
+        self.services = False
+        self.apex = False
+        self.route: Split | None = None
+        self.route_at = self.now
+        self.route_writes: list[tuple[float, Split]] = []
+        self.kept: dict[str, str] = {}
+        self.hooks: dict[str, Callable[[float], bool]] = {}
+        self.metrics: dict[str, Callable[[float], Measurement]] = {}
+        self.answers: dict[str, Answer] = {}
+        self.asked: list[tuple[float, str, str]] = []
+        self.measurements: dict[str, Measurement] = {}
+        self.delivered: set[str] = set()
+        self.alerts: list[tuple[str, str]] = []
+        self.posted: list[str] = []
+        self.events: list[tuple[str, str]] = []
+        self.phases: list[Phase] = []
+        self.counted: list[bool] = []
+        self.reverted = False
+        self.gone = False
+        self.problems: tuple[str, ...] = ()
+        self.fault: Callable[[], None] = lambda: None
+        self.checks: list[Callable[[World, Decision], None]] = []
+        self.reconcile()
+
+    # the cluster's own controllers
+
+    def reconcile(self) -> None:
+        """What the deployment controller does: pods for templates, old ones gone once the new are ready."""
+        for side in (self.target, self.primary):
+            if side is None:
+                continue
+            mine = [pod for pod in side.pods if pod.revision == side.template]
+            old = [pod for pod in side.pods if pod.revision != side.template]
+            del mine[side.replicas :]
+            while len(mine) < side.replicas:
+                side.counter += 1
+                mine.append(Pod(side.template, self.now, f"{side.name}-{side.template}-{side.counter}"))
+            if side.replicas == 0 or sum(self.is_ready(pod) for pod in mine) >= side.replicas:
+                old = []
+            side.pods = mine + old
+
+    def is_ready(self, pod: Pod) -> bool:
+        """True when the pod answers its readiness probe now."""
+        behaviour = self.behaviour.get(pod.revision, GOOD)
+        if pod.lost or behaviour.ready_after is None or (self.broken_pods and pod.name.startswith(self.broken_pods)):
+            return False
+        age = self.now - pod.born
+        if behaviour.crash_every is not None:
+            return age % behaviour.crash_every >= behaviour.ready_after
+        return age >= behaviour.ready_after
+
+    def _pod_facts(self, pod: Pod) -> PodFacts:
+        behaviour = self.behaviour.get(pod.revision, GOOD)
+        ready = self.is_ready(pod)
+        restarts = int((self.now - pod.born) // behaviour.crash_every) if behaviour.crash_every else 0
+        container = ContainerFacts(
+            name="app",
+            image=f"r/app:{pod.revision}",
+            state="waiting" if behaviour.waiting_reason else "running",
+            reason=behaviour.waiting_reason,
+            message=behaviour.waiting_message,
+            ready=ready,
+            started=True,
+            restarts=restarts,
+            last_reason="Error" if restarts else "",
+            last_exit_code=1 if restarts else None,
+        )
+        return PodFacts(name=pod.name, node="n1", phase="Running", ready=ready, created=pod.born, containers=(container,))
+
+    def _facts_of(self, side: Side | None) -> WorkloadFacts | None:
+        if side is None:
+            return None
+        mine = [pod for pod in side.pods if pod.revision == side.template]
+        ready = sum(self.is_ready(pod) for pod in mine)
+        return WorkloadFacts(
+            name=side.name,
+            replicas=side.replicas,
+            revision=side.template,
+            fresh=True,
+            created=len(mine),
+            updated=len(mine),
+            ready=ready,
+            available=ready,
+            old=len(side.pods) - len(mine),
+            serving=sum(self.is_ready(pod) for pod in side.pods),
+            images=(f"r/app:{side.template}",),
+            pods=tuple(self._pod_facts(pod) for pod in mine),
+            flagger_id=side.flagger_id,
+            source_revision=side.source_revision,
+        )
+
+    # the controller
+
+    @property
+    def canary(self) -> Canary:
+        meta: dict[str, Any] = {
+            "name": "app", "namespace": "test", "uid": "u-1", "generation": self.generation, "resourceVersion": "1",
+            "finalizers": self.finalizers,
+        }  # fmt: skip
+        if self.deleting:
+            meta["deletionTimestamp"] = "now"
+        return parse_canary({"metadata": meta, "spec": self.spec})
+
+    @property
+    def typed(self) -> CanaryStatus:
+        return parse_status({"status": self.status})
+
+    @property
+    def phase(self) -> Phase:
+        return self.typed.phase
+
+    def is_in(self, phase: Phase) -> bool:
+        return self.phase is phase
+
+    def facts(self) -> Facts:
+        self.reconcile()
+        accepted = self.now >= self.route_at + ROUTE_LAG
+        return Facts(
+            target=self._facts_of(self.target),
+            primary=self._facts_of(self.primary),
+            configs=self.configs,
+            services_ready=self.services,
+            apex_ready=self.apex,
+            route=RouteFacts(split=self.route, accepted=accepted) if self.weights else UNKNOWN,
+            kept=frozenset(self.kept),
+            answers=dict(self.answers),
+            measurements=dict(self.measurements),
+            delivered=frozenset(self.delivered),
+            commands=dict(self.commands),
+            providers=(),
+            problems=self.problems,
+            supports_weights=self.weights,
+            supports_mirror=self.mirror,
+        )
+
+    def look(self) -> Decision:
+        """One round of the controller. Raises what `fault` raises, leaving everything as it is at that moment."""
+        decision = decide(self.canary, self.typed, self.facts(), self.now)
+        for check in self.checks:
+            check(self, decision)
+        stored = decision.status.to_obj()
+        if stored != self.status:
+            self.fault()
+            before = self.phase
+            self.status = stored
+            if decision.status.phase is not before:
+                assert decision.status.phase in MOVES[before] | {Phase.TERMINATING}
+                self.phases.append(decision.status.phase)
+        for effect in decision.effects:
+            self.carry_out(effect, decision)
+        return decision
+
+    def settle(self, until: Callable[[World], bool], *, limit: float = 600.0, pace: float = 1.0) -> float:
+        """Look again and again while time passes, until the condition holds; returns the seconds that took. Fails at `limit`."""
+        began = self.now
+        while True:
+            wake: float | None = None
+            for _ in range(50):
+                before = self._everything()
+                wake = self.look().wake
+                if until(self):
+                    return self.now - began
+                if self._everything() == before:
+                    break
+            if self.now - began > limit:
+                raise AssertionError(f"not within {limit} s: {self.status}")
+            following = self.now + pace
+            if wake is not None and self.now < wake < following:
+                following = wake
+            self.now = following
+
+    def run_for(self, seconds: float) -> None:
+        """Let that time pass."""
+        end = self.now + seconds
+        self.settle(lambda world: world.now >= end, limit=seconds + 5)
+
+    def _everything(self) -> tuple[Any, ...]:
+        counts = (len(self.answers), len(self.measurements), len(self.kept), len(self.delivered), self.services, self.apex)
+        sides = tuple((s.replicas, s.source_revision, s.flagger_id) if s else None for s in (self.target, self.primary))
+        return (repr(self.status), self.route, *counts, len(self.finalizers), sides)
+
+    def carry_out(self, effect: fx.Effect, decision: Decision) -> None:
+        """What the executor does."""
+        match effect:
+            case fx.EnsureServices(apex=apex):
+                self.fault()
+                self.services, self.apex = True, self.apex or apex
+            case fx.KeepRevision(revision=revision):
+                self.fault()
+                configs = self.configs if isinstance(self.configs, dict) else None
+                if self.target is not None and release_revision(self.target.template, configs) == revision:
+                    self.kept[revision] = self.target.template
+            case fx.ForgetRevisions(but=but):
+                self.fault()
+                self.kept = {revision: template for revision, template in self.kept.items() if revision in but}
+            case fx.EnsurePrimary():
+                self._ensure_primary(effect)
+            case fx.ScaleTarget(replicas=replicas):
+                self.fault()
+                if self.target is not None:
+                    self.target.replicas = replicas
+            case fx.ScalePrimary(replicas=replicas):
+                self.fault()
+                if self.primary is not None:
+                    self.primary.replicas = replicas
+            case fx.SetSplit(split=split):
+                self.fault()
+                if self.route != split:
+                    self.route, self.route_at = split, self.now
+                    self.route_writes.append((self.now, split))
+            case fx.AskHook():
+                self._ask(effect)
+            case fx.Measure(key=key, metric=metric):
+                if key not in self.measurements:
+                    told = self.metrics.get(metric.name, lambda at: Measurement("value", 100.0, at=at))(self.now)
+                    self.measurements[key] = told
+            case fx.Deliver(id=id):
+                if id not in self.delivered:
+                    self.delivered.add(id)
+                    item = next(item for item in decision.status.outbox if item.id == id)
+                    if item.kind == "alert":
+                        self.alerts.append((item.severity, item.message))
+                    else:
+                        self.posted.append(item.phase)
+            case fx.RecordEvent(type=type, message=message):
+                self.events.append((type, message))
+            case fx.AddFinalizer():
+                self.fault()
+                self.finalizers = [FINALIZER]
+            case fx.RemoveFinalizer():
+                self.fault()
+                self.finalizers = []
+                self.gone = self.deleting
+            case fx.ClearCommand(name=name):
+                self.commands.pop(name, None)
+            case fx.RestoreRouting():
+                self.reverted = True
+            case fx.CountRelease(success=success):
+                self.counted.append(success)
+            case fx.CheckProviders():
+                pass
+
+    def _ask(self, effect: fx.AskHook) -> None:
+        last = self.answers.get(effect.key)
+        if last is None or (effect.every is not None and self.now - last.at >= effect.every):
+            self.asked.append((self.now, effect.key, effect.hook.role))
+            ok = self.hooks.get(effect.hook.name, lambda _: effect.hook.role != "rollback")(self.now)
+            self.answers[effect.key] = Answer(ok=ok, text="" if ok else "denied", at=self.now)
+
+    def _ensure_primary(self, effect: fx.EnsurePrimary) -> None:
+        self.fault()
+        template = self.kept[effect.revision]
+        if self.primary is None:
+            self.primary = Side("app-primary", effect.replicas or 1, template)
+        if effect.replicas is not None:
+            self.primary.replicas = effect.replicas
+        if (self.primary.source_revision, self.primary.flagger_id) != (effect.revision, effect.run_id):
+            self.primary.template = template
+            for pod in self.primary.pods:
+                # another flagger-id is another template: the pods roll even where the rest is the same
+                pod.revision = pod.revision.rstrip("~") + "~"
+            self.primary.source_revision, self.primary.flagger_id = effect.revision, effect.run_id
+        self.reconcile()
+
+    # what people do
+
+    def release(self, template: str, behaviour: Behaviour = GOOD) -> None:
+        """Somebody applies a new template."""
+        self.behaviour[template] = behaviour
+        assert self.target is not None
+        self.target.template = template
+        self.reconcile()
+
+    def lose_pods(self, side: Side | None, count: int | None = None) -> None:
+        """Pods of a side turn unready."""
+        assert side is not None
+        for pod in side.pods[: count if count is not None else len(side.pods)]:
+            pod.lost = True
+
+    def heal_pods(self, side: Side | None) -> None:
+        """And ready again."""
+        assert side is not None
+        for pod in side.pods:
+            pod.lost = False
+
+    def initialised(self) -> World:
+        """Through the bootstrap, for tests that begin after it."""
+        self.settle(lambda world: world.phase is Phase.INITIALIZED)
+        return self
+
+    def texts(self) -> list[str]:
+        return [message for _, message in self.events]
+
+
+def in_phase(*phases: Phase) -> Callable[[World], bool]:
+    return lambda world: world.phase in phases
+
+
+def ended(world: World) -> bool:
+    return world.phase in (Phase.SUCCEEDED, Phase.FAILED)
+
+
+def weights_of(writes: Iterable[tuple[float, Split]]) -> list[int]:
+    return [split.canary for _, split in writes]
