@@ -162,6 +162,7 @@ class RunState(Model):
     carried_weight: bool = False
     settled_since: float | None = None
     settled: bool = False
+    settled_restarts: int = 0
     relapses: int = 0
     cut: int | None = None
     """The weight in force when pods were lost: below `canaryWeight`; None when nothing is cut."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from flaggerpy.api.status import DeadlineState
 from flaggerpy.rollout import deadline, podhealth
 from flaggerpy.rollout.draft import Draft
 from flaggerpy.rollout.facts import WorkloadFacts
@@ -75,7 +76,7 @@ def rolled_out(d: Draft) -> bool:
     return primary is not None and complete(primary, d.canary.spec.plan.primary_ready_threshold) and primary.old == 0
 
 
-def _join(d: Draft, side: WorkloadFacts, health: podhealth.Health, state: deadline.DeadlineState, threshold: int) -> Verdict:
+def _join(d: Draft, side: WorkloadFacts, health: podhealth.Health, state: DeadlineState, threshold: int) -> Verdict:
     limit = float(d.canary.spec.progress_deadline_seconds)
     until = deadline.expires_at(state, limit)
     lacking = side.pod_creation_error or health.waiting or shortfall(side, threshold)

@@ -54,7 +54,7 @@ def check_traffic_goes_only_to_ready_pods_of_the_run(world: World, decision: Dec
             assert ready_count(target) > 0
             run = decision.status.run
             stays = run is None or run.verdict is not None or decision.status.canary_weight == 100
-            assert stays or run.revision == target.revision
+            assert stays or (run is not None and run.revision == target.revision)
 
 
 def check_nothing_that_is_routed_to_is_scaled_down(world: World, decision: Decision) -> None:

@@ -307,8 +307,8 @@ class World:
                 self._ask(effect)
             case fx.Measure(key=key, metric=metric):
                 if key not in self.measurements:
-                    told = self.metrics.get(metric.name, lambda at: Measurement("value", 100.0, at=at))(self.now)
-                    self.measurements[key] = told
+                    measure = self.metrics.get(metric.name)
+                    self.measurements[key] = measure(self.now) if measure else Measurement("value", 100.0, at=self.now)
             case fx.Deliver(id=id):
                 if id not in self.delivered:
                     self.delivered.add(id)
@@ -339,7 +339,8 @@ class World:
         last = self.answers.get(effect.key)
         if last is None or (effect.every is not None and self.now - last.at >= effect.every):
             self.asked.append((self.now, effect.key, effect.hook.role))
-            ok = self.hooks.get(effect.hook.name, lambda _: effect.hook.role != "rollback")(self.now)
+            answers = self.hooks.get(effect.hook.name)
+            ok = answers(self.now) if answers else effect.hook.role != "rollback"
             self.answers[effect.key] = Answer(ok=ok, text="" if ok else "denied", at=self.now)
 
     def _ensure_primary(self, effect: fx.EnsurePrimary) -> None:
