@@ -4,7 +4,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 NAME ?= default
-.PHONY: help venv unit lint test sandbox sandbox-down clean
+.PHONY: help venv unit lint e2e test sandbox sandbox-down clean
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
@@ -22,7 +22,11 @@ lint: $(READY) ## ruff and mypy --strict
 	$(VENV)/bin/ruff check flaggerpy tests e2e
 	$(VENV)/bin/mypy flaggerpy tests e2e
 
-test: lint unit ## everything that proves a commit
+# One rerun: a hiccup of a shared machine does not lose a run, and the summary (-r aR) names every test that needed it.
+e2e: $(READY) ## the core of the end-to-end tests, on a sandbox of their own
+	$(PY) -m e2e.sandbox with -- $(abspath $(PY)) -m pytest --reruns 1 -r aR --durations 10 e2e/core
+
+test: lint unit e2e ## everything that proves a commit
 
 sandbox: $(READY) ## boot a real cluster to play with (NAME=default)
 	$(PY) -m e2e.sandbox up --name $(NAME)

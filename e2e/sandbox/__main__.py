@@ -1,11 +1,15 @@
-"""The command line: python -m e2e.sandbox up|down|status|build|load-image|exec."""
+"""The command line: python -m e2e.sandbox up|down|status|build|load-image|exec|with."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import shutil
+import signal
+import subprocess
 import sys
 from pathlib import Path
+from types import FrameType
 
 from e2e.sandbox.build import BuildError, build, missing, part_dir
 from e2e.sandbox.cluster import Sandbox, names
@@ -34,7 +38,43 @@ def parser() -> argparse.ArgumentParser:
     loader.add_argument("file", type=Path)
     inside = verb("exec", "run a command inside its network namespace, with KUBECONFIG set")
     inside.add_argument("command", nargs=argparse.REMAINDER)
+    around = verbs.add_parser("with", help="boot a sandbox of its own for one command, and always take it down")
+    around.add_argument("--logs", type=Path, default=Path("build/sandbox-logs"), help="where its logs go when the command fails")
+    around.add_argument("command", nargs=argparse.REMAINDER)
     return top
+
+
+def words(command: list[str]) -> list[str]:
+    found = command[1:] if command[:1] == ["--"] else command
+    if not found:
+        raise RuntimeError("a command is needed: ... -- COMMAND ARGUMENTS")
+    return found
+
+
+def with_sandbox(command: list[str], logs: Path) -> int:
+    """Runs `command` in a fresh sandbox and returns its exit code; the sandbox goes whatever happens."""
+
+    def ended(number: int, _: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, ended)
+    for name in names():  # what a killed run left behind
+        owner = name.removeprefix("run-")
+        if name != owner and owner.isdigit() and not Path(f"/proc/{owner}").exists():
+            Sandbox(name).down()
+    sandbox = Sandbox(f"run-{os.getpid()}")
+    code = 1
+    try:
+        sandbox.up()
+        code = subprocess.run(sandbox.enter(command), env=sandbox.env()).returncode
+    finally:
+        if code and sandbox.layout.logs.is_dir():
+            shutil.rmtree(logs, ignore_errors=True)
+            shutil.copytree(sandbox.layout.logs, logs, symlinks=True, ignore_dangling_symlinks=True)
+            say(f"the sandbox's logs are in {logs}")
+        sandbox.down()
+    return code
 
 
 def status(sandbox: Sandbox) -> int:
@@ -56,6 +96,8 @@ def main() -> int:
     if args.verb == "build":
         build(tuple(args.extra))
         return 0
+    if args.verb == "with":
+        return with_sandbox(words(args.command), args.logs)
     sandbox = Sandbox(args.name)
     if args.verb == "up":
         sandbox.up()
@@ -66,9 +108,7 @@ def main() -> int:
     elif args.verb == "load-image":
         say(sandbox.load_image(args.image, args.file))
     else:
-        command = args.command[1:] if args.command[:1] == ["--"] else args.command
-        if not command:
-            raise RuntimeError("exec needs a command: exec --name NAME -- COMMAND ...")
+        command = words(args.command)
         if not sandbox.is_up():
             raise RuntimeError(f"sandbox {sandbox.name} is not up; `python -m e2e.sandbox up --name {sandbox.name}` boots it")
         argv = sandbox.enter(command)
