@@ -18,6 +18,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 
 from e2e.sandbox.console import clock, say, step
@@ -35,8 +36,11 @@ def cache() -> Path:
 
 
 def part_dir(part: Part) -> Path:
-    """Where the finished part lies: its name, its version and a hash of its recipe."""
-    recipe = hashlib.sha256(repr(part).encode())
+    """Where the finished part lies: its name, its version and a hash of its recipe (what is set in it: a new optional field is no news)."""
+    set_fields = {
+        f.name: getattr(part, f.name) for f in fields(part) if f.name != "seconds" and getattr(part, f.name) not in ("", (), {}, False)
+    }
+    recipe = hashlib.sha256(repr(set_fields).encode())
     version = "src"
     if isinstance(part, OwnPrograms):
         for source in sorted((E2E / part.folder).rglob("*")):
@@ -146,7 +150,10 @@ def build_module(part: GoModule, room: Path, out: Path) -> None:
                 shutil.copyfile(path, out / folder / Path(path).name)
     if not part.binaries:
         return
-    (room / "go.mod").write_text(go_mod(part, room, source))
+    module = go_mod(part, room, source)
+    if part.changed:
+        module += f"replace {part.module} => {changed_copy(part, room, source)}\n"
+    (room / "go.mod").write_text(module)
     for group in by_ldflags(part.binaries):
         bin_dir = room / "bin"
         bin_dir.mkdir()
@@ -156,6 +163,19 @@ def build_module(part: GoModule, room: Path, out: Path) -> None:
         for binary, package in zip(group, packages, strict=True):
             (bin_dir / program_of(package)).rename(out / binary.name)
         bin_dir.rmdir()
+
+
+def changed_copy(part: GoModule, room: Path, source: Path) -> Path:
+    """A copy of the module with the texts of `part.changed`: the module cache itself is not ours to write to."""
+    copy = room / "source"
+    shutil.copytree(source, copy, copy_function=shutil.copyfile)
+    for folder in (copy, *copy.rglob("*/")):
+        folder.chmod(0o755)
+    for file, text in part.changed.items():
+        if not (copy / file).is_file():
+            raise BuildError(f"{part.module}@{part.version} has no {file} to change")
+        (copy / file).write_text(text)
+    return copy
 
 
 def program_of(package: str) -> str:
