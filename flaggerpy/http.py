@@ -114,7 +114,7 @@ class HttpError(Exception):
 
 
 class BadRequestUrl(HttpError):
-    """The request cannot be sent: its URL or proxy is not one of http(s)."""
+    """The request cannot be sent: its URL, proxy or CA bundle cannot be used."""
 
 
 class TimedOut(HttpError):
@@ -218,7 +218,10 @@ class Http:
 
     async def _once(self, request: HttpRequest) -> HttpResponse:
         try:
-            pool = await self._pool(request.verify, request.proxy)
+            try:
+                pool = await self._pool(request.verify, request.proxy)
+            except OSError as error:
+                raise BadRequestUrl(f"{request.place}: the CA bundle {request.verify} cannot be used") from error
             async with asyncio.timeout(request.timeout):
                 return await _exchange(pool, request)
         except (httpx.TimeoutException, TimeoutError) as error:

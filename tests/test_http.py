@@ -188,6 +188,11 @@ async def test_an_untrusted_certificate_is_told_and_can_be_trusted_or_ignored(se
         await http.send(HttpRequest("GET", secure.url))
 
 
+async def test_a_missing_bundle_of_authorities_is_told(secure: Site, http: Http) -> None:
+    with pytest.raises(BadRequestUrl, match=r"the CA bundle /nowhere/ca\.pem cannot be used"):
+        await http.send(HttpRequest("GET", secure.url, verify="/nowhere/ca.pem"), retries=3)
+
+
 async def test_a_broken_connection_is_told(http: Http) -> None:
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()

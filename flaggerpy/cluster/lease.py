@@ -1,0 +1,270 @@
+"""Leader election by a Lease, by client-go's rules: of several replicas at most one leads.
+
+Clocks are never compared. A candidate notes by its own monotonic clock when it last saw the Lease *change*, and takes it when it stood
+still for the holder's duration. The leader renews every `retry` seconds and stands down when the last renewal that succeeded was *begun*
+`renew` seconds ago, so it has stood down before anybody may take over. Every request has a time limit below that. On `stop` the Lease is
+given back; candidates watch it, so that one takes over at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import copy
+import logging
+import random
+import socket
+import time
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from flaggerpy.cluster.client import Client, Manifest
+from flaggerpy.cluster.errors import AlreadyExists, ApiError, Conflict, NotFound
+from flaggerpy.cluster.kinds import LEASE
+from flaggerpy.cluster.watch import Key, Watcher
+
+RELEASE_SECONDS = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+def default_identity() -> str:
+    """The host's (pod's) name and a part that no earlier process had, as client-go's users form it."""
+    return f"{socket.gethostname()}_{uuid.uuid4()}"
+
+
+class LeaderElection:
+    """Campaigns from `start` to `stop`; `leading` is set while this process leads.
+
+    `on_started` and `on_stopped` are called in the event loop at each change. `duration`, `renew` and `retry` are seconds, each smaller
+    than the one before. Guard what must not be done twice by `holds`, which is right also when the event loop was blocked.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        namespace: str,
+        name: str = "flagger-leader-election",
+        identity: str | None = None,
+        duration: float = 15.0,
+        renew: float = 10.0,
+        retry: float = 2.0,
+        *,
+        on_started: Callable[[], None] | None = None,
+        on_stopped: Callable[[], None] | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if not 0 < retry < renew < duration:
+            raise ValueError("a Lease needs retry < renew < duration")
+        self.identity = identity or default_identity()
+        self.leading = asyncio.Event()
+        self.stood_down = asyncio.Event()
+        self.stood_down.set()
+        self.problem: ApiError | None = None
+        self._client = client
+        self._namespace = namespace
+        self._name = name
+        self._duration = duration
+        self._renew = renew
+        self._retry = retry
+        self._on_started = on_started
+        self._on_stopped = on_stopped
+        self._monotonic = monotonic
+        self._lease: Manifest | None = None
+        self._seen_at = monotonic()
+        self._renewed_at = float("-inf")
+        self._changed = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def holder(self) -> str:
+        """Who held the Lease when it was last seen; empty when nobody did."""
+        return str(self._spec.get("holderIdentity") or "")
+
+    @property
+    def _spec(self) -> Manifest:
+        return (self._lease or {}).get("spec") or {}
+
+    def holds(self) -> bool:
+        """True while nobody else can lead: we lead and the last renewal was begun less than `duration` ago."""
+        return self.leading.is_set() and self._monotonic() < self._renewed_at + self._duration
+
+    def start(self) -> None:
+        """Begin to campaign."""
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="leader election")
+
+    async def stop(self) -> None:
+        """End the campaign; give the Lease back if we hold it. Call it when nothing writes any more."""
+        task, self._task = self._task, None
+        if task is None:
+            return
+        held = self.leading.is_set()
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        if held:
+            try:
+                async with asyncio.timeout(RELEASE_SECONDS):
+                    await self._release()
+            except (ApiError, TimeoutError) as error:
+                _log.warning("the lease could not be given back, it runs out in %g s: %s", self._duration, error)
+
+    async def __aenter__(self) -> LeaderElection:
+        self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    async def _run(self) -> None:
+        while True:
+            await self._acquire()
+            self._turn(True)
+            try:
+                await self._hold()
+            finally:
+                self._turn(False)
+
+    def _turn(self, leads: bool) -> None:
+        if leads:
+            self.stood_down.clear()
+            self.leading.set()
+        else:
+            self.leading.clear()
+            self.stood_down.set()
+        _log.info("%s: %s", self.identity, "leading" if leads else "not leading any more")
+        tell = self._on_started if leads else self._on_stopped
+        if tell:
+            try:
+                tell()
+            except Exception:
+                _log.exception("a listener to the leader election failed")
+
+    async def _acquire(self) -> None:
+        # the watch only wakes us early; without it (no access to watch) the poll finds the free Lease
+        watcher = Watcher(
+            self._client, LEASE, self._namespace, field_selector=f"metadata.name={self._name}", on_change=self._wake, project=_holder
+        )
+        async with watcher:
+            while not await self._attempt(self._renew):
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._retry * random.uniform(1, 1.2)):
+                        await self._changed.wait()
+                self._changed.clear()
+
+    def _wake(self, key: Key, new: Manifest | None, old: Manifest | None) -> None:
+        if new is None or not new["holder"]:
+            self._changed.set()
+
+    async def _hold(self) -> None:
+        while (left := self._renewed_at + self._renew - self._monotonic()) > 0:
+            renewed = await self._attempt(left)
+            if not renewed and self.holder != self.identity:
+                return
+            left = self._renewed_at + self._renew - self._monotonic()
+            await asyncio.sleep(max(0.0, min(self._retry, left)))
+
+    async def _attempt(self, within: float) -> bool:
+        """Take or renew the Lease, in at most `within` seconds; true when we hold it afterwards."""
+        began = self._monotonic()
+        try:
+            async with asyncio.timeout(within):
+                held = await self._take_or_renew(within)
+        except (ApiError, TimeoutError) as error:
+            problem = error if isinstance(error, ApiError) else ApiError(f"no answer within {within:.3g} s")
+            if str(problem) != str(self.problem):
+                _log.warning("the lease %s/%s: %s", self._namespace, self._name, problem)
+            self.problem = problem
+            return False
+        self.problem = None
+        if held:
+            self._renewed_at = began
+        return held
+
+    async def _take_or_renew(self, within: float) -> bool:
+        # the leader writes straight away: nobody else may have changed the Lease, and if so the version tells
+        if self.leading.is_set() and self.holder == self.identity:
+            try:
+                await self._write(within)
+                return True
+            except (Conflict, NotFound):
+                pass
+        try:
+            self._note(await self._ask("GET", LEASE.path(self._namespace, self._name), within))
+        except NotFound:
+            self._lease = None
+            return await self._create(within)
+        lasts = float(self._spec.get("leaseDurationSeconds") or self._duration)
+        if self.holder not in ("", self.identity) and self._monotonic() < self._seen_at + lasts:
+            return False
+        try:
+            await self._write(within)
+        except Conflict:
+            return False
+        return True
+
+    def _note(self, lease: Manifest) -> None:
+        if lease.get("spec") != self._spec or self._lease is None:
+            self._seen_at = self._monotonic()
+        self._lease = lease
+
+    async def _create(self, within: float) -> bool:
+        lease = {
+            "apiVersion": LEASE.api_version,
+            "kind": LEASE.kind,
+            "metadata": {"name": self._name, "namespace": self._namespace},
+            "spec": self._claim({}),
+        }
+        try:
+            self._note(await self._ask("POST", LEASE.path(self._namespace), within, lease))
+        except AlreadyExists:
+            return False
+        return True
+
+    async def _write(self, within: float) -> None:
+        assert self._lease
+        lease = {**self._lease, "spec": self._claim(self._spec)}
+        self._note(await self._ask("PUT", LEASE.path(self._namespace, self._name), within, lease))
+
+    def _claim(self, spec: Manifest) -> Manifest:
+        moment = self._moment()
+        claimed = {
+            **spec,
+            "holderIdentity": self.identity,
+            "leaseDurationSeconds": max(1, round(self._duration)),
+            "renewTime": moment,
+        }
+        if spec.get("holderIdentity") != self.identity:
+            claimed["acquireTime"] = moment
+            claimed["leaseTransitions"] = int(spec.get("leaseTransitions") or 0) + (1 if spec else 0)
+        return claimed
+
+    async def _release(self) -> None:
+        # a renewal that was cancelled may have reached the server: then our version is old
+        for _ in range(2):
+            lease = copy.deepcopy(self._lease)
+            if not lease or lease["spec"].get("holderIdentity") != self.identity:
+                return
+            moment = self._moment()
+            del lease["spec"]["holderIdentity"]
+            lease["spec"] |= {"leaseDurationSeconds": 1, "renewTime": moment, "acquireTime": moment}
+            try:
+                self._note(await self._ask("PUT", LEASE.path(self._namespace, self._name), RELEASE_SECONDS, lease))
+                return
+            except Conflict:
+                self._note(await self._ask("GET", LEASE.path(self._namespace, self._name), RELEASE_SECONDS))
+
+    async def _ask(self, method: str, path: str, within: float, body: Manifest | None = None) -> Manifest:
+        answer: Any = await self._client.request(method, path, body=body, within=within, attempts=1, throttled=False)
+        found: Manifest = answer
+        return found
+
+    def _moment(self) -> str:
+        return datetime.fromtimestamp(self._client.now(), UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _holder(lease: Manifest) -> Manifest:
+    return {"holder": (lease.get("spec") or {}).get("holderIdentity") or ""}
