@@ -37,6 +37,7 @@ Manifest = dict[str, Any]
 Name = tuple[str, str]
 Fault = int | tuple[int, dict[str, str]] | Exception | None
 
+CERTIFICATE = Path(__file__).parent.parent / "data" / "self-signed.pem"
 WITHOUT_STATUS = {"ConfigMap", "Secret", "Event", "Lease", "ControllerRevision", "EndpointSlice", "VirtualService", "DestinationRule"}
 WITHOUT_GENERATION = {"ConfigMap", "Secret", "Event", "Lease", "Service", "Node", "Namespace", "ControllerRevision"}
 # lists that server-side apply merges by key; every other list is one value
@@ -184,7 +185,8 @@ class FakeApiServer:
 
     def client(self, **options: Any) -> Client:
         """A client of this server, closed together with it."""
-        made = Client(Configuration(host=self.url), **options)
+        # a bundle of one certificate is read faster than all that the system trusts
+        made = Client(Configuration(host=self.url, ssl_ca_cert=str(CERTIFICATE)), **options)
         self._clients.append(made)
         return made
 
