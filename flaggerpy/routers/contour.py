@@ -26,6 +26,7 @@ CAN = Capabilities(
     query=frozenset({"exact", "prefix", "suffix", "regex"}),
 )
 IDLE_TIMEOUT = "5m"
+NO_LIMIT = ("infinity", "infinite")
 LINKERD_HEADER = "l5d-dst-override"
 
 # Within a route these are ours altogether: what somebody else put there goes.
@@ -61,18 +62,18 @@ class Contour:
         found += matching.problems(canary, service, CAN, PROVIDER)
         for index, match in enumerate(service.match):
             if any(not test.value.startswith("/") for test in (matching.chosen(match.uri) if match.uri else [])):
-                found.append(f"service.match[{index}].uri must begin with /")
+                found.append(f"spec.service.match[{index}].uri: must begin with /")
         if service.headers:
             for side, change in (("request", service.headers.request), ("response", service.headers.response)):
                 if change and change.add:
-                    found.append(f"service.headers.{side}.add is not supported by provider {PROVIDER}: use set")
+                    found.append(f"spec.service.headers.{side}.add: is not supported by provider {PROVIDER}; use set")
         per_try = service.retries.per_try_timeout if service.retries else None
         for field, value in (("timeout", service.timeout), ("retries.perTryTimeout", per_try)):
-            if value:
+            if value and value not in NO_LIMIT:
                 try:
                     parse_duration(value)
                 except ValueError as error:
-                    found.append(f"service.{field}: {error}")
+                    found.append(f"spec.service.{field}: {error}")
         return found
 
     def warnings(self, canary: Canary) -> list[str]:

@@ -28,23 +28,28 @@ WARNED = (
 def refused(canary: Canary, supports: Supports, honours: frozenset[str], provider: str) -> list[str]:
     """One sentence per field that changes where requests go and that this provider cannot honour (Q-10, Q-11)."""
     if canary.spec.service is None:
-        return [f"spec.service is needed by provider {provider}"]
-    found = [
-        f"service.{name} is not supported by provider {provider}" for name in _given(canary) if name in REFUSED and name not in honours
-    ]
-    plan = canary.spec.plan
+        return [f"spec.service: is missing; provider {provider} needs it"]
+    unheard = [name for name in _given(canary) if name in REFUSED and name not in honours]
+    found = [f"spec.service.{name}: is not supported by provider {provider}" for name in unheard]
+    plan, at = canary.spec.plan, analysis_path(canary)
     if plan.match and not supports.match:
-        found.append(f"analysis.match is not supported by provider {provider}: all traffic would go to the canary")
+        found.append(f"{at}.match: is not supported by provider {provider}; all traffic would go to the canary")
     if plan.mirror and not supports.mirror:
-        found.append(f"analysis.mirror is not supported by provider {provider}")
+        found.append(f"{at}.mirror: is not supported by provider {provider}")
     if plan.session_affinity and not supports.affinity:
-        found.append(f"analysis.sessionAffinity is not supported by provider {provider}")
+        found.append(f"{at}.sessionAffinity: is not supported by provider {provider}")
     return found
 
 
 def warned(canary: Canary, honours: frozenset[str], provider: str) -> list[str]:
     """One sentence per field that has no effect with this provider."""
-    return [f"service.{name} has no effect with provider {provider}" for name in _given(canary) if name in WARNED and name not in honours]
+    unheard = [name for name in _given(canary) if name in WARNED and name not in honours]
+    return [f"spec.service.{name}: has no effect with provider {provider}" for name in unheard]
+
+
+def analysis_path(canary: Canary) -> str:
+    """Where the analysis in force is written: `spec.analysis`, or its deprecated name."""
+    return "spec.canaryAnalysis" if canary.spec.analysis is None and canary.spec.canary_analysis is not None else "spec.analysis"
 
 
 def _given(canary: Canary) -> list[str]:

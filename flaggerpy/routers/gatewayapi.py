@@ -20,7 +20,7 @@ from flaggerpy.api.canary import Canary, CorsPolicy, GatewayRef, HeaderOperation
 from flaggerpy.api.durations import parse_duration
 from flaggerpy.routers import manifest, matching
 from flaggerpy.routers.base import Obj, Observed, RouteObject, RouteSplit, Settings, Supports
-from flaggerpy.routers.fields import refused, warned
+from flaggerpy.routers.fields import analysis_path, refused, warned
 from flaggerpy.routers.matching import Capabilities, Comparison, Match
 
 GROUP = "gateway.networking.k8s.io"
@@ -37,6 +37,7 @@ _TYPES = {"exact": "Exact", "regex": "RegularExpression", "prefix": "PathPrefix"
 _OURS = frozenset(
     {"matches", "filters", "timeouts", "headers", "queryParams", "method", "add", "set", "remove", "hostname", "path", "percent"}
 ) | {"fraction"}
+_ANY_COOKIES = "^(.*;\\s*)?"
 _ORDERED = frozenset({"rules"})
 
 
@@ -55,19 +56,19 @@ class GatewayAPI:
         if service is None:
             return found
         if not service.gateway_refs:
-            found.append(f"service.gatewayRefs: provider {self.provider} needs at least one Gateway or Service as parent")
+            found.append(f"spec.service.gatewayRefs: is missing; provider {self.provider} needs a Gateway (or Service) as parent")
         if "*" in service.hosts:
-            found.append("service.hosts: '*' is no hostname of an HTTPRoute; leave hosts out for all")
+            found.append("spec.service.hosts: '*' is no hostname of an HTTPRoute; leave hosts out for all")
         found += matching.problems(canary, service, CAN, self.provider)
         for index, match in enumerate(service.match):
             if match.method and match.method.exact and match.method.exact not in METHODS:
-                found.append(f"service.match[{index}].method.exact: {match.method.exact!r} is none of {', '.join(sorted(METHODS))}")
+                found.append(f"spec.service.match[{index}].method.exact: {match.method.exact!r} is none of {', '.join(sorted(METHODS))}")
             if match.uri and any(text is not None and not text.startswith("/") for text in (match.uri.exact, match.uri.prefix)):
-                found.append(f"service.match[{index}].uri must begin with /")
+                found.append(f"spec.service.match[{index}].uri: must begin with /")
         matches = len(service.match or [0]) * max(len(canary.spec.plan.match), 1)
         if matches > MOST_MATCHES:
             found.append(
-                f"service.match and analysis.match make {matches} pairs, and a rule of an HTTPRoute takes at most {MOST_MATCHES} matches"
+                f"spec.service.match: makes {matches} pairs with analysis.match, and a rule of an HTTPRoute takes {MOST_MATCHES} matches"
             )
         found += _affinity_problems(canary)
         return found + _timeout_problems(service) + _cors_problems(service.cors_policy) + _rewrite_problems(canary, service)
@@ -75,7 +76,7 @@ class GatewayAPI:
     def warnings(self, canary: Canary) -> list[str]:
         found = warned(canary, HONOURS, self.provider)
         if canary.spec.plan.session_affinity and _ab(canary):
-            found.append("analysis.sessionAffinity has no effect in an A/B test: analysis.match decides who sees the canary")
+            found.append(f"{analysis_path(canary)}.sessionAffinity: has no effect in an A/B test, as match decides who sees the canary")
         return found
 
     def objects(self, canary: Canary) -> list[RouteObject]:
@@ -230,7 +231,7 @@ def _rules(canary: Canary, service: Service, split: RouteSplit) -> list[Obj]:
 def _split(canary: Canary, rules: Sequence[Mapping[str, Any]]) -> RouteSplit | None:
     affinity = _affinity(canary)
     names = [name for name in (affinity.cookie_name, affinity.primary_cookie_name) if name] if affinity else []
-    sticky = [rule for rule in rules if any(_asks_for_cookie(rule, name) for name in names) or _expires(rule)]
+    sticky = [rule for rule in rules if _asks_for_cookie(rule, names) or _expires(rule)]
     plain = [rule for rule in rules if rule not in sticky]
     shares = [_share(canary, rule) for rule in plain]
     weight, match = manifest.weighed(shares, 1, ab=_ab(canary), restricted=_restricted(canary))
@@ -382,7 +383,7 @@ def _bare(name: str, pair: str) -> str:
 
 
 def _with_cookie(match: Match, pair: str) -> Match:
-    return matching.with_header(match, "Cookie", Comparison("regex", f"^(.*;\\s*)?{matching.literal(pair)}(;.*)?$"))
+    return matching.with_header(match, "Cookie", Comparison("regex", f"{_ANY_COOKIES}{matching.literal(pair)}(;.*)?$"))
 
 
 def _set_cookie(pair: str, affinity: SessionAffinity, max_age: int) -> str:
@@ -402,10 +403,14 @@ def _set_cookie(pair: str, affinity: SessionAffinity, max_age: int) -> str:
     return "; ".join(parts)
 
 
-def _asks_for_cookie(rule: Mapping[str, Any], name: str) -> bool:
-    texts = (name, matching.literal(name))
+def _is_about(pattern: str, names: Sequence[str]) -> bool:
+    """Whether a pattern looks for a cookie of affinity: ours by its form, Flagger's by the cookie's name."""
+    return pattern.startswith(_ANY_COOKIES) or any(name in pattern for name in names)
+
+
+def _asks_for_cookie(rule: Mapping[str, Any], names: Sequence[str]) -> bool:
     return any(
-        header.get("name", "").lower() == "cookie" and any(text in header.get("value", "") for text in texts)
+        header.get("name", "").lower() == "cookie" and _is_about(header.get("value", ""), names)
         for match in rule.get("matches") or ()
         for header in match.get("headers") or ()
     )
@@ -441,7 +446,9 @@ def _affinity_problems(canary: Canary) -> list[str]:
         return []
     maps = [match.headers for match in service.match] + [match.headers for match in canary.spec.plan.match]
     if any(name.lower() == "cookie" for names in maps for name in names):
-        return ["sessionAffinity and a match on the header Cookie exclude each other: an HTTPRoute compares a header once"]
+        return [
+            f"{analysis_path(canary)}.sessionAffinity: excludes a match on the header Cookie, as an HTTPRoute compares a header once"
+        ]
     return []
 
 
@@ -454,9 +461,9 @@ def _timeout_problems(service: Service) -> list[str]:
                 gateway_duration(value)
                 seconds[field] = parse_duration(value)
             except ValueError as error:
-                found.append(f"service.{field}: {error}")
+                found.append(f"spec.service.{field}: {error}")
     if 0 < seconds.get("timeout", 0) < seconds.get("backendTimeout", 0):
-        found.append("service.backendTimeout cannot be longer than service.timeout")
+        found.append("spec.service.backendTimeout: cannot be longer than timeout")
     return found
 
 
@@ -464,7 +471,7 @@ def _cors_problems(policy: CorsPolicy | None) -> list[str]:
     if policy is None:
         return []
     found = [
-        f"service.corsPolicy.allowOrigins[{index}]: an HTTPRoute compares origins exactly"
+        f"spec.service.corsPolicy.allowOrigins[{index}]: an HTTPRoute compares origins exactly"
         for index, origin in enumerate(policy.allow_origins)
         if origin.exact is None
     ]
@@ -472,7 +479,7 @@ def _cors_problems(policy: CorsPolicy | None) -> list[str]:
         try:
             parse_duration(policy.max_age)
         except ValueError as error:
-            found.append(f"service.corsPolicy.maxAge: {error}")
+            found.append(f"spec.service.corsPolicy.maxAge: {error}")
     return found
 
 
@@ -483,5 +490,5 @@ def _rewrite_problems(canary: Canary, service: Service) -> list[str]:
     several = len(service.match) > 1 or len(canary.spec.plan.match) > 1
     kinds = {test.kind for match in service.match if match.uri for test in matching.chosen(match.uri)}
     if several or kinds - {"prefix"}:
-        return ["service.rewrite.type ReplacePrefixMatch needs exactly one match, with a prefix as its uri"]
+        return ["spec.service.rewrite.type: ReplacePrefixMatch needs exactly one match, with a prefix as its uri"]
     return []

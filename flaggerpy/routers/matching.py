@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from flaggerpy.api.canary import AnalysisMatch, Canary, HTTPMatch, Service, StringMatch
+from flaggerpy.routers.fields import analysis_path
 
 Kind = Literal["exact", "prefix", "suffix", "regex"]
 
@@ -78,9 +79,9 @@ def problems(canary: Canary, service: Service, can: Capabilities, provider: str)
     """One sentence per matcher that this provider cannot express."""
     found: list[str] = []
     for index, match in enumerate(service.match):
-        found += _service_problems(match, f"service.match[{index}]", can, provider)
+        found += _service_problems(match, f"spec.service.match[{index}]", can, provider)
     for index, wanted in enumerate(canary.spec.plan.match):
-        found += _analysis_problems(wanted, f"analysis.match[{index}]", can, provider)
+        found += _analysis_problems(wanted, f"{analysis_path(canary)}.match[{index}]", can, provider)
     return found
 
 
@@ -144,7 +145,7 @@ def _service_problems(match: HTTPMatch, where: str, can: Capabilities, provider:
 def _analysis_problems(match: AnalysisMatch, where: str, can: Capabilities, provider: str) -> list[str]:
     found = _unknown(where, provider, {"sourceLabels": match.source_labels})
     if not (match.headers or match.query_params or match.source_labels):
-        found.append(f"{where} names no header and no query parameter: it would take every request to the canary")
+        found.append(f"{where}: names no header and no query parameter: it would take every request to the canary")
     return found + _map_problems(match.headers, match.query_params, where, can, provider)
 
 
@@ -160,23 +161,23 @@ def _map_problems(
 
 
 def _unknown(where: str, provider: str, fields: Mapping[str, object]) -> list[str]:
-    return [f"{where}.{name} cannot be matched by provider {provider}" for name, value in fields.items() if value]
+    return [f"{where}.{name}: cannot be matched by provider {provider}" for name, value in fields.items() if value]
 
 
 def _test_problems(match: StringMatch, where: str, can: frozenset[Kind], provider: str) -> list[str]:
     tests = chosen(match)
     if len(tests) != 1:
         given = " and ".join(test.kind for test in tests) or "nothing"
-        return [f"{where} needs one of exact, prefix, suffix, regex, and has {given}"]
+        return [f"{where}: needs one of exact, prefix, suffix, regex, and has {given}"]
     test = tests[0]
     if not test.value:
-        return [f"{where}.{test.kind} is empty"]
+        return [f"{where}.{test.kind}: is empty"]
     if test.kind in can:
         return _regex_problems(test, where)
     advice = ""
     if test.kind in ("prefix", "suffix") and "regex" in can:
-        advice = f": write regex: '{literal(test.value)}.*'" if test.kind == "prefix" else f": write regex: '.*{literal(test.value)}'"
-    return [f"{where}.{test.kind} cannot be matched by provider {provider}{advice}"]
+        advice = f"; write regex: '{literal(test.value)}.*'" if test.kind == "prefix" else f"; write regex: '.*{literal(test.value)}'"
+    return [f"{where}.{test.kind}: cannot be matched by provider {provider}{advice}"]
 
 
 def _regex_problems(test: Comparison, where: str) -> list[str]:
@@ -187,5 +188,5 @@ def _regex_problems(test: Comparison, where: str) -> list[str]:
     try:
         re.compile(test.value)
     except re.error as error:
-        return [f"{where}.regex is no regular expression: {error}"]
+        return [f"{where}.regex: is no regular expression: {error}"]
     return []

@@ -130,7 +130,7 @@ def service_problems(canary: Canary, current: Mapping[str, Obj | None]) -> list[
         headless = (have.get("spec") or {}).get("clusterIP") == "None"
         if headless != service.headless:
             found.append(
-                f"service.headless is {str(service.headless).lower()}, and Service {name} was made "
+                f"spec.service.headless: is {str(service.headless).lower()}, and Service {name} was made "
                 f"{'without' if headless else 'with'} a cluster IP, which cannot be changed: delete that Service, or set it back"
             )
     return found

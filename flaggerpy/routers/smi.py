@@ -33,7 +33,7 @@ class TrafficSplit:
     def warnings(self, canary: Canary) -> list[str]:
         found = warned(canary, HONOURS, self.provider)
         if canary.spec.service and len(canary.spec.service.hosts) > 1:
-            found.append(f"service.hosts: provider {self.provider} takes the first only")
+            found.append(f"spec.service.hosts: provider {self.provider} takes the first only")
         return found
 
     def objects(self, canary: Canary) -> list[RouteObject]:

@@ -118,14 +118,14 @@ def test_a_mirror_is_a_third_service(weight: int | None, written: int) -> None:
 @pytest.mark.parametrize(
     ("given", "analysis", "names"),
     [
-        ({"rewrite": {"uri": "/x"}}, None, "service.rewrite is not supported"),
-        ({"mirror": [{"backendRef": {"name": "x", "port": 80}}]}, None, "service.mirror is not supported"),
+        ({"rewrite": {"uri": "/x"}}, None, "spec.service.rewrite: is not supported"),
+        ({"mirror": [{"backendRef": {"name": "x", "port": 80}}]}, None, "spec.service.mirror: is not supported"),
         ({"headers": {"request": {"add": {"a": "b"}}}}, None, "service.headers.request.add"),
         ({"match": [{"method": {"exact": "GET"}}]}, None, "service.match[0].method.exact"),
-        ({"match": [{"uri": {"prefix": "api"}}]}, None, "service.match[0].uri must begin with /"),
+        ({"match": [{"uri": {"prefix": "api"}}]}, None, "service.match[0].uri: must begin with /"),
         ({"timeout": "soon"}, None, "service.timeout"),
         ({"retries": {"perTryTimeout": "1"}}, None, "service.retries.perTryTimeout"),
-        ({}, WEIGHTED | {"sessionAffinity": {"cookieName": "c"}}, "analysis.sessionAffinity is not supported"),
+        ({}, WEIGHTED | {"sessionAffinity": {"cookieName": "c"}}, "spec.analysis.sessionAffinity: is not supported"),
         ({}, AB | {"match": [{"sourceLabels": {"a": "b"}}]}, "analysis.match[0].sourceLabels"),
     ],
 )
@@ -136,7 +136,7 @@ def test_what_an_httpproxy_cannot_express_is_refused_by_name(given: Obj, analysi
 
 
 def test_hosts_belong_to_the_root_proxy_and_are_warned_of() -> None:
-    assert ROUTER.warnings(a_canary({"hosts": ["a.example.com"]})) == ["service.hosts has no effect with provider contour"]
+    assert ROUTER.warnings(a_canary({"hosts": ["a.example.com"]})) == ["spec.service.hosts: has no effect with provider contour"]
 
 
 @pytest.mark.parametrize(

@@ -260,11 +260,11 @@ def test_only_the_very_cookie_is_sticky(header: str, sticky: bool) -> None:
         ({"gatewayRefs": []}, None, "service.gatewayRefs"),
         ({"hosts": ["*"]}, None, "service.hosts"),
         ({"match": [{"uri": {"suffix": "x"}}]}, None, "service.match[0].uri.suffix"),
-        ({"match": [{"uri": {"prefix": "x"}}]}, None, "service.match[0].uri must begin with /"),
+        ({"match": [{"uri": {"prefix": "x"}}]}, None, "service.match[0].uri: must begin with /"),
         ({"match": [{"method": {"regex": "G.*"}}]}, None, "service.match[0].method.regex"),
         ({"match": [{"method": {"exact": "get"}}]}, None, "service.match[0].method.exact"),
-        ({"match": [{"headers": {"h": {"prefix": "x"}}}]}, None, "write regex: 'x.*'"),
-        ({"match": [{"headers": {"h": {}}}]}, None, "service.match[0].headers.h needs one of"),
+        ({"match": [{"headers": {"h": {"prefix": "x"}}}]}, None, "; write regex: 'x.*'"),
+        ({"match": [{"headers": {"h": {}}}]}, None, "service.match[0].headers.h: needs one of"),
         ({"match": [{"headers": {"h": {"exact": "a", "regex": "b"}}}]}, None, "has exact and regex"),
         ({"match": [{"headers": {"h": {"regex": "(a"}}}]}, None, "no regular expression"),
         ({"match": [{"authority": {"exact": "x"}}]}, None, "service.match[0].authority"),
@@ -281,8 +281,12 @@ def test_only_the_very_cookie_is_sticky(header: str, sticky: bool) -> None:
             None,
             "ReplacePrefixMatch needs exactly one match",
         ),
-        ({"match": [{"uri": {"prefix": f"/{n}"}} for n in range(65)]}, None, "make 65 pairs"),
-        ({"match": [{"headers": {"cookie": {"exact": "a"}}}]}, WEIGHTED | {"sessionAffinity": {"cookieName": "c"}}, "exclude each other"),
+        ({"match": [{"uri": {"prefix": f"/{n}"}} for n in range(65)]}, None, "makes 65 pairs"),
+        (
+            {"match": [{"headers": {"cookie": {"exact": "a"}}}]},
+            WEIGHTED | {"sessionAffinity": {"cookieName": "c"}},
+            "excludes a match on the header Cookie",
+        ),
     ],
 )
 def test_what_an_httproute_cannot_express_is_refused_by_name(service: Obj, analysis: Obj | None, names: str) -> None:
@@ -295,8 +299,8 @@ def test_what_has_no_effect_is_warned_of() -> None:
     canary = a_canary(GATEWAY | {"retries": {"attempts": 3}, "gateways": ["mesh"]})
     assert ROUTER.problems(canary) == []
     assert ROUTER.warnings(canary) == [
-        "service.gateways has no effect with provider gatewayapi:v1",
-        "service.retries has no effect with provider gatewayapi:v1",
+        "spec.service.gateways: has no effect with provider gatewayapi:v1",
+        "spec.service.retries: has no effect with provider gatewayapi:v1",
     ]
 
 

@@ -20,7 +20,7 @@ def test_every_built_in_provider_is_one_that_the_api_knows(provider: str) -> Non
     router = router_for(provider)
     assert {obj.name for obj in router.objects(canary)} <= {"podinfo"}
     assert router.problems(a_canary(GATEWAY).model_copy(update={"spec": canary.spec.model_copy(update={"service": None})})) == [
-        f"spec.service is needed by provider {provider}"
+        f"spec.service: is missing; provider {provider} needs it"
     ]
 
 

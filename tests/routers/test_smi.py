@@ -36,13 +36,13 @@ def test_the_first_host_is_the_root_service() -> None:
     canary = a_canary({"hosts": ["app.test", "other"]})
     [split] = router.desired(canary, RouteSplit(0), [], SETTINGS)
     assert split["spec"]["service"] == "app.test"
-    assert router.warnings(canary) == ["service.hosts: provider smi:v1alpha2 takes the first only"]
+    assert router.warnings(canary) == ["spec.service.hosts: provider smi:v1alpha2 takes the first only"]
 
 
 @pytest.mark.parametrize(
     ("service", "analysis", "names"),
     [
-        ({}, AB, "analysis.match is not supported by provider linkerd"),
+        ({}, AB, "spec.analysis.match: is not supported by provider linkerd"),
         ({}, WEIGHTED | {"mirror": True}, "analysis.mirror"),
         ({}, WEIGHTED | {"sessionAffinity": {"cookieName": "c"}}, "analysis.sessionAffinity"),
         ({"match": [{"uri": {"prefix": "/"}}]}, None, "service.match"),
