@@ -18,6 +18,7 @@ import pytest
 import yaml
 from kubernetes import client, config
 
+from e2e.sandbox import Sandbox
 from flaggerpy.api import crds
 from flaggerpy.api.names import FINALIZER, GROUP, VERSION
 from tests.api.broken_specs import BROKEN, GOOD, Broken, patched
@@ -61,7 +62,7 @@ def refusal(error: client.ApiException) -> str:
 
 
 @pytest.fixture(scope="module")
-def api() -> Iterator[Api]:
+def api(sandbox: Sandbox) -> Iterator[Api]:
     load_config: Any = config.load_kube_config
     load_config()
     kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds"))
