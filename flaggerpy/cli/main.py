@@ -121,6 +121,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 async def _with_cluster(options: argparse.Namespace) -> int:
     host = ""
     try:
+        _need_file(options.kubeconfig)
         async with await Client.connect(options.kubeconfig, options.context) as client:
             host = client.host
             return await perform(options, ClusterAccess(client), Screen())
@@ -130,6 +131,15 @@ async def _with_cluster(options: argparse.Namespace) -> int:
         problem = raised
     print(problem.sentence, file=sys.stderr)
     return problem.code
+
+
+def _need_file(given: str | None) -> None:
+    """The library takes a file that is missing for an empty one, and would then complain about a context."""
+    paths = given or os.environ.get("KUBECONFIG") or ""
+    if not paths and not os.environ.get("KUBERNETES_SERVICE_HOST"):
+        paths = os.path.expanduser("~/.kube/config")
+    if paths and not any(os.path.exists(path) for path in paths.split(os.pathsep)):
+        raise Problem(Exit.NO_CLUSTER, f"There is no kubeconfig {paths}.")
 
 
 class Screen:

@@ -109,17 +109,17 @@ def judge(view: CanaryView, target: Target, wanted: Wanted, *, since: float, see
             return Pending(view.waiting_for or f"phase {view.phase}")
         if running:
             return Pending(f"{view.waiting_for or view.phase} (it is being rolled back: {view.verdict})")
-        return Pending(f"the controller has not taken up {wanted} yet; it is {view.phase} with {short_images(view.images)}")
+        return Pending(f"the controller to take up {wanted}{_now(view)}")
     if newest and wanted.matches(newest.revision, newest.images, target) and (not target.revision or newest.revision == target.revision):
         # a history that the controller has written after its newest look; Superseded means that this revision runs again in a moment
         if newest.outcome == "Superseded":
-            return Pending(f"the controller has not taken up {wanted} again yet")
+            return Pending(f"the controller to take up {wanted} again")
         return _end(view, newest, wanted)
     if _already_promoted(view, target, newest):
         if wanted.phase in ("Succeeded", view.phase):
             return Ended(Exit.OK, f"The primary of {view.name} already runs {wanted}.")
         return Pending(f"phase {wanted.phase}; it is {view.phase}, and its primary already runs {wanted}")
-    return Pending(view.waiting_for or f"the controller has not seen {wanted} on {view.kind} {view.target} yet")
+    return Pending(view.waiting_for or f"the controller to see {wanted} on {view.kind} {view.target}")
 
 
 def is_present(target: Target, wanted: Wanted) -> bool:
@@ -140,6 +140,10 @@ def _without_target(view: CanaryView, target: Target, wanted: Wanted, since: flo
         return Ended(Exit.SUPERSEDED, f"{view.kind} {view.target} was changed to {short_images(target.images)}: {wanted} is superseded.")
     before = f" ({wanted} ended {ended.outcome} before this wait began)" if ended else ""
     return Pending(f"{wanted} to be applied: {view.kind} {view.target} has {short_images(target.images)}{before}")
+
+
+def _now(view: CanaryView) -> str:
+    return f"; it is {view.phase} with {short_images(view.images)}" if view.phase else "; none has looked at this Canary yet"
 
 
 def _end(view: CanaryView, line: HistoryLine, wanted: Wanted) -> Ended:

@@ -97,7 +97,7 @@ async def test_wait_follows_a_release_to_its_promotion() -> None:
     got = await flaggerpy(access, "wait", "podinfo", "--image", V2, "--timeout", "5s")
     assert (got.code, got.out) == (Exit.OK, "podinfo revision r2 (podinfo:2) was promoted.\n")
     assert got.err.splitlines() == [
-        "15:30:00Z  waiting for the controller has not seen image podinfo:2 on Deployment podinfo yet",
+        "15:30:00Z  waiting for the controller to see image podinfo:2 on Deployment podinfo",
         "15:30:00Z  waiting for the analysis of step 1",
         "15:30:00Z  waiting for the analysis of step 2",
     ]
@@ -207,7 +207,15 @@ def test_a_wrong_command_line_is_64_not_the_code_of_a_time_out(capsys: pytest.Ca
 
 def test_without_a_cluster_there_is_a_sentence_and_a_code(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     assert main.main(["get", "--kubeconfig", str(tmp_path / "none")]) == Exit.NO_CLUSTER
-    assert capsys.readouterr().err.startswith("No cluster to talk to: ")
+    assert capsys.readouterr().err == f"There is no kubeconfig {tmp_path / 'none'}.\n"
+
+
+def test_a_context_that_is_not_there_is_named(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "config"
+    lists: Obj = {"contexts": [], "clusters": [], "users": []}
+    file.write_text(yaml.safe_dump({"apiVersion": "v1", "kind": "Config", "current-context": "", **lists}))
+    assert main.main(["get", "--kubeconfig", str(file), "--context", "prod"]) == Exit.NO_CLUSTER
+    assert "prod" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
