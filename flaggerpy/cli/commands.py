@@ -13,6 +13,7 @@ from flaggerpy.cli.problems import Exit, Problem
 from flaggerpy.cli.views import CanaryView, HistoryLine
 
 ANY = "*"
+PAUSE_SECONDS = 3.0
 ANNOTATIONS: dict[str, str] = {
     "abort": names.COMMAND_ABORT,
     "retry": names.COMMAND_RETRY,
@@ -47,6 +48,23 @@ def order(verb: str, view: CanaryView) -> Order:
     if view.idle:
         raise Problem(Exit.FAILED, f"There is nothing to {verb}: {view.name} is {view.phase}, no release is under way.")
     return Order(verb, annotation, view.revision or ANY)
+
+
+def unanswered(given: Order, view: CanaryView, seconds: float) -> tuple[Exit, str]:
+    """What to say when the annotation is written and no answer came within `seconds`."""
+    if given.verb == "pause":
+        waits = view.waiting_for or f"phase {view.phase}"
+        return Exit.OK, f"Pause is written: {view.name} holds as soon as it is through with {waits}."
+    return (
+        Exit.TIMED_OUT,
+        f"Written ({given.annotation}: {given.value}), but no controller has taken it up within {seconds:g} s. "
+        "Is flaggerpy running, and does it watch this namespace?",
+    )
+
+
+def patience(given: Order, seconds: float) -> float:
+    """How long to wait for the answer: a pause that comes into a wait for pods has none before these are ready."""
+    return min(seconds, PAUSE_SECONDS) if given.verb == "pause" else seconds
 
 
 def acknowledged(given: Order, view: CanaryView) -> bool:

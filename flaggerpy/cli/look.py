@@ -133,10 +133,11 @@ async def wait(
 
 async def acknowledgement(
     closer: Closer, namespace: str, name: str, given: commands.Order, *, patience: float
-) -> CanaryView | None:  # fmt: skip
-    """The view after the controller has answered a command; None when it did not within `patience` seconds."""
+) -> tuple[CanaryView | None, bool]:  # fmt: skip
+    """The last view, and whether the controller has answered the command within `patience` seconds."""
     loop = asyncio.get_running_loop()
     end = loop.time() + patience
+    view: CanaryView | None = None
     while True:
         with suppress(_Transient):
             obj = await _reading(closer.access.canary(namespace, name))
@@ -144,9 +145,9 @@ async def acknowledgement(
                 raise no_such_canary(namespace, name)
             view = await _reading(closer.view(obj, events=True))
             if commands.acknowledged(given, view):
-                return view
+                return view, True
         if loop.time() >= end:
-            return None
+            return view, False
         await asyncio.sleep(COMMAND_SECONDS)
 
 

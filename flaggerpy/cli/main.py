@@ -219,14 +219,12 @@ async def _command(options: argparse.Namespace, access: Access, screen: Screen) 
     before = await closer.view(await _one(options, access), events=True)
     given = commands.order(options.word, before)
     await access.annotate(namespace, options.name, {given.annotation: given.value})
-    after = await look.acknowledgement(closer, namespace, options.name, given, patience=options.timeout)
-    if after is None:
-        screen.show(
-            f"Written ({given.annotation}: {given.value}), but no controller has taken it up within {options.timeout:g} s. "
-            "Is flaggerpy running, and does it watch this namespace?"
-        )
-        return Exit.TIMED_OUT
-    code, sentence = commands.outcome(given, before, after)
+    seconds = commands.patience(given, options.timeout)
+    after, answered = await look.acknowledgement(closer, namespace, options.name, given, patience=seconds)
+    if after and answered:
+        code, sentence = commands.outcome(given, before, after)
+    else:
+        code, sentence = commands.unanswered(given, after or before, seconds)
     screen.show(sentence)
     return code
 

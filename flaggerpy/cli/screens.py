@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from rich.text import Text
 
-from flaggerpy.cli.views import CanaryView, GateLine, HistoryLine, Waiting, age, bar, short_images
+from flaggerpy.cli.views import CanaryView, HistoryLine, Waiting, age, bar, short_images
 
 PHASE_STYLE = {
     "Initializing": "cyan",
@@ -81,7 +81,7 @@ def describe(view: CanaryView) -> Text:
         out.append("".join(f"  {line}\n" for line in view.metrics))
     if view.gates:
         _head(out, "Gates")
-        out.append(table(("NAME", "TYPE", "STATE"), [(gate.name, gate.role, _gate_state(view, gate)) for gate in view.gates], "  "))
+        out.append(table(("NAME", "TYPE", "STATE"), [(gate.name, gate.role, gate.state) for gate in view.gates], "  "))
     if view.conditions:
         _head(out, "Conditions")
         rows = [(c.type, c.status, c.reason, _ago(view.now, c.since), c.message) for c in view.conditions]
@@ -203,12 +203,6 @@ def _pod_failures(out: Text, view: CanaryView) -> None:
             out.append(f"    {failure.diagnosis}\n", "bold")
         if failure.message:
             out.append(f"    {failure.message}\n", "dim")
-
-
-def _gate_state(view: CanaryView, gate: GateLine) -> str:
-    if view.idle:
-        return "-"
-    return "passed" if gate.passed else "not passed yet"
 
 
 def _wide(view: CanaryView) -> list[Cell]:

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from flaggerpy.api import names
-from flaggerpy.api.canary import CanarySpec, Metric
+from flaggerpy.api.canary import CanarySpec, Metric, Webhook
 from flaggerpy.api.status import IDLE, CanaryStatus, HistoryEntry, Phase, from_timestamp, parse_status
 
 Obj = dict[str, Any]
@@ -57,11 +57,11 @@ class FailureLine:
 
 @dataclass(frozen=True)
 class GateLine:
-    """A gate of the analysis; `passed` in the present run."""
+    """A gate of the analysis, and where the present run stands with it ("" between releases)."""
 
     name: str
     role: str
-    passed: bool
+    state: str
 
 
 @dataclass(frozen=True)
@@ -348,13 +348,21 @@ def _failures(status: CanaryStatus) -> tuple[FailureLine, ...]:
 
 
 def _gates(spec: CanarySpec, status: CanaryStatus) -> tuple[GateLine, ...]:
-    passed = set(status.run.gates_passed) if status.run else set()
-    promotion_open = bool(status.run and status.run.promotion_gate_open)
-    return tuple(
-        GateLine(hook.name, hook.role, bool(passed & {hook.name, hook.role}) or (hook.role == "confirm-promotion" and promotion_open))
-        for hook in spec.plan.webhooks
-        if hook.role in GATES
-    )
+    waiting = status.progress.waiting_for if status.progress else ""
+
+    def state(hook: Webhook) -> str:
+        if status.phase in IDLE or status.run is None:
+            return ""
+        if f"gate {hook.name}" in waiting:
+            return "closed: waited for"
+        if hook.role == "confirm-traffic-increase":
+            return "asked before each step"
+        if hook.role == "confirm-rollout":
+            return "passed" if status.phase != Phase.WAITING else "being asked"
+        after = status.phase in (Phase.PROMOTING, Phase.FINALISING) or status.run.promotion_gate_open
+        return "passed" if after else "asked before promotion"
+
+    return tuple(GateLine(hook.name, hook.role, state(hook)) for hook in spec.plan.webhooks if hook.role in GATES)
 
 
 def _event_time(event: Obj) -> float:

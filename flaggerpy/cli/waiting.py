@@ -35,15 +35,15 @@ class Wanted:
     def matches(self, revision: str, images: Iterable[str], target: Target) -> bool:
         """True when a release of this revision and these images is the wanted one."""
         if self.revision:
-            return revision == self.revision
+            return revision == self.revision or same_template(revision, self.revision)
         if self.image:
             return has_image(images, self.image)
-        return revision == target.revision if target.revision else set(images) == set(target.images)
+        return same_template(revision, target.revision) if target.revision else set(images) == set(target.images)
 
 
 @dataclass(frozen=True)
 class Target:
-    """The target as it stands: images of its template, and its revision ("" while that cannot be told)."""
+    """The target as it stands: images of its template, and its revision, a pod-template-hash ("" while that cannot be told)."""
 
     images: tuple[str, ...] = ()
     revision: str = ""
@@ -71,6 +71,11 @@ def has_image(images: Iterable[str], wanted: str) -> bool:
     """True when one of the images is the wanted one; a short name (`podinfo:1.2`, or `:1.2`) matches the end of a long one."""
     ends = (wanted if wanted.startswith(":") else f"/{wanted}",)
     return any(image == wanted or image.endswith(ends) for image in images)
+
+
+def same_template(revision: str, template: str) -> bool:
+    """True when a release's revision is of this pod-template-hash; what follows a dash in it stands for its configs."""
+    return revision.partition("-")[0] == template
 
 
 def target_of(deployment: Obj | None, replica_sets: Iterable[Obj] = (), primary: Obj | None = None) -> Target:
@@ -110,7 +115,8 @@ def judge(view: CanaryView, target: Target, wanted: Wanted, *, since: float, see
         if running:
             return Pending(f"{view.waiting_for or view.phase} (it is being rolled back: {view.verdict})")
         return Pending(f"the controller to take up {wanted}{_now(view)}")
-    if newest and wanted.matches(newest.revision, newest.images, target) and (not target.revision or newest.revision == target.revision):
+    told = newest and (not target.revision or same_template(newest.revision, target.revision))
+    if newest and told and wanted.matches(newest.revision, newest.images, target):
         # a history that the controller has written after its newest look; Superseded means that this revision runs again in a moment
         if newest.outcome == "Superseded":
             return Pending(f"the controller to take up {wanted} again")
@@ -125,7 +131,7 @@ def judge(view: CanaryView, target: Target, wanted: Wanted, *, since: float, see
 def is_present(target: Target, wanted: Wanted) -> bool:
     """True when the target's template is the wanted one now (an unknown revision counts as present)."""
     if wanted.revision:
-        return target.revision in ("", wanted.revision)
+        return not target.revision or same_template(wanted.revision, target.revision)
     return not wanted.image or has_image(target.images, wanted.image)
 
 
@@ -160,7 +166,7 @@ def _end(view: CanaryView, line: HistoryLine, wanted: Wanted) -> Ended:
 
 def _already_promoted(view: CanaryView, target: Target, newest: HistoryLine | None) -> bool:
     """The target is what the primary runs, so no release will come: put back after a failure, or adopted from Flagger."""
-    if view.idle and target.revision and target.revision == view.promoted_revision:
+    if view.idle and target.revision and same_template(view.promoted_revision, target.revision):
         return True
     if newest is not None or view.phase not in ("Initialized", "Succeeded") or not target.images:
         return False

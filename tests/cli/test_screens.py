@@ -40,7 +40,7 @@ def progressing() -> Obj:
         lastAppliedSpec="7f9c",
         lastPromotedSpec="65d8",
         promotedImages=["ghcr.io/x/podinfo:1.0.0"],
-        run=run("7f9c", "ghcr.io/x/podinfo:1.0.1", gatesPassed=["start"]),
+        run=run("7f9c", "ghcr.io/x/podinfo:1.0.1"),
         progress={
             "waitingFor": "the analysis of step 2 of 3 at 40 %",
             "since": at(-12),
@@ -95,7 +95,7 @@ def test_describe_tells_a_release_under_way() -> None:
 
         Gates
           NAME      TYPE                STATE
-          ask-ops   confirm-promotion   not passed yet
+          ask-ops   confirm-promotion   asked before promotion
           start     confirm-rollout     passed
 
         Conditions

@@ -141,6 +141,16 @@ def test_the_first_release_is_a_success() -> None:
     assert code(look(obj, Wanted(image=V2))) == Exit.OK
 
 
+def test_the_configs_part_of_a_revision_is_the_controllers_own() -> None:
+    """A target with tracked ConfigMaps has revisions such as r2-1f3c9a07; a ReplicaSet only tells r2."""
+    obj = canary("Succeeded", history=[ended("r2-1f3c9a07", V2, "Succeeded", started=-60, end=-1)], lastPromotedSpec="r2-1f3c9a07")
+    for wanted in (Wanted(image=V2), Wanted(revision="r2"), Wanted(revision="r2-1f3c9a07"), Wanted()):
+        assert code(look(obj, wanted)) == Exit.OK
+    assert code(look(obj, Wanted(revision="r3"))) is None
+    running = canary("Progressing", run=run("r2-1f3c9a07", V2), progress={"waitingFor": "step 1"})
+    assert look(running, Wanted()) == Pending("step 1")
+
+
 def test_images_match_by_their_end_at_a_border() -> None:
     assert has_image([V2], V2)
     assert has_image([V2], "podinfo:1.0.2")
