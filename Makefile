@@ -4,7 +4,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 NAME ?= default
-.PHONY: help venv unit lint e2e test sandbox sandbox-down clean
+.PHONY: help venv unit lint e2e test test-all sandbox sandbox-down clean
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
@@ -27,6 +27,10 @@ e2e: $(READY) ## the core of the end-to-end tests, on a sandbox of their own
 	$(PY) -m e2e.sandbox with -- $(abspath $(PY)) -m pytest --reruns 1 -r aR --durations 10 e2e/core
 
 test: lint unit e2e ## everything that proves a commit
+
+test-all: test ## and what is slow
+	$(PY) -m pytest -q -m slow tests || [ $$? -eq 5 ]
+	$(PY) -m pytest -r aR e2e/lifecycle
 
 sandbox: $(READY) ## boot a real cluster to play with (NAME=default)
 	$(PY) -m e2e.sandbox up --name $(NAME)
