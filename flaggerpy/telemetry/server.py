@@ -1,0 +1,114 @@
+"""The small HTTP server for probes and scrapes: /healthz (alive), /readyz (of use), /metrics. GET and HEAD, one request per connection.
+
+A check is a function without arguments that returns None when all is well and otherwise what is not, in words. With every check well the
+answer is `OK`, as Flagger's; else 503 and a line for each check that is not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gzip
+import logging
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+from flaggerpy.telemetry.metrics import CONTENT_TYPE
+
+Check = Callable[[], str | None]
+
+REQUEST_SECONDS = 10.0
+HEAD_BYTES = 16 * 1024
+
+_log = logging.getLogger(__name__)
+
+
+class ProbeServer:
+    """Serves from `start` to `stop`; `port` 0 takes a free one, told by `port` afterwards."""
+
+    def __init__(
+        self,
+        port: int,
+        host: str | None = None,
+        *,
+        healthz: Mapping[str, Check] | None = None,
+        readyz: Mapping[str, Check] | None = None,
+        metrics: Callable[[], bytes] | None = None,
+    ) -> None:
+        self.port = port
+        self._host = host
+        self._checks: dict[str, Mapping[str, Check]] = {"/healthz": healthz or {}, "/readyz": readyz or {}}
+        self._metrics = metrics
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        """Listen. Raises OSError when the port is taken."""
+        self._server = await asyncio.start_server(self._serve, self._host, self.port, limit=HEAD_BYTES)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        """Close the port; answers under way are finished by their own time-out."""
+        server, self._server = self._server, None
+        if server:
+            server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(REQUEST_SECONDS):
+                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+                status, kind, body, encoding = await self._answer(head)
+                lines = [
+                    f"HTTP/1.1 {status.value} {status.phrase}",
+                    f"Content-Type: {kind}",
+                    f"Content-Length: {len(body)}",
+                    *([f"Content-Encoding: {encoding}"] if encoding else []),
+                    "Connection: close",
+                ]
+                writer.write("\r\n".join([*lines, "", ""]).encode() + (b"" if head.startswith("HEAD ") else body))
+                await writer.drain()
+        except (TimeoutError, ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
+            _log.debug("a probe or scrape was broken off: %r", error)
+        finally:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
+    async def _answer(self, head: str) -> tuple[HTTPStatus, str, bytes, str]:
+        text = "text/plain; charset=utf-8"
+        first, *headers = head.split("\r\n")
+        parts = first.split(" ")
+        if len(parts) != 3:
+            return HTTPStatus.BAD_REQUEST, text, b"not HTTP\n", ""
+        method, path = parts[0], urlsplit(parts[1]).path
+        if method not in ("GET", "HEAD"):
+            return HTTPStatus.METHOD_NOT_ALLOWED, text, b"GET or HEAD\n", ""
+        if path in self._checks:
+            failed = _failed(self._checks[path])
+            if failed:
+                return HTTPStatus.SERVICE_UNAVAILABLE, text, "".join(f"{line}\n" for line in failed).encode(), ""
+            return HTTPStatus.OK, text, b"OK\n", ""
+        if path == "/metrics" and self._metrics:
+            packed = any("gzip" in line for line in headers if line.lower().startswith("accept-encoding:"))
+            # tens of thousands of series take longer than the loop may stand still
+            body = await asyncio.to_thread(_rendered, self._metrics, packed)
+            return HTTPStatus.OK, CONTENT_TYPE, body, "gzip" if packed else ""
+        return HTTPStatus.NOT_FOUND, text, b"not found\n", ""
+
+
+def _rendered(metrics: Callable[[], bytes], packed: bool) -> bytes:
+    body = metrics()
+    return gzip.compress(body, compresslevel=1) if packed else body
+
+
+def _failed(checks: Mapping[str, Check]) -> list[str]:
+    found = []
+    for name, check in checks.items():
+        try:
+            problem = check()
+        except Exception as error:
+            _log.exception("the check %s failed itself", name)
+            problem = f"{type(error).__name__}: {error}"
+        if problem:
+            found.append(f"{name}: {problem}")
+    return found
