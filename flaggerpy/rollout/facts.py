@@ -10,6 +10,10 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, Literal
 
+from flaggerpy.api.workloads import ContainerFacts as ContainerFacts
+from flaggerpy.api.workloads import PodFacts as PodFacts
+from flaggerpy.api.workloads import WorkloadFacts as WorkloadFacts
+
 
 class Unknown(Enum):
     """The one value of "could not be told"."""
@@ -18,78 +22,6 @@ class Unknown(Enum):
 
 
 UNKNOWN: Final = Unknown.UNKNOWN
-
-
-@dataclass(frozen=True)
-class ContainerFacts:
-    """A container's status as the kubelet reports it. `state` is the present one, `last_*` the termination before it."""
-
-    name: str
-    role: Literal["init", "sidecar", "main"] = "main"
-    image: str = ""
-    state: Literal["waiting", "running", "terminated", "none"] = "none"
-    reason: str = ""
-    message: str = ""
-    exit_code: int | None = None
-    ready: bool = False
-    started: bool | None = None
-    restarts: int = 0
-    last_reason: str = ""
-    last_message: str = ""
-    last_exit_code: int | None = None
-
-
-@dataclass(frozen=True)
-class PodFacts:
-    """A pod of the run's revision. Times in epoch seconds. `events` are (reason, message) of Warnings that no status tells."""
-
-    name: str
-    node: str = ""
-    phase: str = "Pending"
-    ready: bool = False
-    terminating: bool = False
-    reason: str = ""
-    message: str = ""
-    created: float = 0.0
-    containers: tuple[ContainerFacts, ...] = ()
-    unschedulable: str = ""
-    events: tuple[tuple[str, str], ...] = ()
-    probe_kills: frozenset[str] = frozenset()
-    """Containers whose last end was a kill by a liveness or startup probe (told by the kubelet's events)."""
-
-
-@dataclass(frozen=True)
-class WorkloadFacts:
-    """A Deployment and the ReplicaSet of its present template.
-
-    `revision` is that ReplicaSet's pod-template-hash; "" while the deployment controller has not made it yet. `available`,
-    `ready` count the pods of this revision only; `old` the pods of other revisions still there. `fresh` is False while the
-    controller of the workload has not observed its newest generation.
-    """
-
-    name: str
-    replicas: int
-    revision: str
-    fresh: bool
-    created: int = 0
-    updated: int = 0
-    ready: int = 0
-    available: int = 0
-    old: int = 0
-    serving: int | None = None
-    """Ready pods of all revisions: those that its Service leads to. None: as many as are ready of the present one."""
-    images: tuple[str, ...] = ()
-    pods: tuple[PodFacts, ...] = ()
-    pods_known: bool = True
-    """False while the pods' watch has not synced."""
-    pod_creation_error: str = ""
-    """Why no pod can be made (quota, admission), read from the ReplicaSet's ReplicaFailure condition."""
-    flagger_id: str = ""
-    """The pod template's `flagger-id` annotation (set on primaries)."""
-    source_revision: str = ""
-    """On a primary: which revision of the target its template was taken from (annotation, ours)."""
-    problem: str = ""
-    """Why the workload cannot be released at all, as a sentence; "" when it can."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,344 @@
+"""Deployments as targets: the primary made of a kept template, facts read from a Deployment, its ReplicaSets, pods and events."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flaggerpy.api.workloads import ContainerFacts
+from flaggerpy.targets.deployment import kept_revision, pod_facts, primary_manifest, scale_patch, selector_of, workload_facts
+from flaggerpy.targets.metadata import by_prefix, canary_label
+from tests.targets.builders import IMAGE, Obj, canary, deployment, pod, replicaset, template
+
+LABELS = ("app", "name", "app.kubernetes.io/name")
+
+
+def primary(of: Obj | None = None, *, value: str = "podinfo", prefixes: tuple[str, ...] = (), **changes: Any) -> Obj:
+    kept = kept_revision(canary(), of or deployment(), "abc", {"configmap/settings": "1" * 16})["data"]
+    words: dict[str, Any] = {
+        "selector_label": "app",
+        "label_value": value,
+        "replicas": 2,
+        "run_id": "run-1",
+        "revision": "abc",
+        "config_names": {("configmap", "settings"): "settings-primary-11111111"},
+        "include_label_prefix": prefixes,
+    }
+    return primary_manifest(canary(), kept, **(words | changes))
+
+
+def test_the_selector_is_the_first_of_the_known_labels() -> None:
+    assert selector_of(deployment(), LABELS) == ("app", "podinfo")
+    other = deployment(selector={"matchLabels": {"app.kubernetes.io/name": "web", "name": "shop"}})
+    assert selector_of(other, LABELS) == ("name", "shop")
+
+
+def test_without_a_known_label_the_sentence_is_flagger_s() -> None:
+    assert selector_of(deployment(selector={"matchLabels": {"x": "y"}}), LABELS) == (
+        "deployment podinfo.shop spec.selector.matchLabels must contain one of [app name app.kubernetes.io/name]"
+    )
+    assert isinstance(selector_of(deployment(selector={"matchExpressions": []}), LABELS), str)
+
+
+def test_the_primary_is_flagger_s_in_names_labels_selector_and_owner() -> None:
+    made = primary()
+    assert made["metadata"] == {
+        "name": "podinfo-primary",
+        "namespace": "shop",
+        "labels": {"app": "podinfo-primary"},
+        "annotations": {"flagger.app/revision": "abc"},
+        "ownerReferences": [
+            {
+                "apiVersion": "flagger.app/v1beta1",
+                "kind": "Canary",
+                "name": "podinfo",
+                "uid": "canary-uid",
+                "controller": True,
+                "blockOwnerDeletion": True,
+            }
+        ],
+    }
+    spec = made["spec"]
+    assert spec["selector"] == {"matchLabels": {"app": "podinfo-primary"}}
+    assert spec["template"]["metadata"] == {
+        "labels": {"app": "podinfo-primary", "team": "a"},
+        "annotations": {"prometheus.io/scrape": "true", "flagger-id": "run-1", "flagger.app/revision": "abc"},
+    }
+    assert {key: spec[key] for key in ("replicas", "minReadySeconds", "progressDeadlineSeconds", "revisionHistoryLimit")} == {
+        "replicas": 2,
+        "minReadySeconds": 3,
+        "progressDeadlineSeconds": 60,
+        "revisionHistoryLimit": 5,
+    }
+    assert spec["strategy"] == deployment()["spec"]["strategy"]
+
+
+def test_labels_and_annotations_of_the_target_come_along_by_prefix_only() -> None:
+    assert primary(prefixes=("te", "owner"))["metadata"]["labels"] == {"app": "podinfo-primary", "team": "a"}
+    everything = primary(prefixes=("*",))["metadata"]
+    assert everything["labels"] == {"app": "podinfo-primary", "team": "a"}
+    assert everything["annotations"] == {"owner.example.com/mail": "a@example.com", "flagger.app/revision": "abc"}
+
+
+def test_without_a_size_the_primary_keeps_its_own() -> None:
+    assert "replicas" not in primary(replicas=None)["spec"]
+
+
+def test_fields_that_the_target_does_not_set_are_not_claimed() -> None:
+    bare = deployment()
+    for field in ("minReadySeconds", "progressDeadlineSeconds", "revisionHistoryLimit", "strategy"):
+        del bare["spec"][field]
+    assert set(primary(bare)["spec"]) == {"replicas", "selector", "template"}
+
+
+def test_configs_are_those_of_the_revision() -> None:
+    with_configs = template()
+    with_configs["spec"]["containers"][0]["envFrom"] = [{"configMapRef": {"name": "settings"}}, {"secretRef": {"name": "settings"}}]
+    with_configs["spec"]["volumes"] = [{"name": "v", "configMap": {"name": "settings"}}]
+    spec = primary(deployment(with_configs))["spec"]["template"]["spec"]
+    assert spec["containers"][0]["envFrom"] == [
+        {"configMapRef": {"name": "settings-primary-11111111"}},
+        {"secretRef": {"name": "settings"}},
+    ]
+    assert spec["volumes"][0]["configMap"]["name"] == "settings-primary-11111111"
+
+
+def selector(value: str, label: str = "app") -> Obj:
+    return {"matchLabels": {label: value}, "matchExpressions": [{"key": label, "operator": "In", "values": ["other", value]}]}
+
+
+def scheduling(value: str) -> Obj:
+    required = [{"labelSelector": selector(value), "topologyKey": "zone"}]
+    preferred = [{"weight": 1, "podAffinityTerm": {"labelSelector": selector(value), "topologyKey": "zone"}}]
+    both = {"requiredDuringSchedulingIgnoredDuringExecution": required, "preferredDuringSchedulingIgnoredDuringExecution": preferred}
+    return {
+        "topologySpreadConstraints": [{"maxSkew": 1, "labelSelector": selector(value)}],
+        "affinity": {"podAntiAffinity": copy.deepcopy(both), "podAffinity": copy.deepcopy(both), "nodeAffinity": {"x": 1}},
+    }
+
+
+@pytest.mark.parametrize("value", ["podinfo", "a-value-that-is-not-the-deployment-s-name"])
+def test_pods_are_spread_over_pods_like_themselves_by_the_label_s_value(value: str) -> None:
+    spec = primary(deployment(template(**scheduling(value))), value=value)["spec"]["template"]["spec"]
+    wanted = scheduling(f"{value}-primary")
+    assert {key: spec[key] for key in wanted} == wanted
+
+
+def test_selectors_of_other_labels_and_other_pods_stay() -> None:
+    kept_apart = {"topologySpreadConstraints": [{"labelSelector": selector("podinfo", "team")}, {"labelSelector": selector("db")}, {}]}
+    spec = primary(deployment(template(**copy.deepcopy(kept_apart))))["spec"]["template"]["spec"]
+    assert spec["topologySpreadConstraints"] == kept_apart["topologySpreadConstraints"]
+
+
+def test_the_kept_template_stays_as_it_was() -> None:
+    of = deployment(template(**scheduling("podinfo")))
+    before = copy.deepcopy(of)
+    primary(of)
+    assert of == before
+
+
+def test_a_kept_revision_holds_what_a_primary_is_made_of() -> None:
+    labelled = template()
+    labelled["metadata"]["labels"]["pod-template-hash"] = "abc"
+    kept = kept_revision(canary(), deployment(labelled), "abc", {"configmap/settings": "1" * 16})
+    assert kept["metadata"]["name"] == "podinfo-abc"
+    assert kept["metadata"]["labels"] == {"flagger.app/canary": "podinfo", "flagger.app/revision": "abc"}
+    assert kept["metadata"]["ownerReferences"][0]["uid"] == "canary-uid"
+    assert (kept["apiVersion"], kept["kind"], kept["revision"]) == ("apps/v1", "ControllerRevision", 2)
+    data = kept["data"]
+    assert set(data) == {
+        "template", "strategy", "minReadySeconds", "progressDeadlineSeconds", "revisionHistoryLimit", "replicas", "labels",
+        "annotations", "configs",
+    }  # fmt: skip
+    assert "pod-template-hash" not in data["template"]["metadata"]["labels"]
+    assert data["annotations"] == {"owner.example.com/mail": "a@example.com"}
+    assert data["configs"] == {"configmap/settings": "1" * 16}
+
+
+def test_a_target_without_replicas_or_configs_keeps_none() -> None:
+    data = kept_revision(canary(), deployment(replicas=0), "abc", None)["data"]
+    assert "replicas" not in data
+    assert "configs" not in data
+
+
+@given(st.text("abc-", min_size=1, max_size=253))
+def test_the_label_of_a_canary_fits(name: str) -> None:
+    value = canary_label(canary(name))["flagger.app/canary"]
+    assert len(value) <= 63
+    assert value == name or len(name) > 63
+
+
+@given(st.dictionaries(st.text("abct.", min_size=1), st.just("")), st.lists(st.text("abc", max_size=3)))
+def test_labels_by_prefix(labels: dict[str, str], prefixes: list[str]) -> None:
+    kept = by_prefix(labels, prefixes)
+    assert kept.keys() <= labels.keys()
+    assert all(any(p and key.startswith(p) for p in prefixes) for key in kept)
+
+
+def test_scaling_is_a_patch() -> None:
+    assert scale_patch(3) == {"spec": {"replicas": 3}}
+
+
+NEW, OLD = template(), template(hostname="old")
+
+
+def sets(**status: Any) -> list[Obj]:
+    foreign = replicaset(NEW, 2, "foreign", replicas=9)
+    foreign["metadata"]["ownerReferences"][0]["uid"] = "somebody"
+    return [foreign, replicaset(OLD, 1, "old", replicas=1, readyReplicas=1), replicaset(NEW, 2, "new", **status)]
+
+
+def test_facts_are_those_of_the_present_replicaset() -> None:
+    facts = workload_facts(deployment(), sets(replicas=2, readyReplicas=2, availableReplicas=1), [pod(), pod("other", "uid-old")])
+    assert (facts.name, facts.replicas, facts.revision, facts.fresh) == ("podinfo", 2, "new", True)
+    assert (facts.created, facts.updated, facts.ready, facts.available, facts.old) == (2, 2, 2, 1, 1)
+    assert facts.serving == 3
+    assert facts.images == (IMAGE,)
+    assert [p.name for p in facts.pods] == ["podinfo-1"]
+    assert facts.pods_known
+    assert (facts.problem, facts.pod_creation_error, facts.flagger_id, facts.source_revision) == ("", "", "", "")
+
+
+def test_a_generation_that_was_not_observed_is_not_fresh() -> None:
+    of = deployment()
+    of["metadata"]["generation"] = 5
+    assert not workload_facts(of, sets(), []).fresh
+    assert not workload_facts({**of, "status": {}}, sets(), []).fresh
+
+
+def test_a_template_other_than_the_replicaset_s_is_not_fresh() -> None:
+    facts = workload_facts(deployment(template(hostname="newer")), sets(), [])
+    assert (facts.fresh, facts.revision, facts.problem) == (False, "new", "")
+
+
+def test_without_its_replicaset_there_is_no_revision() -> None:
+    facts = workload_facts(deployment(), sets()[:2], [pod()])
+    assert (facts.fresh, facts.revision, facts.pods, facts.old) == (False, "", (), 1)
+    bare = deployment()
+    bare["metadata"]["annotations"] = None
+    assert workload_facts(bare, sets(), []).revision == ""
+
+
+def test_defaults_of_replicas_and_zero() -> None:
+    assert workload_facts(deployment(replicas=None), sets(), []).replicas == 1
+    assert workload_facts(deployment(replicas=0), sets(), []).replicas == 0
+
+
+def test_a_paused_target_is_named_only_when_its_new_template_waits() -> None:
+    assert workload_facts(deployment(paused=True), sets(), []).problem == ""
+    assert "is paused" in workload_facts(deployment(template(hostname="newer"), paused=True), sets(), []).problem
+
+
+def test_why_no_pod_can_be_made_is_read() -> None:
+    condition = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": "exceeded quota: small"}
+    assert workload_facts(deployment(), sets(conditions=[condition]), []).pod_creation_error == "exceeded quota: small"
+    assert workload_facts(deployment(), sets(conditions=[condition | {"status": "False"}]), []).pod_creation_error == ""
+    assert workload_facts(deployment(), sets(conditions=[condition | {"reason": "FailedDelete"}]), []).pod_creation_error == ""
+
+
+def test_a_primary_tells_its_run_and_the_revision_it_was_made_of() -> None:
+    made = primary()
+    made["metadata"] |= {"uid": "deployment-uid", "generation": 1, "annotations": {"deployment.kubernetes.io/revision": "1"}}
+    facts = workload_facts(made, [replicaset(made["spec"]["template"], 1, "p")], [], pods_known=False)
+    assert (facts.flagger_id, facts.source_revision, facts.pods_known, facts.revision) == ("run-1", "abc", False, "p")
+
+
+def status(name: str = "podinfo", **fields: Any) -> Obj:
+    return {"name": name, "ready": False, "restartCount": 0} | fields
+
+
+def test_containers_are_read_in_their_roles_and_states() -> None:
+    of = pod(
+        initContainerStatuses=[
+            status("migrate", state={"terminated": {"exitCode": 0, "reason": "Completed"}}, ready=True),
+            status("proxy", state={"running": {}}, ready=True, started=True),
+        ],
+        containerStatuses=[
+            status(
+                state={"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}},
+                lastState={"terminated": {"exitCode": 3, "reason": "Error", "message": "bad"}},
+                restartCount=4,
+                image="resolved",
+            )
+        ],
+    )
+    of["spec"]["initContainers"] = [{"name": "migrate", "image": "m"}, {"name": "proxy", "image": "p", "restartPolicy": "Always"}]
+    facts = pod_facts(of)
+    assert facts.containers == (
+        ContainerFacts("migrate", "init", "m", "terminated", "Completed", "", 0, True),
+        ContainerFacts("proxy", "sidecar", "p", "running", ready=True, started=True),
+        ContainerFacts(
+            "podinfo", "main", IMAGE, "waiting", "CrashLoopBackOff", "back-off", restarts=4,
+            last_reason="Error", last_message="bad", last_exit_code=3,
+        ),
+    )  # fmt: skip
+    assert facts.created == 1767225600
+
+
+def test_a_pod_without_statuses_names_its_containers_and_why_it_is_not_scheduled() -> None:
+    facts = pod_facts(pod(phase="Pending", conditions=[{"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available"}]))
+    assert facts.containers == (ContainerFacts("podinfo", image=IMAGE),)
+    assert facts.unschedulable == "0/1 nodes are available"
+    assert not facts.ready
+
+
+def test_readiness_and_leaving_are_read() -> None:
+    ready = pod(conditions=[{"type": "Ready", "status": "True"}, {"type": "PodScheduled", "status": "True"}])
+    assert (pod_facts(ready).ready, pod_facts(ready).terminating, pod_facts(ready).unschedulable) == (True, False, "")
+    ready["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    assert pod_facts(ready).terminating
+    gone = pod_facts(pod(phase="Failed", reason="Evicted", message="low on memory"))
+    assert (gone.phase, gone.reason, gone.message) == ("Failed", "Evicted", "low on memory")
+
+
+def event(reason: str, message: str, at: str, kind: str = "Warning", **fields: Any) -> Obj:
+    return {"type": kind, "reason": reason, "message": message, "lastTimestamp": at, **fields}
+
+
+def test_warnings_are_told_newest_first_and_once() -> None:
+    events = [
+        event("FailedMount", "old", "2026-01-01T00:00:01Z"),
+        event("Unhealthy", "newer", "2026-01-01T00:00:03Z"),
+        event("Unhealthy", "newer", "2026-01-01T00:00:02Z"),
+        event("Pulling", "x", "2026-01-01T00:00:04Z", "Normal"),
+    ]
+    assert pod_facts(pod(), events).events == (("Unhealthy", "newer"), ("FailedMount", "old"))
+    many = [event("Unhealthy", str(n), f"2026-01-01T00:00:{n:02}Z") for n in range(20)]
+    assert pod_facts(pod(), many).events[0] == ("Unhealthy", "19")
+    assert len(pod_facts(pod(), many).events) == 5
+
+
+END = {"exitCode": 137, "reason": "Error", "startedAt": "2026-01-01T00:01:00Z", "finishedAt": "2026-01-01T00:02:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("message", "at", "killed"),
+    [
+        ("Container podinfo failed liveness probe, will be restarted", "2026-01-01T00:01:40Z", True),
+        ("Container podinfo failed startup probe, will be restarted", "2026-01-01T00:02:00Z", True),
+        ("Container podinfo failed liveness probe, will be restarted", "2026-01-01T00:00:30Z", False),
+        ("Container podinfo failed liveness probe, will be restarted", "2026-01-01T00:03:00Z", False),
+        ("Container other failed liveness probe, will be restarted", "2026-01-01T00:01:40Z", False),
+        ("Stopping container podinfo", "2026-01-01T00:01:40Z", False),
+    ],
+)
+@pytest.mark.parametrize("where", ["state", "lastState"])
+def test_a_kill_by_a_probe_is_told_by_the_kubelet_s_event_of_that_end(message: str, at: str, killed: bool, where: str) -> None:
+    of = pod(containerStatuses=[status() | {where: {"terminated": END}}])
+    assert pod_facts(of, [event("Killing", message, at, "Normal")]).probe_kills == (frozenset({"podinfo"}) if killed else frozenset())
+
+
+def test_times_of_events_are_read_wherever_they_stand() -> None:
+    of = pod(containerStatuses=[status(state={"terminated": END})])
+    message = "Container podinfo failed liveness probe, will be restarted"
+    for stamp in (
+        {"series": {"lastObservedTime": "2026-01-01T00:01:59.5Z"}, "lastTimestamp": "2026-01-01T00:00:00Z"},
+        {"eventTime": "2026-01-01T00:01:59.123456Z"},
+        {"metadata": {"creationTimestamp": "2026-01-01T00:01:59Z"}},
+    ):
+        told = {"reason": "Killing", "note": message, "regarding": {"fieldPath": "spec.containers{podinfo}"}, **stamp}
+        assert pod_facts(of, [told]).probe_kills == {"podinfo"}
