@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
+from copy import deepcopy
 from typing import Any
 
 from pydantic import ValidationError
@@ -14,7 +15,7 @@ from pydantic_core import ErrorDetails
 
 from flaggerpy.api import rules
 from flaggerpy.api.alertprovider import AlertProviderSpec
-from flaggerpy.api.canary import Analysis, Canary, CanarySpec, Metric, Model
+from flaggerpy.api.canary import Analysis, Canary, CanarySpec, Metric, Model, parse_canary
 from flaggerpy.api.durations import parse_duration
 from flaggerpy.api.metrictemplate import MetricTemplateSpec
 
@@ -43,6 +44,46 @@ def spec_problems(
     if same_namespace:
         found += _foreign_references(obj)
     return found
+
+
+def salvaged_canary(obj: Obj) -> Canary | None:
+    """The Canary with every field left out that cannot be read, such as a fraction in an integer field; None without a target.
+
+    For a stored old object that is never released (`spec_problems` says why), yet must be finalized when it is deleted.
+    """
+    spec = deepcopy(obj.get("spec"))
+    while isinstance(spec, dict):
+        try:
+            return parse_canary({**obj, "spec": spec})
+        except ValidationError as error:
+            # outermost last and items from the end, so that taking one away does not move the next
+            places = sorted({_place(detail) for detail in error.errors()}, key=lambda place: [str(part).zfill(9) for part in place])
+            if not all(_take_away(spec, place) for place in reversed(places)):
+                return None
+    return None
+
+
+def _place(detail: ErrorDetails) -> tuple[int | str, ...]:
+    """Where a field stands that must go: for a missing one, the object that lacks it."""
+    location = detail["loc"][:-1] if detail["loc"][-1:] in (("int",), ("str",)) else detail["loc"]
+    return location[:-1] if detail["type"] == "missing" else location
+
+
+def _take_away(spec: Obj, place: tuple[int | str, ...]) -> bool:
+    """Take a field out of the spec; False when it is the spec itself. One that went with another is gone already."""
+    if not place:
+        return False
+    parent: Any = spec
+    for part in place[:-1]:
+        try:
+            parent = parent[part]
+        except (KeyError, IndexError, TypeError):
+            return True
+    if isinstance(parent, list) and isinstance(place[-1], int):
+        del parent[place[-1] : place[-1] + 1]
+    elif isinstance(parent, dict):
+        parent.pop(place[-1], None)
+    return True
 
 
 def metric_template_problems(obj: Obj) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from flaggerpy.api.canary import parse_canary
-from flaggerpy.api.problems import alert_provider_problems, metric_template_problems, spec_problems, warnings
+from flaggerpy.api.problems import alert_provider_problems, metric_template_problems, salvaged_canary, spec_problems, warnings
 from tests.api.broken_specs import BROKEN, GOOD, Broken, patched
 
 
@@ -137,3 +137,31 @@ def test_metric_templates_and_alert_providers_have_their_rules() -> None:
     assert alert_provider_problems({"spec": {"type": "slack"}}) == [
         "spec: address is missing; write it, or secretRef to a Secret with the key address"
     ]
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.name)
+def test_what_can_be_read_of_a_broken_canary_is_kept(broken: Broken) -> None:
+    canary = salvaged_canary(patched(GOOD, {"revertOnDeletion": True, **broken.patch}))
+    if broken.field.startswith("spec.targetRef") and not broken.words.startswith(("a group", "kind", "is not built")):
+        assert canary is None
+    else:
+        assert canary is not None
+        assert canary.spec.revert_on_deletion
+        assert (canary.name, canary.key) == ("podinfo", "podinfo.test")
+
+
+def test_only_what_cannot_be_read_is_left_out() -> None:
+    weights = {"stepWeight": None, "stepWeights": [5, 7.5, 20, "x"], "threshold": 2.5}
+    metrics = [{"name": "a", "query": "x"}, {"query": "y"}, {"name": 3}, {"name": "b", "query": "z"}]
+    canary = salvaged_canary(patched(GOOD, {"provider": "mesh", "analysis": {**weights, "metrics": metrics}}))
+    assert canary is not None
+    assert canary.spec.provider is None
+    assert canary.spec.plan.step_weights == [5, 20]
+    assert canary.spec.plan.interval == "10s"
+    assert canary.spec.plan.threshold == 1
+    assert [metric.query for metric in canary.spec.plan.metrics] == ["x", "z"]
+
+
+@pytest.mark.parametrize("spec", [None, [], "x", {}, {"targetRef": {"kind": "Deployment"}}])
+def test_nothing_is_salvaged_without_a_target(spec: object) -> None:
+    assert salvaged_canary({"metadata": {"name": "a", "namespace": "b"}, "spec": spec}) is None
