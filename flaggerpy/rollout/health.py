@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from flaggerpy.api.status import DeadlineState
+from flaggerpy.api.status import DeadlineState, FailureState
 from flaggerpy.rollout import deadline, podhealth
 from flaggerpy.rollout.draft import Draft
 from flaggerpy.rollout.facts import WorkloadFacts
@@ -29,9 +29,7 @@ def judge_canary(d: Draft, *, stopped: bool = False) -> Verdict:
     if target is None:
         return Verdict(None, "", None)
     threshold = d.canary.spec.plan.canary_ready_threshold
-    health = podhealth.judge(
-        target.pods, d.run.failures, d.canary.spec.pod_health, now=d.now, ready_threshold=threshold, desired=target.replicas
-    )
+    health = _pods(d, target, d.run.failures, threshold)
     state = deadline.observe(
         d.run.deadline,
         available=min(target.available, ready_count(target)),
@@ -52,9 +50,7 @@ def judge_primary(d: Draft) -> Verdict:
     if primary is None:
         return Verdict(None, "", None)
     threshold = d.canary.spec.plan.primary_ready_threshold
-    health = podhealth.judge(
-        primary.pods, d.run.primary_failures, d.canary.spec.pod_health, now=d.now, ready_threshold=threshold, desired=primary.replicas
-    )
+    health = _pods(d, primary, d.run.primary_failures, threshold)
     done = rolled_out(d)
     state = deadline.observe(
         d.run.primary_deadline,
@@ -70,6 +66,21 @@ def judge_primary(d: Draft) -> Verdict:
     return _join(d, primary, health, state, threshold)
 
 
+def _pods(d: Draft, side: WorkloadFacts, memory: list[FailureState], threshold: int) -> podhealth.Health:
+    """The pods of a side judged. While the watch of the pods has not synced nothing is judged and nothing is forgotten."""
+    if not side.pods_known:
+        return podhealth.Health(None, memory, list(d.status.pod_failures), "", None)
+    return podhealth.judge(
+        side.pods,
+        memory,
+        d.canary.spec.pod_health,
+        now=d.now,
+        ready_threshold=threshold,
+        desired=side.replicas,
+        namespace=d.canary.namespace,
+    )
+
+
 def rolled_out(d: Draft) -> bool:
     """The primary is complete at its present template and no pod of another one is left."""
     primary = d.primary
@@ -79,7 +90,8 @@ def rolled_out(d: Draft) -> bool:
 def _join(d: Draft, side: WorkloadFacts, health: podhealth.Health, state: DeadlineState, threshold: int) -> Verdict:
     limit = float(d.canary.spec.progress_deadline_seconds)
     until = deadline.expires_at(state, limit)
-    lacking = side.pod_creation_error or health.waiting or shortfall(side, threshold)
+    refused = podhealth.judge_creation(side.pod_creation_error, namespace=d.canary.namespace)
+    lacking = refused.text if refused else health.waiting or shortfall(side, threshold)
     if side.available >= needed(side.replicas, threshold) and side.old:
         lacking = health.waiting or f"waiting for rollout to finish: {side.old} old replicas are pending termination"
     d.wake_at(health.wake)
