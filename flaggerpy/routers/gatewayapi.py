@@ -13,7 +13,7 @@ Both backends are always there with an explicit weight, so that a step changes t
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from flaggerpy.api.canary import Canary, CorsPolicy, GatewayRef, HeaderOperations, Service, SessionAffinity
@@ -37,7 +37,6 @@ _TYPES = {"exact": "Exact", "regex": "RegularExpression", "prefix": "PathPrefix"
 _OURS = frozenset(
     {"matches", "filters", "timeouts", "headers", "queryParams", "method", "add", "set", "remove", "hostname", "path", "percent"}
 ) | {"fraction"}
-_ANY_COOKIES = "^(.*;\\s*)?"
 _ORDERED = frozenset({"rules"})
 
 
@@ -230,8 +229,8 @@ def _rules(canary: Canary, service: Service, split: RouteSplit) -> list[Obj]:
 
 def _split(canary: Canary, rules: Sequence[Mapping[str, Any]]) -> RouteSplit | None:
     affinity = _affinity(canary)
-    names = [name for name in (affinity.cookie_name, affinity.primary_cookie_name) if name] if affinity else []
-    sticky = [rule for rule in rules if _asks_for_cookie(rule, names) or _expires(rule)]
+    pairs = {value.partition(";")[0] for rule in rules for value in _set_cookies(rule)}
+    sticky = [rule for rule in rules if _asks_for_cookie(rule, pairs) or any("Max-Age=-1" in value for value in _set_cookies(rule))]
     plain = [rule for rule in rules if rule not in sticky]
     shares = [_share(canary, rule) for rule in plain]
     weight, match = manifest.weighed(shares, 1, ab=_ab(canary), restricted=_restricted(canary))
@@ -383,7 +382,7 @@ def _bare(name: str, pair: str) -> str:
 
 
 def _with_cookie(match: Match, pair: str) -> Match:
-    return matching.with_header(match, "Cookie", Comparison("regex", f"{_ANY_COOKIES}{matching.literal(pair)}(;.*)?$"))
+    return matching.with_header(match, "Cookie", Comparison("regex", f"^(.*;\\s*)?{matching.literal(pair)}(;.*)?$"))
 
 
 def _set_cookie(pair: str, affinity: SessionAffinity, max_age: int) -> str:
@@ -403,41 +402,36 @@ def _set_cookie(pair: str, affinity: SessionAffinity, max_age: int) -> str:
     return "; ".join(parts)
 
 
-def _is_about(pattern: str, names: Sequence[str]) -> bool:
-    """Whether a pattern looks for a cookie of affinity: ours by its form, Flagger's by the cookie's name."""
-    return pattern.startswith(_ANY_COOKIES) or any(name in pattern for name in names)
+def _is_about(pattern: str, pair: str) -> bool:
+    """Whether a pattern looks for this cookie: as we write it, or as Flagger does (`.*name.*value.*`)."""
+    name, _, value = pair.partition("=")
+    return matching.literal(pair) in pattern or (name in pattern and value in pattern)
 
 
-def _asks_for_cookie(rule: Mapping[str, Any], names: Sequence[str]) -> bool:
+def _asks_for_cookie(rule: Mapping[str, Any], pairs: Set[str]) -> bool:
+    """Whether a rule is for visitors with a cookie that the route hands out: a match of the user's own is not."""
     return any(
-        header.get("name", "").lower() == "cookie" and _is_about(header.get("value", ""), names)
+        header.get("name", "").lower() == "cookie" and any(_is_about(header.get("value", ""), pair) for pair in pairs)
         for match in rule.get("matches") or ()
         for header in match.get("headers") or ()
     )
 
 
-def _cookies(rule: Mapping[str, Any], backend_name: str) -> list[str]:
+def _set_cookies(rule: Mapping[str, Any], backend_name: str = "") -> list[str]:
+    """The Set-Cookie headers that a rule adds at one of its backends, or anywhere."""
+    backends = [backend for backend in rule.get("backendRefs") or () if not backend_name or backend.get("name") == backend_name]
     return [
         header.get("value", "")
-        for backend in rule.get("backendRefs") or ()
-        if backend.get("name") == backend_name
-        for filter_ in backend.get("filters") or ()
+        for place in (backends if backend_name else [*backends, rule])
+        for filter_ in place.get("filters") or ()
         for header in (filter_.get("responseHeaderModifier") or {}).get("add") or ()
         if header.get("name", "").lower() == "set-cookie"
     ]
 
 
 def _handed_out(rules: Sequence[Mapping[str, Any]], backend_name: str) -> str:
-    found = [value for rule in rules for value in _cookies(rule, backend_name)]
+    found = [value for rule in rules for value in _set_cookies(rule, backend_name)]
     return found[-1].partition(";")[0] if found else ""
-
-
-def _expires(rule: Mapping[str, Any]) -> bool:
-    return any(
-        "Max-Age=-1" in value
-        for backend in rule.get("backendRefs") or ()
-        for value in _cookies(rule, backend.get("name", ""))
-    )
 
 
 def _affinity_problems(canary: Canary) -> list[str]:

@@ -132,6 +132,7 @@ def test_a_mirror_is_a_third_service(weight: int | None, written: int) -> None:
 def test_what_an_httpproxy_cannot_express_is_refused_by_name(given: Obj, analysis: Obj | None, names: str) -> None:
     found = ROUTER.problems(a_canary(given, analysis))
     assert len(found) == 1
+    assert found[0].startswith("spec.")
     assert names in found[0]
 
 

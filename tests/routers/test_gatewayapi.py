@@ -292,6 +292,7 @@ def test_only_the_very_cookie_is_sticky(header: str, sticky: bool) -> None:
 def test_what_an_httproute_cannot_express_is_refused_by_name(service: Obj, analysis: Obj | None, names: str) -> None:
     found = ROUTER.problems(a_canary({**GATEWAY, **service}, analysis))
     assert len(found) == 1
+    assert found[0].startswith("spec.")
     assert names in found[0]
 
 
@@ -382,6 +383,26 @@ def test_the_shape_that_flagger_gave_an_ab_route_is_read() -> None:
         ]
         observed = ROUTER.observed(canary, [{"metadata": {"name": "podinfo"}, "spec": {"rules": rules}}], SETTINGS)
         assert observed.split == RouteSplit(0, match=match)
+
+
+def test_a_users_match_on_a_cookie_is_not_taken_for_affinity() -> None:
+    match = [{"headers": {"cookie": {"regex": r"^(.*;\s*)?beta=1(;.*)?$"}}}]
+    canary = a_canary(GATEWAY, AB | {"match": match})
+    route = desired(canary, RouteSplit(0, match=True))
+    assert ROUTER.observed(canary, [route], SETTINGS).split == RouteSplit(0, match=True)
+
+
+def test_the_shape_that_flagger_gave_a_route_with_affinity_is_read() -> None:
+    canary = a_canary(GATEWAY, WEIGHTED | {"sessionAffinity": {"cookieName": "flagger-cookie"}})
+    cookie = {"name": "Cookie", "type": "RegularExpression", "value": ".*flagger-cookie.*LpsIaLdoNZ.*"}
+    primary, candidate = backends(80, 20)
+    candidate = candidate | {"filters": set_cookie("flagger-cookie=LpsIaLdoNZ; Max-Age=86400")}
+    rules = [
+        {"matches": [ALL | {"headers": [cookie]}], "backendRefs": backends(0, 100)},
+        {"matches": [ALL], "backendRefs": [primary, candidate]},
+    ]
+    observed = ROUTER.observed(canary, [{"metadata": {"name": "podinfo"}, "spec": {"rules": rules}}], SETTINGS)
+    assert observed.split == RouteSplit(20, cookie="LpsIaLdoNZ")
 
 
 def report(accepted: str = "True", resolved: str = "True", seen: int | None = 3, **parent: Any) -> Obj:

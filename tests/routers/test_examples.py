@@ -1,0 +1,38 @@
+"""The manifests that the documentation of the providers refers to are understood by their routers without a word."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from flaggerpy.api.canary import parse_canary
+from flaggerpy.routers.base import RouteSplit, Settings
+from flaggerpy.routers.registry import router_for
+
+ROOT = Path(__file__).parent.parent.parent
+CANARIES = [
+    (path.name, document)
+    for path in sorted((ROOT / "examples").glob("*.yaml"))
+    for document in yaml.safe_load_all(path.read_text())
+    if document and document["kind"] == "Canary"
+]
+
+
+@pytest.mark.parametrize("document", [document for _, document in CANARIES], ids=[name for name, _ in CANARIES])
+def test_an_example_is_routed_as_it_stands(document: dict[str, object]) -> None:
+    canary = parse_canary(document)
+    router = router_for(canary.spec.provider or "kubernetes")
+    assert router.problems(canary) == []
+    assert router.warnings(canary) == []
+    manifests = router.desired(canary, RouteSplit(0), [], Settings())
+    assert len(manifests) == len(router.objects(canary))
+
+
+def test_every_page_of_a_provider_refers_to_examples_that_are_there() -> None:
+    names = {path.name for path in (ROOT / "examples").glob("*.yaml")}
+    for page in (ROOT / "docs" / "providers").glob("*.md"):
+        words = {word.strip("`:;,.()") for word in page.read_text().split() if "examples/" in word}
+        assert words, page.name
+        assert {word.removeprefix("examples/") for word in words} <= names, page.name
