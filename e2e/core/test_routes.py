@@ -156,8 +156,13 @@ class Edge:
         return httpx.Client(base_url=self.sandbox.gateway_url, headers=headers, timeout=5, trust_env=False)
 
     def versions(self, count: int, path: str = "/", **headers: str) -> Counter[str]:
+        """Who answered that many requests, each of a new visitor."""
+        seen: Counter[str] = Counter()
         with self.client() as client:
-            return Counter(client.get(path, headers=headers).headers.get("x-version", "none") for _ in range(count))
+            for _ in range(count):
+                seen[client.get(path, headers=headers).headers.get("x-version", "none")] += 1
+                client.cookies.clear()
+        return seen
 
     def served(self, service: str) -> int:
         """How many requests the pod behind a Service has answered, as it counts itself."""
@@ -304,6 +309,9 @@ def test_visitors_stay_where_they_were(edge: Edge, provider: str) -> None:
             answer = client.get("/")
             cookies[answer.headers["x-version"]] = answer.headers["set-cookie"]
             client.cookies.clear()
+        # a visitor who keeps cookies stays where the first answer came from
+        first = client.get("/").headers["x-version"]
+        assert {client.get("/").headers["x-version"] for _ in range(20)} == {first}
     assert cookies == {"1.0.0": "main=xyz; Max-Age=10; Path=/", "1.0.1": "fl.gr=abc; Max-Age=86400; Path=/"}
     assert set(edge.versions(30, Cookie="z=1; fl.gr=abc")) == {"1.0.1"}
     assert set(edge.versions(30, Cookie="main=xyz")) == {"1.0.0"}
@@ -312,6 +320,7 @@ def test_visitors_stay_where_they_were(edge: Edge, provider: str) -> None:
     edge.becomes(lambda: set(edge.versions(5, Cookie="fl.gr=abc")) == {"1.0.0"}, "the cookie leads nowhere any more")
     with edge.client() as client:
         assert client.get("/", headers={"Cookie": "fl.gr=abc"}).headers["set-cookie"] == "fl.gr=abc; Max-Age=-1; Path=/"
+        assert not client.cookies
         assert "set-cookie" not in client.get("/").headers
 
 
