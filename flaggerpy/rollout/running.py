@@ -169,6 +169,10 @@ def _started(d: Draft) -> bool:
 
 
 def _step_text(d: Draft) -> str:
+    if d.status.phase is Phase.WAITING_PROMOTION:
+        return "approval by the confirm-promotion gate"
+    if f"traffic/{d.status.canary_weight}" in d.run.gates_passed:
+        return "approval by the confirm-traffic-increase gate"
     if d.status.iterations:
         return f"iteration {d.status.iterations} of {_iterations(d)}"
     return f"the canary at weight {d.status.canary_weight}%"
@@ -179,10 +183,9 @@ def _start(d: Draft) -> None:
     run = d.run
     if run.unmeasured_since is not None and not rounds.reachable(d):
         return
-    due = run.analysed_at
-    if due is not None and not run.pre_rollout_done and d.now < due + d.canary.spec.plan.interval_seconds:
-        until = due + d.canary.spec.plan.interval_seconds
-        d.wait("the next try of the pre-rollout checks", until=until)
+    if run.analysed_at is not None and d.now < run.analysed_at + d.canary.spec.plan.interval_seconds:
+        until = run.analysed_at + d.canary.spec.plan.interval_seconds
+        d.wait(_step_text(d) if run.pre_rollout_done else "the next try of the pre-rollout checks", until=until)
         return
     if not run.pre_rollout_done:
         if "started" not in run.gates_passed:

@@ -203,8 +203,14 @@ def play(strategy: str, events: list[tuple[str, Any]]) -> History:
         history.world.look()
     history.mend()
     history.world.run_for(1)
-    history.world.settle(lambda w: w.phase in IDLE and w.typed.progress is None, limit=900, pace=2.0)
+    history.world.settle(at_rest, limit=900, pace=2.0)
     return history
+
+
+def at_rest(world: World) -> bool:
+    status, target = world.typed, world.target
+    seen = target is not None and target.template in (status.last_applied_spec, status.last_promoted_spec)
+    return status.phase in IDLE and status.progress is None and seen
 
 
 def holds_at_the_end(history: History) -> None:
