@@ -176,6 +176,7 @@ class Draft:
             ready=phase in (Phase.INITIALIZED, Phase.SUCCEEDED) and not busy and stalled is None,
             reconciling_message=self.progress.waiting_for if self.progress else "",
             cause=cause,
+            canary_kept_up=phase is Phase.FAILED and self.status.canary_weight > 0,
         )
         self.set(conditions=conditions)
         if self._differs():
