@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
+from weakref import WeakValueDictionary
 
 from flaggerpy.api.canary import Canary, Metric
 from flaggerpy.api.metrictemplate import MetricTemplate
@@ -18,6 +19,8 @@ from flaggerpy.metrics.reading import Reading
 
 LONGEST_SHARE = 5.0
 """Seconds for which an answer may be given to others that ask the same."""
+AT_ONCE = 16
+"""Queries under way at one server: more would only queue within the client, where it costs more (ADR 4), or within the server."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,8 @@ class Measurer:
 
     def __init__(self, http: Http, lookups: Lookups | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._http, self._lookups, self._clock = http, lookups, clock
+        # for each server its own: one that hangs must not hold up the others
+        self._slots: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._shared: dict[object, tuple[float, asyncio.Task[Reading]]] = {}
 
     async def measure(self, canary: Canary, metric: Metric, material: Material, settings: Settings) -> Result:
@@ -101,8 +106,10 @@ class Measurer:
         return await asyncio.shield(task)
 
     async def _send(self, query: Query) -> Reading:
+        slots = self._slots.setdefault(query.access.address, asyncio.Semaphore(AT_ONCE))
         try:
-            response = await self._http.send(query.request)
+            async with slots:
+                response = await self._http.send(query.request)
         except BadRequestUrl as error:
             return Reading("error", text=str(error))
         except HttpError as error:
