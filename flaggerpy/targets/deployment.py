@@ -87,7 +87,6 @@ def primary_manifest(
     template = kept["template"]
     meta = template.get("metadata") or {}
     labels = without_toolkit(meta.get("labels"))
-    labels.pop(HASH_LABEL, None)
     annotations = without_toolkit(meta.get("annotations")) | {FLAGGER_ID: run_id, REVISION_LABEL: revision}
     pod_spec = _keeping_apart(rename_references(template["spec"], config_names), selector_label, label_value, value)
     spec: Obj = {field: copy.deepcopy(kept[field]) for field in _KEPT_FIELDS if kept.get(field) is not None}

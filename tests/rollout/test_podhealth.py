@@ -202,6 +202,30 @@ def test_crashes_of_an_init_container_and_out_of_memory_are_counted_and_named() 
     assert "memory limit (OOMKilled)" in health.verdict
 
 
+def test_a_container_that_crashed_and_runs_again_unready_is_told_by_its_crash() -> None:
+    watch = Watch()
+    watch.look(pod(ended(137, reason="OOMKilled")))
+    health = watch.look(pod(running(restarts=1, last=137, ready=False, last_reason="OOMKilled")), after=1)
+    assert health.verdict is None
+    assert health.waiting == "container podinfo was killed for passing its memory limit (OOMKilled) (crashed 1 time of 3, 1 of 1 pod)"
+
+
+def test_a_start_that_fails_again_and_again_for_an_unknown_reason_need_not_wait_for_its_grace() -> None:
+    odd = next(row for row in ROWS if row.case == "unknown error of the runtime")
+    watch = Watch()
+    for restarts in range(3):
+        last: dict[str, object] = {"last_reason": "StartError", "last_message": odd.message, "last_exit_code": 128}
+        verdict = watch.look(pod(waiting(odd.reason, odd.message, restarts=restarts, **last)), after=5).verdict
+        assert (verdict is None) == (restarts < 2)
+
+
+def test_a_clean_exit_that_is_seen_only_as_the_one_before_is_taken_off() -> None:
+    watch = Watch(policy=PodHealth(max_restarts=0))
+    watch.look(pod(running()))
+    assert watch.look(pod(ended(0, restarts=1, last=0)), after=1).verdict is None
+    assert watch.look(pod(ended(1, restarts=2, last=0)), after=1).verdict is not None
+
+
 def test_restarts_before_the_first_look_do_not_count() -> None:
     watch = Watch()
     assert watch.look(pod(running(restarts=7, last=1))).verdict is None

@@ -179,6 +179,12 @@ def test_labels_by_prefix(labels: dict[str, str], prefixes: list[str]) -> None:
     assert all(any(p and key.startswith(p) for p in prefixes) for key in kept)
 
 
+def test_the_label_of_a_canary_whose_name_is_too_long_stays_unique() -> None:
+    one, two = canary_label(canary("a" * 100)), canary_label(canary("a" * 101))
+    assert one != two
+    assert len(one["flagger.app/canary"]) == 63
+
+
 def test_scaling_is_a_patch() -> None:
     assert scale_patch(3) == {"spec": {"replicas": 3}}
 
