@@ -121,8 +121,11 @@ def _handler(plural: str, hand_over: Feed) -> Callable[..., Awaitable[None]]:
 class Watching:
     """kopf, supervised. `start` and `stop` are called in the loop that `feed` is to be called in."""
 
-    def __init__(self, configuration: Configuration, namespace: str, feed: Feed) -> None:
+    def __init__(
+        self, configuration: Configuration, namespace: str, feed: Feed, on_restart: Callable[[], None] = lambda: None
+    ) -> None:
         self.restarts = 0
+        self._on_restart = on_restart
         self._configuration = configuration
         self._namespace = namespace
         self._feed = feed
@@ -162,6 +165,7 @@ class Watching:
                 _log.warning("kopf ended: %s: %s", type(error).__name__, error)
             if not self._stopping.is_set():
                 self.restarts += 1
+                self._on_restart()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stop_flag.wait(), min(LONGEST_PAUSE, self.restarts))
 

@@ -621,6 +621,10 @@ class FakeApiServer:
         if request.path == "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews":
             spec = request.body["spec"]
             return 201, {**request.body, "status": {"allowed": self.allowed(spec["resourceAttributes"])}}
+        if request.path == "/api":
+            return 200, {"kind": "APIVersions", "versions": ["v1"]}
+        if request.path == "/apis":
+            return 200, self._groups()
         kinds = [kind for kind in self.served if kind.root == request.path.rstrip("/")]
         if kinds:
             return 200, {
@@ -628,11 +632,26 @@ class FakeApiServer:
                 "apiVersion": "v1",
                 "groupVersion": kinds[0].api_version,
                 "resources": [
-                    {"name": kind.plural, "kind": kind.kind, "namespaced": kind.namespaced, "verbs": ["get", "list", "watch"]}
+                    {
+                        "name": kind.plural,
+                        "singularName": kind.kind.lower(),
+                        "kind": kind.kind,
+                        "namespaced": kind.namespaced,
+                        "verbs": ["get", "list", "watch", "create", "update", "patch", "delete"],
+                    }
                     for kind in kinds
                 ],
             }
         raise Refused(404, "NotFound", "the server could not find the requested resource")
+
+    def _groups(self) -> Manifest:
+        versions: dict[str, list[Manifest]] = {}
+        for kind in sorted(self.served, key=lambda kind: (kind.group, kind.version)):
+            named = {"groupVersion": kind.api_version, "version": kind.version}
+            if kind.group and named not in versions.setdefault(kind.group, []):
+                versions[kind.group].append(named)
+        groups = [{"name": group, "versions": found, "preferredVersion": found[-1]} for group, found in versions.items()]
+        return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
 
 
 def _broken(raw: web.Request) -> web.StreamResponse:

@@ -5,13 +5,26 @@ from __future__ import annotations
 import ast
 import inspect
 import itertools
+import time
 from typing import Any
 
 import kopf
 import pytest
 
+from flaggerpy.cluster import kinds
 from flaggerpy.controller import watching
-from flaggerpy.controller.watching import FINALIZER, PLURALS, EndlessBackoffs, NoDiffBase, NoProgress, kopf_registry, kopf_settings
+from flaggerpy.controller.watching import (
+    FINALIZER,
+    PLURALS,
+    EndlessBackoffs,
+    NoDiffBase,
+    NoProgress,
+    Watching,
+    kopf_registry,
+    kopf_settings,
+)
+from tests.cluster.fake_apiserver import FakeApiServer, eventually
+from tests.controller.living import canary
 
 
 @pytest.mark.parametrize(
@@ -82,3 +95,46 @@ def test_no_decorator_of_kopf_but_event_and_login_is_used() -> None:
         if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "kopf.on"
     }
     assert used == {"event", "login"}
+
+
+async def test_kopf_hands_over_what_happens_and_writes_nothing() -> None:
+    """The wiring, against an API server on loopback: list, watch, delete, nothing seen twice, and a stop that is quick."""
+    async with FakeApiServer() as server:
+        server.add(canary("first"))
+        seen: list[tuple[str, str, str]] = []
+
+        def feed(plural: str, type_: str, obj: dict[str, Any]) -> None:
+            seen.append((plural, type_, obj["metadata"]["name"]))
+
+        kopf_thread = Watching(server.client().configuration, "", feed)
+        kopf_thread.start()
+        await eventually(lambda: ("canaries", "ADDED", "first") in seen)
+        server.add(canary("second"))
+        await eventually(lambda: ("canaries", "ADDED", "second") in seen)
+        server.drop_watches()
+        server.compact()
+        server.patch(kinds.CANARY, "shop", "first", {"spec": {"suspend": True}})
+        await eventually(lambda: ("canaries", "MODIFIED", "first") in seen or seen.count(("canaries", "ADDED", "first")) > 1)
+        server.remove(kinds.CANARY, "shop", "second")
+        await eventually(lambda: ("canaries", "DELETED", "second") in seen)
+        assert [name for plural, _, name in seen if plural != "canaries"] == []
+        began = time.monotonic()
+        await kopf_thread.stop()
+        assert time.monotonic() - began < 8
+        assert not kopf_thread.alive
+        assert server.writes == []
+
+
+async def test_kopf_is_started_again_when_it_ends() -> None:
+    async with FakeApiServer() as server:
+        server.add(canary("first"))
+        seen: list[str] = []
+        kopf_thread = Watching(server.client().configuration, "", lambda plural, type_, obj: seen.append(obj["metadata"]["name"]))
+        kopf_thread.start()
+        await eventually(lambda: "first" in seen)
+        await eventually(lambda: server.watches >= 3)
+        server.watch_error(500)
+        await eventually(lambda: kopf_thread.restarts == 1, within=20)
+        server.add(canary("second"))
+        await eventually(lambda: "second" in seen, within=20)
+        await kopf_thread.stop()

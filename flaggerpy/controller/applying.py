@@ -1,0 +1,75 @@
+"""Server-side apply of what we own, with the resourceVersion that was looked at, and never the same words twice.
+
+An object that Flagger made keeps Flagger as the owner of its fields until its entry is rewritten to ours: only then can a field that is
+not wanted any more go (a port, a container). That is done once, before our first apply.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flaggerpy.cluster import kinds
+from flaggerpy.cluster.client import Client
+from flaggerpy.cluster.errors import Conflict, Invalid, NotFound
+from flaggerpy.cluster.kinds import Kind
+from flaggerpy.controller.look import StaleError
+from flaggerpy.controller.patches import digest
+from flaggerpy.controller.takeover import claim
+from flaggerpy.controller.world import World
+
+Obj = dict[str, Any]
+
+
+class Applier:
+    """Writes manifests and remembers them: `apply` sends nothing where this manifest led to this very version."""
+
+    def __init__(self, client: Client, world: World) -> None:
+        self._client = client
+        self._world = world
+        self._applied: dict[tuple[str, str, str], tuple[str, str]] = {}
+
+    async def apply(self, manifest: Obj, have: Obj | None) -> Obj:
+        """The object as the server has it afterwards; `have` is what was looked at, None for nothing.
+
+        Raises StaleError when the object has changed since: it was read again, and the look must begin anew.
+        """
+        kind = kinds.kind_of(manifest)
+        at = (str(kind), str(manifest["metadata"].get("namespace") or ""), str(manifest["metadata"]["name"]))
+        words = digest(manifest)
+        if have is not None and self._applied.get(at) == (words, have["metadata"]["resourceVersion"]):
+            return have
+        metadata = {name: value for name, value in manifest["metadata"].items() if name != "resourceVersion"}
+        try:
+            if have is not None:
+                have = await self._claim(kind, have)
+                metadata["resourceVersion"] = have["metadata"]["resourceVersion"]
+            made = await self._client.apply({**manifest, "metadata": metadata})
+        except Conflict as error:
+            await self.read_again(kind, at[1], at[2])
+            raise StaleError(f"{kind} {at[2]} has changed: {error}") from error
+        self._applied[at] = (words, made["metadata"]["resourceVersion"])
+        self._world.wrote(made)
+        return made
+
+    async def _claim(self, kind: Kind, have: Obj) -> Obj:
+        operations = claim(have)
+        if operations is None:
+            return have
+        metadata = have["metadata"]
+        try:
+            return await self._client.json_patch(kind, metadata.get("namespace"), metadata["name"], operations)
+        except (Invalid, NotFound) as error:
+            await self.read_again(kind, metadata.get("namespace") or "", metadata["name"])
+            raise StaleError(f"{kind} {metadata['name']} has changed: {error}") from error
+
+    async def read_again(self, kind: Kind, namespace: str, name: str) -> Obj | None:
+        """Read an object whose cached version is known to be old; the cache learns it."""
+        found = await self._client.find(kind, namespace, name)
+        if found is not None:
+            self._world.wrote(found)
+        return found
+
+    def forget(self, namespace: str, names: frozenset[str]) -> None:
+        """Objects of these names are gone with their Canary."""
+        for at in [at for at in self._applied if at[1] == namespace and at[2] in names]:
+            del self._applied[at]

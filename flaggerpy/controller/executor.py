@@ -1,0 +1,249 @@
+"""Effects carried out: one small function per type, in one table.
+
+Each compares with the caches first and writes only on a difference, so that deciding again in the same state sends nothing. What we own
+is written by server-side apply with the resourceVersion that was looked at; what the user owns by a JSON patch that tests it. An answer
+goes into the cache, so that no decision is made on what was before it. A Conflict means that the cache lagged: the object is read again,
+and the look begins anew (StaleError).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from flaggerpy.api import names
+from flaggerpy.api.names import primary_name
+from flaggerpy.cluster import kinds
+from flaggerpy.cluster.client import Client
+from flaggerpy.cluster.errors import Conflict, Invalid, NotFound
+from flaggerpy.cluster.events import EventRecorder
+from flaggerpy.controller.applying import Applier
+from flaggerpy.controller.background import Background
+from flaggerpy.controller.exporting import Exporting
+from flaggerpy.controller.gather import desired_services, observed_route, route_split
+from flaggerpy.controller.inbox import Key
+from flaggerpy.controller.keeping import Keeping
+from flaggerpy.controller.look import Look, StaleError
+from flaggerpy.controller.patches import covers
+from flaggerpy.controller.seeing import Seeing
+from flaggerpy.controller.world import World
+from flaggerpy.rollout import effects as fx
+from flaggerpy.rollout.effects import Effect
+from flaggerpy.routers import services
+from flaggerpy.routers.base import RouteSplit
+
+Obj = dict[str, Any]
+
+COMMAND_ANNOTATIONS = {
+    "abort": names.COMMAND_ABORT,
+    "retry": names.COMMAND_RETRY,
+    "promote": names.COMMAND_PROMOTE,
+    "pause": names.COMMAND_PAUSE,
+}
+
+_log = logging.getLogger(__name__)
+
+
+class Executor:
+    """See `worker.Hands`."""
+
+    def __init__(
+        self,
+        client: Client,
+        world: World,
+        seeing: Seeing,
+        background: Background,
+        applier: Applier,
+        keeping: Keeping,
+        recorder: EventRecorder,
+        exported: Exporting,
+    ) -> None:
+        self._client = client
+        self._world = world
+        self._seeing = seeing
+        self._background = background
+        self._applier = applier
+        self._keeping = keeping
+        self._recorder = recorder
+        self._exported = exported
+        self._table: dict[type[Any], Callable[[Look, Any], Awaitable[None]]] = {
+            fx.EnsureServices: self._ensure_services,
+            fx.KeepRevision: self._keep_revision,
+            fx.ForgetRevisions: self._forget_revisions,
+            fx.EnsurePrimary: self._ensure_primary,
+            fx.ScaleTarget: self._scale_target,
+            fx.ScalePrimary: self._scale_primary,
+            fx.SetSplit: self._set_split,
+            fx.RestoreRouting: self._restore_routing,
+            fx.AskHook: self._ask_hook,
+            fx.Measure: self._measure,
+            fx.CheckProviders: self._check_providers,
+            fx.Deliver: self._deliver,
+            fx.RecordEvent: self._record_event,
+            fx.AddFinalizer: self._add_finalizer,
+            fx.RemoveFinalizer: self._remove_finalizer,
+            fx.ClearCommand: self._clear_command,
+            fx.CountRelease: self._count_release,
+        }
+
+    async def carry_out(self, look: Look, effect: Effect) -> None:
+        """Make one effect true. Raises StaleError, RefusedError or ApiError."""
+        await self._table[type(effect)](look, effect)
+
+    # --- objects of ours ---------------------------------------------------------------------------------------------------------------
+
+    async def _ensure_services(self, look: Look, effect: fx.EnsureServices) -> None:
+        for wanted in desired_services(look.snapshot, with_apex=effect.apex):
+            have = self._world.services.get(look.key.namespace, wanted["metadata"]["name"])
+            if not services.in_shape(wanted, have):
+                await self._applier.apply(wanted, have)
+
+    async def _set_split(self, look: Look, effect: fx.SetSplit) -> None:
+        snapshot = look.snapshot
+        if snapshot.router is None or snapshot.routes is None:
+            raise StaleError("the route's kind is not followed yet")
+        wanted = route_split(effect.split, effect.run_id, look.status)
+        observed = observed_route(snapshot)
+        if observed is not None and observed.in_shape and _same_split(look, observed.split, wanted):
+            return
+        routes = list(snapshot.routes)
+        for manifest in snapshot.router.desired(look.canary, wanted, routes, snapshot.router_settings):
+            await self._apply_route(look, manifest, routes)
+
+    async def _restore_routing(self, look: Look, effect: fx.RestoreRouting) -> None:
+        snapshot, canary = look.snapshot, look.canary
+        if snapshot.selector and canary.spec.service:
+            label, value = snapshot.selector
+            apex = self._world.services.get(canary.namespace, canary.apex)
+            restored = services.restored_apex(canary, selector_label=label, label_value=value, current=apex)
+            if restored is not None and not covers(apex, restored):
+                await self._applier.apply(restored, apex)
+        if snapshot.router is not None and snapshot.routes:
+            for manifest in snapshot.router.restore(canary, list(snapshot.routes)):
+                await self._apply_route(look, manifest, list(snapshot.routes))
+
+    async def _apply_route(self, look: Look, manifest: Obj, routes: list[Obj]) -> None:
+        have = next((obj for obj in routes if _names(obj) == _names(manifest)), None)
+        made = await self._applier.apply(manifest, have)
+        if have is None or made["metadata"]["resourceVersion"] != have["metadata"]["resourceVersion"]:
+            self._seeing.route_writes[look.key] = self._client.now()
+
+    # --- revisions and the primary -----------------------------------------------------------------------------------------------------
+
+    async def _keep_revision(self, look: Look, effect: fx.KeepRevision) -> None:
+        await self._keeping.keep(look, effect.revision)
+
+    async def _forget_revisions(self, look: Look, effect: fx.ForgetRevisions) -> None:
+        await self._keeping.forget(look, frozenset(effect.but))
+
+    async def _ensure_primary(self, look: Look, effect: fx.EnsurePrimary) -> None:
+        await self._keeping.ensure_primary(look, effect)
+
+    # --- sizes -------------------------------------------------------------------------------------------------------------------------
+
+    async def _scale_target(self, look: Look, effect: fx.ScaleTarget) -> None:
+        await self._scale(look, look.canary.target, effect.replicas)
+
+    async def _scale_primary(self, look: Look, effect: fx.ScalePrimary) -> None:
+        await self._scale(look, primary_name(look.canary.target), effect.replicas)
+
+    async def _scale(self, look: Look, name: str, replicas: int) -> None:
+        have = self._world.deployments.get(look.key.namespace, name)
+        if have is None or int(have["spec"].get("replicas", 1)) == replicas:
+            return
+        if replicas < int(have["spec"].get("replicas", 1)) and not await self._seeing.prove(look.snapshot):
+            raise StaleError(f"caches lagged before scaling {name} down")
+        operations = [
+            {"op": "test", "path": "/metadata/resourceVersion", "value": have["metadata"]["resourceVersion"]},
+            {"op": "add", "path": "/spec/replicas", "value": replicas},
+        ]
+        try:
+            made = await self._client.json_patch(kinds.DEPLOYMENT, look.key.namespace, name, operations)
+        except (Invalid, Conflict) as error:
+            await self._applier.read_again(kinds.DEPLOYMENT, look.key.namespace, name)
+            raise StaleError(f"deployment {name} has changed: {error}") from error
+        except NotFound as error:
+            raise StaleError(f"deployment {name} is gone") from error
+        self._world.wrote(made)
+
+    # --- the Canary itself -------------------------------------------------------------------------------------------------------------
+
+    async def _add_finalizer(self, look: Look, effect: fx.AddFinalizer) -> None:
+        if names.FINALIZER not in look.canary.finalizers:
+            await self._set_finalizers(look, [*look.canary.finalizers, names.FINALIZER])
+
+    async def _remove_finalizer(self, look: Look, effect: fx.RemoveFinalizer) -> None:
+        if names.FINALIZER in look.canary.finalizers:
+            await self._set_finalizers(look, [name for name in look.canary.finalizers if name != names.FINALIZER])
+
+    async def _set_finalizers(self, look: Look, finalizers: list[str]) -> None:
+        body = {"metadata": {"resourceVersion": look.obj["metadata"]["resourceVersion"], "finalizers": finalizers}}
+        made = await self._client.merge_patch(kinds.CANARY, *look.key, body)
+        self._wrote_canary(look, made)
+
+    async def _clear_command(self, look: Look, effect: fx.ClearCommand) -> None:
+        annotation = COMMAND_ANNOTATIONS.get(effect.name, effect.name)
+        if annotation not in look.canary.annotations:
+            return
+        path = "/metadata/annotations/" + annotation.replace("~", "~0").replace("/", "~1")
+        # a newer wish of the same name must not be lost with the one that was carried out
+        operations = [{"op": "test", "path": path, "value": look.canary.annotations[annotation]}, {"op": "remove", "path": path}]
+        try:
+            made = await self._client.json_patch(kinds.CANARY, *look.key, operations)
+        except Invalid as error:
+            await self._read_canary_again(look.key)
+            raise StaleError(f"the command {effect.name} has changed") from error
+        self._wrote_canary(look, made)
+
+    def _wrote_canary(self, look: Look, made: Obj) -> None:
+        self._world.wrote_canary(made)
+        look.obj = made
+        look.again = True
+
+    async def _read_canary_again(self, key: Key) -> None:
+        found = await self._client.find(kinds.CANARY, *key)
+        if found is not None:
+            self._world.wrote_canary(found)
+
+    # --- what takes its time -----------------------------------------------------------------------------------------------------------
+
+    async def _ask_hook(self, look: Look, effect: fx.AskHook) -> None:
+        self._background.ask(look.key, look.canary, look.status, effect)
+
+    async def _measure(self, look: Look, effect: fx.Measure) -> None:
+        self._background.measure(look.key, look.canary, effect)
+
+    async def _check_providers(self, look: Look, effect: fx.CheckProviders) -> None:
+        self._background.check_providers(look.key, look.canary)
+
+    async def _deliver(self, look: Look, effect: fx.Deliver) -> None:
+        self._background.deliver(look.key, look.canary, look.status, effect)
+
+    async def _record_event(self, look: Look, effect: fx.RecordEvent) -> None:
+        self._recorder.record(look.obj, effect.message, type=effect.type, reason=effect.reason)
+        self._background.tell_event(look.canary, look.status, effect)
+
+    def tell(self, key: Key, obj: Obj, sentence: str) -> None:
+        """See `worker.Hands.tell`."""
+        self._recorder.record(obj, sentence, type="Warning")
+
+    async def _count_release(self, look: Look, effect: fx.CountRelease) -> None:
+        self._exported.released(look.canary, success=effect.success, skipped=effect.skipped)
+
+
+def _names(obj: Obj) -> tuple[str, str]:
+    return str(obj.get("kind")), str(obj["metadata"]["name"])
+
+
+def _same_split(look: Look, have: RouteSplit | None, want: RouteSplit) -> bool:
+    if have is None or (have.canary, have.match, have.mirror) != (want.canary, want.match, want.mirror):
+        return False
+    affinity = look.canary.spec.plan.session_affinity
+    if affinity is None or look.canary.spec.strategy == "ab-testing":
+        return True
+    if want.canary == 0:
+        return have.previous_cookie == want.previous_cookie
+    return have.cookie == want.cookie and (not affinity.primary_cookie_name or have.primary_cookie == want.primary_cookie)
+
+

@@ -1,0 +1,195 @@
+"""From what the caches hold to the facts of one Canary. `facts_of` is pure; `Snapshot` is all that it looks at.
+
+Unknown is never taken for changed or absent: what has not been read yet, or could not be read, is UNKNOWN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from flaggerpy.api import names
+from flaggerpy.api.canary import Canary
+from flaggerpy.api.status import CanaryStatus, from_timestamp
+from flaggerpy.controller.background import Answers
+from flaggerpy.controller.patches import digest
+from flaggerpy.controller.workloads import with_templates
+from flaggerpy.rollout.facts import UNKNOWN, Facts, RouteFacts, Split, Unknown, WorkloadFacts
+from flaggerpy.routers import services
+from flaggerpy.routers.base import Observed, Router, RouteSplit
+from flaggerpy.routers.base import Settings as RouterSettings
+from flaggerpy.targets.deployment import workload_facts
+
+Obj = dict[str, Any]
+
+COMMANDS = {
+    names.COMMAND_ABORT: "abort",
+    names.COMMAND_RETRY: "retry",
+    names.COMMAND_PROMOTE: "promote",
+    names.COMMAND_PAUSE: "pause",
+}
+
+
+@dataclass
+class Workload:
+    """A Deployment with what belongs to it. `obj` None: it is not there."""
+
+    obj: Obj | None = None
+    sets: Sequence[Obj] = ()
+    pods: Sequence[Obj] | None = None
+    events: Sequence[Obj] = ()
+    problem: str = ""
+
+
+@dataclass
+class Snapshot:
+    """The objects around one Canary, as the caches hold them at one moment.
+
+    `routes` None: their kind is not followed yet. `configs` are checksums by `configmap/x` or `secret/x`.
+    """
+
+    canary: Canary
+    status: CanaryStatus
+    router: Router | None
+    router_settings: RouterSettings
+    target: Workload = field(default_factory=Workload)
+    primary: Workload = field(default_factory=Workload)
+    selector: tuple[str, str] | None = None
+    """Label name and value of the target's pods."""
+    services: Mapping[str, Obj | None] = field(default_factory=dict)
+    routes: Sequence[Obj] | None = ()
+    route_written_at: float | None = None
+    kept: frozenset[str] = frozenset()
+    configs: Mapping[str, str] | Unknown | None = None
+    config_problem: str = ""
+    answers: Answers = field(default_factory=Answers)
+    problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    storm: str = ""
+
+
+def facts_of(snapshot: Snapshot) -> Facts:
+    """What a decision may look at."""
+    canary, router = snapshot.canary, snapshot.router
+    observed = observed_route(snapshot)
+    services_ready, apex_ready = services_in_shape(snapshot)
+    return Facts(
+        target=_workload(snapshot.target),
+        primary=_workload(snapshot.primary),
+        configs=snapshot.configs,
+        config_problem=snapshot.config_problem,
+        services_ready=services_ready,
+        apex_ready=apex_ready,
+        route=_route(snapshot, observed),
+        kept=snapshot.kept,
+        answers=dict(snapshot.answers.hooks),
+        measurements=dict(snapshot.answers.measurements),
+        delivered=frozenset(snapshot.answers.delivered),
+        commands=commands(canary),
+        providers=snapshot.answers.providers,
+        problems=snapshot.problems,
+        warnings=snapshot.warnings,
+        storm=snapshot.storm,
+        supports_weights=router.supports.weights if router else True,
+        supports_mirror=router.supports.mirror if router else False,
+    )
+
+
+def commands(canary: Canary) -> dict[str, str]:
+    """A person's wishes: command name to value."""
+    return {name: canary.annotations[annotation] for annotation, name in COMMANDS.items() if annotation in canary.annotations}
+
+
+def _workload(workload: Workload) -> WorkloadFacts | None:
+    if workload.obj is None:
+        return None
+    by_pod: dict[str, list[Obj]] = {}
+    for event in workload.events:
+        by_pod.setdefault(str((event.get("involvedObject") or {}).get("name")), []).append(event)
+    facts = workload_facts(
+        workload.obj,
+        with_templates(workload.obj, workload.sets),
+        workload.pods or (),
+        pods_known=workload.pods is not None,
+        events=by_pod,
+    )
+    return replace(facts, problem=workload.problem or facts.problem)
+
+
+def observed_route(snapshot: Snapshot) -> Observed | None:
+    """The route read back; None while it is not known."""
+    if snapshot.router is None or snapshot.routes is None:
+        return None
+    return snapshot.router.observed(snapshot.canary, list(snapshot.routes), snapshot.router_settings)
+
+
+def _route(snapshot: Snapshot, observed: Observed | None) -> RouteFacts | Unknown:
+    if observed is None:
+        return UNKNOWN
+    found = observed.split
+    return RouteFacts(
+        split=Split(canary=found.canary, match=found.match, mirror=found.mirror) if found else None,
+        # where a provider judges routes, not judged yet is not accepted
+        accepted=bool(observed.accepted) if observed.judges else None,
+        refusal=observed.refusal,
+        in_shape=observed.in_shape,
+        written_at=snapshot.route_written_at if snapshot.route_written_at is not None else last_write(snapshot.routes or ()),
+    )
+
+
+def last_write(objects: Sequence[Obj]) -> float | None:
+    """When we last changed one of these objects, by the API server's own notes (epoch seconds)."""
+    times = [
+        from_timestamp(entry["time"])
+        for obj in objects
+        for entry in (obj.get("metadata") or {}).get("managedFields") or ()
+        if entry.get("manager") == names.FIELD_MANAGER and entry.get("time")
+    ]
+    return max(times, default=None)
+
+
+def desired_services(snapshot: Snapshot, *, with_apex: bool) -> list[Obj]:
+    """The Services that the spec asks for; none while the target's label is not known."""
+    canary = snapshot.canary
+    if canary.spec.service is None or snapshot.selector is None or snapshot.target.obj is None:
+        return []
+    label, value = snapshot.selector
+    return services.desired_services(
+        canary,
+        selector_label=label,
+        label_value=value,
+        ports=services.discovered_ports(snapshot.target.obj["spec"].get("template") or {}, canary.spec.service),
+        current=snapshot.services,
+        with_apex=with_apex,
+    )
+
+
+def services_in_shape(snapshot: Snapshot) -> tuple[bool, bool]:
+    """Whether the two generated Services stand as wanted, and whether the apex does."""
+    wanted = desired_services(snapshot, with_apex=True)
+    if not wanted:
+        # without its target nothing can be said against the shape of Services that stand
+        there = snapshot.canary.spec.service is None or all(snapshot.services.get(name) for name in services.service_names(snapshot.canary))
+        return there, there
+    fine = {obj["metadata"]["name"]: services.in_shape(obj, snapshot.services.get(obj["metadata"]["name"])) for obj in wanted}
+    apex = fine.pop(snapshot.canary.apex)
+    return all(fine.values()), apex
+
+
+def cookie_value(run_id: str) -> str:
+    """The value of the affinity cookie of a run: the same whenever it is derived again."""
+    return digest(f"cookie/{run_id}")
+
+
+def route_split(split: Split, run_id: str, status: CanaryStatus) -> RouteSplit:
+    """A split as routers take it, with the cookies that pin visitors in this run and the one to expire."""
+    current = status.session_affinity_cookie or (cookie_value(run_id) if run_id else "")
+    return RouteSplit(
+        canary=split.canary,
+        match=split.match,
+        mirror=split.mirror,
+        cookie=current,
+        primary_cookie=status.primary_session_affinity_cookie or (cookie_value(f"primary/{run_id}") if run_id else ""),
+        previous_cookie=status.previous_session_affinity_cookie or "",
+    )

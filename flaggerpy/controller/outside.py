@@ -1,0 +1,181 @@
+"""The world beyond Kubernetes for one controller: hooks, metrics and alerts, fed with the templates, providers and Secrets they name.
+
+MetricTemplates and AlertProviders come from the caches; the Secrets that they name are read by name when they are needed, and kept as long
+as their metadata does not change.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+import time
+from typing import Any
+
+from flaggerpy.alerts import routing, sending
+from flaggerpy.alerts.payloads import Destination
+from flaggerpy.api.alertprovider import parse_alert_provider
+from flaggerpy.api.canary import AlertRef, Canary, Metric, Webhook
+from flaggerpy.api.metrictemplate import parse_metric_template
+from flaggerpy.api.status import CanaryStatus, OutboxItem
+from flaggerpy.cluster import kinds
+from flaggerpy.cluster.client import Client
+from flaggerpy.cluster.errors import ApiError
+from flaggerpy.controller.exporting import Exporting
+from flaggerpy.controller.settings import Settings
+from flaggerpy.controller.world import World
+from flaggerpy.hooks import calling, payloads
+from flaggerpy.http import Http
+from flaggerpy.metrics import evaluate
+from flaggerpy.metrics.measuring import Material, Measurer
+from flaggerpy.rollout.effects import AskHook, Measure, RecordEvent
+from flaggerpy.rollout.facts import Answer, Measurement
+
+Obj = dict[str, Any]
+
+_log = logging.getLogger(__name__)
+
+
+class Beyond:
+    """See `background.Outside`."""
+
+    def __init__(
+        self, client: Client, world: World, http: Http, measurer: Measurer, settings: Settings, exporting: Exporting
+    ) -> None:
+        self._exporting = exporting
+        self._client = client
+        self._world = world
+        self._http = http
+        self._measurer = measurer
+        self._settings = settings
+        self._secrets: dict[tuple[str, str], tuple[str, dict[str, str]]] = {}
+        self._metrics = evaluate.Settings(
+            metrics_server=settings.metrics_server,
+            mesh_provider=settings.mesh_provider,
+            no_cross_namespace_refs=settings.no_cross_namespace_refs,
+        )
+
+    # --- hooks -------------------------------------------------------------------------------------------------------------------------
+
+    async def ask(self, canary: Canary, status: CanaryStatus, effect: AskHook) -> Answer:
+        body = payloads.payload(canary.name, canary.namespace, effect.phase, _checksum(status), effect.hook.metadata)
+        found = await calling.call(self._http, effect.hook, body, effect.idempotency_key)
+        return Answer(ok=found.ok, text=found.text, at=self._client.now())
+
+    async def tell_event(self, canary: Canary, status: CanaryStatus, effect: RecordEvent) -> None:
+        hooks = canary.spec.plan.hooks("event")
+        if not hooks and self._settings.event_webhook:
+            hooks = (Webhook(name="event", url=self._settings.event_webhook, type="event"),)
+        for hook in hooks:
+            body = payloads.event_payload(
+                canary.name,
+                canary.namespace,
+                effect.phase,
+                _checksum(status),
+                hook.metadata,
+                message=effect.message,
+                type=effect.type,
+                at=self._client.now(),
+            )
+            answer = await calling.call(self._http, hook, body)
+            if not answer.ok:
+                raise RuntimeError(f"{hook.name}: {answer.text}")
+
+    # --- metrics -----------------------------------------------------------------------------------------------------------------------
+
+    async def measure(self, canary: Canary, effect: Measure) -> Measurement:
+        try:
+            material = await self._material(canary, effect.metric)
+        except ApiError as error:
+            return Measurement("unreachable", text=f"the API server answers: {error}", at=self._client.now())
+        began = time.monotonic()
+        result = await self._measurer.measure(canary, effect.metric, material, self._metrics)
+        if result.kind == "value":
+            self._exporting.measured(canary, effect.metric.name, result.value, time.monotonic() - began)
+        return Measurement(result.kind, value=result.value, text=result.text, at=self._client.now())
+
+    async def check_providers(self, canary: Canary) -> tuple[str, ...]:
+        materials = [(metric, await self._material(canary, metric)) for metric in canary.spec.plan.metrics]
+        return await self._measurer.unavailable(canary, materials, self._metrics)
+
+    async def _material(self, canary: Canary, metric: Metric) -> Material:
+        at = evaluate.template_key(canary, metric)
+        if at is None:
+            return Material()
+        obj = self._world.templates.get(*at)
+        if obj is None:
+            return Material()
+        template = parse_metric_template(obj)
+        ref = template.spec.provider.secret_ref
+        return Material(template, await self._secret(at[0], ref.name) if ref else None)
+
+    # --- alerts ------------------------------------------------------------------------------------------------------------------------
+
+    async def deliver(self, canary: Canary, status: CanaryStatus, item: OutboxItem) -> None:
+        if item.kind == "post-rollout":
+            await self._post_rollout(canary, status, item)
+        else:
+            await self._alert(canary, item)
+
+    async def _post_rollout(self, canary: Canary, status: CanaryStatus, item: OutboxItem) -> None:
+        for hook in canary.spec.plan.hooks("post-rollout"):
+            body = payloads.payload(canary.name, canary.namespace, item.phase, _checksum(status), hook.metadata)
+            answer = await calling.call(self._http, hook, body, f"{item.id}/{hook.name}")
+            if not answer.ok:
+                raise RuntimeError(f"Post-rollout hook {hook.name} failed {answer.text}")
+
+    async def _alert(self, canary: Canary, item: OutboxItem) -> None:
+        alert = routing.alert(canary, item.message, item.severity, with_facts=item.with_facts, cluster=self._settings.cluster_name)
+        wanted = routing.recipients(canary, item.severity)
+        places = [self._global()] if wanted is None else [await self._place(canary, ref) for ref in wanted]
+        failures = []
+        for place in places:
+            if place is None:
+                continue
+            if isinstance(place, str):
+                # what only informs warns and does not stop a release; asking again changes nothing
+                _log.warning("%s: %s", canary.key, place)
+                continue
+            delivery = await sending.send(self._http, alert, place)
+            if not delivery.ok:
+                failures.append(delivery.text)
+        if failures:
+            raise RuntimeError("; ".join(failures))
+
+    async def _place(self, canary: Canary, ref: AlertRef) -> Destination | str:
+        namespace, name = routing.provider_key(canary, ref)
+        obj = self._world.alert_providers.get(namespace, name)
+        if obj is None:
+            return f"alert provider {name}.{namespace} does not exist"
+        provider = parse_alert_provider(obj)
+        secret_ref = provider.spec.secret_ref
+        return routing.destination(provider, await self._secret(namespace, secret_ref.name) if secret_ref else None)
+
+    def _global(self) -> Destination | str | None:
+        settings = self._settings
+        return routing.global_destination(
+            slack_url=settings.slack_url,
+            slack_token=settings.slack_token,
+            slack_proxy_url=settings.slack_proxy_url,
+            slack_user=settings.slack_user,
+            slack_channel=settings.slack_channel,
+            msteams_url=settings.msteams_url,
+            msteams_proxy_url=settings.msteams_proxy_url,
+        )
+
+    async def _secret(self, namespace: str, name: str) -> dict[str, str] | None:
+        """The decoded entries of a Secret, None when there is none; read again only when its metadata changed."""
+        known = self._world.secrets.get(namespace, name)
+        version = known["metadata"]["resourceVersion"] if known else ""
+        cached = self._secrets.get((namespace, name))
+        if cached and version and cached[0] == version:
+            return cached[1]
+        found = await self._client.find(kinds.SECRET, namespace, name)
+        if found is None:
+            return None
+        decoded = {key: base64.b64decode(value).decode(errors="replace") for key, value in (found.get("data") or {}).items()}
+        self._secrets[(namespace, name)] = (found["metadata"]["resourceVersion"], decoded)
+        return decoded
+
+
+def _checksum(status: CanaryStatus) -> str:
+    return payloads.checksum(status.run.revision if status.run else status.last_applied_spec, status.tracked_configs)

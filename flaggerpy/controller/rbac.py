@@ -1,0 +1,132 @@
+"""What the controller may do, as data: ServiceAccount, ClusterRole and binding with the least that the enabled providers need.
+
+`python -m flaggerpy.controller.rbac` prints it as YAML; `deploy/rbac.yaml` is that output for all providers, and a test holds the two
+together. Secrets and ConfigMaps are watched as metadata, but Kubernetes has no verb for that: reading them by name needs `get`, and copies
+of them are written beside them.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import yaml
+
+from flaggerpy.controller.settings import Settings
+
+Obj = dict[str, Any]
+
+NAME = "flaggerpy"
+READ = ("get", "list", "watch")
+APPLY = (*READ, "create", "patch")
+OWN = (*APPLY, "delete")
+
+# API group and plural of what each provider writes
+ROUTES: dict[str, tuple[tuple[str, str], ...]] = {
+    "kubernetes": (),
+    "gatewayapi:v1": (("gateway.networking.k8s.io", "httproutes"),),
+    "gatewayapi:v1beta1": (("gateway.networking.k8s.io", "httproutes"),),
+    "contour": (("projectcontour.io", "httpproxies"),),
+    "linkerd": (("split.smi-spec.io", "trafficsplits"),),
+    "smi:v1alpha1": (("split.smi-spec.io", "trafficsplits"),),
+    "smi:v1alpha2": (("split.smi-spec.io", "trafficsplits"),),
+    "smi:v1alpha3": (("split.smi-spec.io", "trafficsplits"),),
+}
+
+
+def rules(providers: Iterable[str]) -> list[Obj]:
+    """The rules of the role. Raises KeyError for a provider that is not known here."""
+    found = [
+        _rule("flagger.app", ("canaries",), (*READ, "patch")),
+        _rule("flagger.app", ("canaries/status",), ("get", "patch")),
+        # owner references with blockOwnerDeletion need this where that admission plugin is on
+        _rule("flagger.app", ("canaries/finalizers",), ("update",)),
+        _rule("flagger.app", ("metrictemplates", "alertproviders"), READ),
+        _rule("apps", ("deployments",), OWN),
+        _rule("apps", ("replicasets",), READ),
+        _rule("apps", ("controllerrevisions",), OWN),
+        _rule("", ("services",), OWN),
+        _rule("", ("configmaps", "secrets"), OWN),
+        _rule("", ("pods",), READ),
+        _rule("", ("events",), ("get", "list", "create", "patch", "update")),
+        _rule("apiextensions.k8s.io", ("customresourcedefinitions",), ("get",)),
+        _rule("authorization.k8s.io", ("selfsubjectaccessreviews",), ("create",)),
+    ]
+    groups: dict[str, set[str]] = {}
+    for provider in providers:
+        for group, plural in ROUTES[provider]:
+            groups.setdefault(group, set()).add(plural)
+    return found + [_rule(group, sorted(plurals), OWN) for group, plurals in sorted(groups.items())]
+
+
+def lease_rules() -> list[Obj]:
+    """What election needs, in the lease's namespace only."""
+    return [_rule("coordination.k8s.io", ("leases",), ("get", "list", "watch", "create", "update", "patch"))]
+
+
+def manifests(
+    namespace: str = "flagger-system",
+    *,
+    providers: Sequence[str] = tuple(ROUTES),
+    lease_namespace: str = Settings.leader_election_namespace,
+    name: str = NAME,
+) -> list[Obj]:
+    """ServiceAccount, ClusterRole, ClusterRoleBinding, and Role and RoleBinding for the Lease."""
+    subject = {"kind": "ServiceAccount", "name": name, "namespace": namespace}
+    api = "rbac.authorization.k8s.io"
+    labels = {"app.kubernetes.io/name": name}
+    lease = f"{name}-election"
+    return [
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": namespace, "labels": labels}},
+        {"apiVersion": f"{api}/v1", "kind": "ClusterRole", "metadata": {"name": name, "labels": labels}, "rules": rules(providers)},
+        {
+            "apiVersion": f"{api}/v1",
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": name, "labels": labels},
+            "roleRef": {"apiGroup": api, "kind": "ClusterRole", "name": name},
+            "subjects": [subject],
+        },
+        {
+            "apiVersion": f"{api}/v1",
+            "kind": "Role",
+            "metadata": {"name": lease, "namespace": lease_namespace, "labels": labels},
+            "rules": lease_rules(),
+        },
+        {
+            "apiVersion": f"{api}/v1",
+            "kind": "RoleBinding",
+            "metadata": {"name": lease, "namespace": lease_namespace, "labels": labels},
+            "roleRef": {"apiGroup": api, "kind": "Role", "name": lease},
+            "subjects": [subject],
+        },
+    ]
+
+
+def reviews(providers: Iterable[str]) -> list[tuple[str, str, str, str]]:
+    """Every right of the role as (verb, group, plural, subresource), to be asked for at the start."""
+    found = []
+    for rule in rules(providers):
+        for group in rule["apiGroups"]:
+            for resource in rule["resources"]:
+                plural, _, subresource = resource.partition("/")
+                found += [(verb, group, plural, subresource) for verb in rule["verbs"]]
+    return found
+
+
+def _rule(group: str, resources: Sequence[str], verbs: Sequence[str]) -> Obj:
+    return {"apiGroups": [group], "resources": list(resources), "verbs": list(verbs)}
+
+
+def to_yaml(objects: Iterable[Obj]) -> str:
+    """A YAML stream, as deploy/ holds it."""
+    return "---\n".join(yaml.safe_dump(obj, sort_keys=False) for obj in objects)
+
+
+def printed() -> str:
+    """The text of deploy/rbac.yaml."""
+    return "# Generated by `python -m flaggerpy.controller.rbac`; do not edit.\n" + to_yaml(manifests())
+
+
+if __name__ == "__main__":
+    sys.stdout.write(printed())

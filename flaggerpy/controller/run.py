@@ -1,0 +1,270 @@
+"""The controller as a process: checks, caches, election, workers, and the way out.
+
+Order of the start: HTTP server, checks (repeated until they pass; we say why we do not lead), caches, kopf, election. Order of the end:
+workers, Lease, deliveries, events, kopf, watches. A replica that does not lead has warm caches and no workers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import Sequence
+
+from flaggerpy import __version__
+from flaggerpy.cluster.client import Client
+from flaggerpy.cluster.errors import ApiError, NotConfigured
+from flaggerpy.cluster.events import EventRecorder
+from flaggerpy.cluster.lease import LeaderElection
+from flaggerpy.controller import checks, rbac
+from flaggerpy.controller.applying import Applier
+from flaggerpy.controller.background import Background, Outside
+from flaggerpy.controller.configs import ConfigReader
+from flaggerpy.controller.executor import Executor
+from flaggerpy.controller.exporting import Exporting
+from flaggerpy.controller.inbox import Inbox, Key
+from flaggerpy.controller.keeping import Keeping
+from flaggerpy.controller.outside import Beyond
+from flaggerpy.controller.seeing import Seeing
+from flaggerpy.controller.settings import Settings, SettingsError, parse, usage
+from flaggerpy.controller.watching import Watching
+from flaggerpy.controller.worker import Decide, Parts, Worker
+from flaggerpy.controller.world import World
+from flaggerpy.http import Http
+from flaggerpy.metrics.lookups import Lookups
+from flaggerpy.metrics.measuring import Measurer
+from flaggerpy.rollout.decide import decide as decide_release
+from flaggerpy.telemetry.lag import LoopLag
+from flaggerpy.telemetry.logs import about, configure
+from flaggerpy.telemetry.metrics import Metrics
+from flaggerpy.telemetry.server import ProbeServer
+
+CHECK_AGAIN_SECONDS = 10.0
+SWEEP_SECONDS = 600.0
+
+_log = logging.getLogger(__name__)
+
+
+class Controller:
+    """One replica. `start`, then `stop`; the HTTP server is beside it (`serve`)."""
+
+    def __init__(
+        self, settings: Settings, client: Client, *, decide: Decide = decide_release, outside: Outside | None = None, identity: str = ""
+    ) -> None:
+        self.settings = settings
+        self.client = client
+        self.metrics = Metrics()
+        self.exporting = Exporting(settings, self.metrics)
+        client.on_request = self.metrics.api_request
+        self.inbox = Inbox(self._arrived)
+        self.world = World(client, self.inbox, settings.namespace)
+        self.http = Http()
+        beyond = outside or Beyond(client, self.world, self.http, Measurer(self.http, Lookups()), settings, self.exporting)
+        self.background = Background(beyond, self.inbox)
+        self.recorder = EventRecorder(client)
+        configs = ConfigReader(client, self.world)
+        applier = Applier(client, self.world)
+        self.keeping = Keeping(client, self.world, applier, configs, settings)
+        self.seeing = Seeing(client, self.world, self.background, configs, settings, self.keeping.problems)
+        executor = Executor(
+            client, self.world, self.seeing, self.background, applier, self.keeping, self.recorder, self.exporting
+        )
+        self.parts = Parts(
+            client=client,
+            world=self.world,
+            inbox=self.inbox,
+            background=self.background,
+            eyes=self.seeing,
+            hands=executor,
+            decide=decide,
+            on_decision=self.exporting.decided,
+            holds=lambda: self.election.holds(),
+        )
+        self.watching = Watching(
+            client.configuration, settings.namespace, self.world.feed, on_restart=lambda: self.metrics.restarted("kopf")
+        )
+        self.lag = LoopLag(self.metrics.lagged)
+        self.election = LeaderElection(
+            client, settings.lease_namespace, identity=identity or None, on_started=self._lead, on_stopped=self._stand_down
+        )
+        self.warm = False
+        self.problems: list[str] = ["starting"]
+        self._workers: dict[Key, asyncio.Task[None]] = {}
+        self._sweeper: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Return when the caches are warm and the campaign for the Lease has begun."""
+        await self._check()
+        await self.world.start()
+        self.watching.start()
+        self.recorder.start()
+        self.parts.started_at = self.client.now()
+        self.election.start()
+        self.warm = True
+        self.lag.start()
+        self._sweeper = asyncio.create_task(self._sweep())
+
+    async def _check(self) -> None:
+        providers = [self.settings.mesh_provider] if self.settings.mesh_provider in rbac.ROUTES else []
+        while True:
+            try:
+                self.problems = await checks.problems(self.client, self.settings.namespace, providers)
+            except ApiError as error:
+                self.problems = [f"the API server cannot be asked: {error}"]
+            if not self.problems:
+                return
+            for sentence in self.problems:
+                _log.error("not leading: %s", sentence)
+            await asyncio.sleep(CHECK_AGAIN_SECONDS)
+
+    async def stop(self) -> None:
+        """See the module for the order."""
+        if self._sweeper:
+            self._sweeper.cancel()
+        await self.lag.stop()
+        await self._end_workers()
+        await self.election.stop()
+        await self.background.stop()
+        await self.recorder.stop()
+        await self.watching.stop()
+        await self.world.stop()
+        await self.http.aclose()
+
+    # --- workers -----------------------------------------------------------------------------------------------------------------------
+
+    def _lead(self) -> None:
+        self.metrics.leading(True)
+        _log.info("leading with %d canaries", sum(1 for _ in self.world.canaries.items()))
+        for at, _ in self.world.canaries.items():
+            key = Key(*at)
+            self.inbox.put(key)
+            self._arrived(key)
+
+    def _stand_down(self) -> None:
+        self.metrics.leading(False)
+        for task in self._workers.values():
+            task.cancel()
+
+    def _arrived(self, key: Key) -> None:
+        if self.election.leading.is_set() and key not in self._workers:
+            self._workers[key] = asyncio.create_task(self._work(key), name=f"worker of {key}")
+
+    async def _work(self, key: Key) -> None:
+        try:
+            with about(canary=str(key)):
+                await Worker(key, self.parts).run()
+            self._forget(key)
+        finally:
+            del self._workers[key]
+            self.inbox.close(key)
+            # it may have been made anew while its worker ended
+            if self.world.canaries.get(*key) is not None:
+                self.inbox.put(key)
+
+    def _forget(self, key: Key) -> None:
+        self.background.forget(key)
+        self.world.forget(key)
+        self.seeing.forget(key)
+        self.exporting.forget(key)
+        self.keeping.forget_canary(key)
+
+    async def _end_workers(self) -> None:
+        self.inbox.on_arrival = lambda key: None
+        tasks = list(self._workers.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # --- housekeeping ------------------------------------------------------------------------------------------------------------------
+
+    async def _sweep(self) -> None:
+        """A list of our kinds now and then finds ghosts, and checks again what we need of the cluster."""
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            with contextlib.suppress(ApiError):
+                await self.world.sweep()
+
+    # --- what is told over HTTP --------------------------------------------------------------------------------------------------------
+
+    def alive(self) -> str | None:
+        """Why the process should be restarted."""
+        return "kopf's thread has ended" if self.warm and not self.watching.alive else None
+
+    def ready(self) -> str | None:
+        """Why this replica can neither lead nor take over."""
+        if not self.warm:
+            return "; ".join(self.problems) or "the caches are being filled"
+        return "; ".join(self.world.watch_problems()) or None
+
+
+async def serve(
+    settings: Settings,
+    *,
+    stop: asyncio.Event,
+    decide: Decide = decide_release,
+    outside: Outside | None = None,
+    client: Client | None = None,
+) -> None:
+    """Run one replica until `stop` is set. Raises NotConfigured when there is no cluster to talk to."""
+    own = client is None
+    if client is None:
+        client = await Client.connect(
+            settings.kubeconfig or None, settings.kube_context or None, qps=settings.kubeconfig_qps, burst=settings.kubeconfig_burst
+        )
+    controller = Controller(settings, client, decide=decide, outside=outside)
+    pages = ProbeServer(
+        settings.port,
+        settings.address or None,
+        healthz={"controller": controller.alive},
+        readyz={"controller": controller.ready},
+        metrics=controller.metrics.render,
+    )
+    await pages.start()
+    starting = asyncio.create_task(controller.start())
+    try:
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if starting.done():
+            await starting
+        await stopping
+    finally:
+        starting.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await starting
+        await controller.stop()
+        await pages.stop()
+        if own:
+            await client.close()
+
+
+def main(argv: Sequence[str]) -> int:
+    """`flaggerpy run`: the exit code, 2 for a command line that cannot be used, 1 when there is no cluster."""
+    if any(word in ("-h", "-help", "--help") for word in argv):
+        sys.stdout.write(usage() + "\n")
+        return 0
+    try:
+        settings = parse(argv)
+    except SettingsError as error:
+        sys.stderr.write(f"flaggerpy run: {error}\n")
+        return 2
+    if settings.version:
+        sys.stdout.write(f"{__version__}\n")
+        return 0
+    configure(settings.log_level, settings.zap_encoding)
+    if settings.ignored:
+        _log.info("these flags have no effect here: %s", ", ".join(settings.ignored))
+    try:
+        asyncio.run(_until_signal(settings))
+    except NotConfigured as error:
+        sys.stderr.write(f"flaggerpy run: {error}\n")
+        return 1
+    return 0
+
+
+async def _until_signal(settings: Settings) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await serve(settings, stop=stop)

@@ -1,0 +1,271 @@
+"""Seeing: from the caches to the snapshot of one Canary, and which objects wake it.
+
+Only what no watch brings is read: the data of tracked configs when their metadata changed, Warning events of pods while a run waits for
+them, and the one live read before a promotion, a scale-down and Succeeded.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flaggerpy.api import problems as spec
+from flaggerpy.api.canary import Canary
+from flaggerpy.api.names import primary_name
+from flaggerpy.api.status import CanaryStatus, Phase, from_timestamp
+from flaggerpy.cluster import kinds
+from flaggerpy.cluster.client import Client
+from flaggerpy.cluster.errors import ApiError
+from flaggerpy.controller.background import Background
+from flaggerpy.controller.configs import ConfigReader, Tracked
+from flaggerpy.controller.gather import Snapshot, Workload
+from flaggerpy.controller.inbox import Key
+from flaggerpy.controller.interests import Ref
+from flaggerpy.controller.settings import Settings
+from flaggerpy.controller.workloads import selector_text
+from flaggerpy.controller.world import World, kind_ref
+from flaggerpy.routers import services
+from flaggerpy.routers.base import RouteObject, Router
+from flaggerpy.routers.base import Settings as RouterSettings
+from flaggerpy.routers.registry import UnknownProvider, known_providers, router_for
+from flaggerpy.targets.deployment import selector_of
+
+Obj = dict[str, Any]
+
+RUNNING = frozenset({Phase.PROGRESSING, Phase.WAITING_PROMOTION, Phase.PROMOTING, Phase.FINALISING, Phase.TERMINATING})
+PRIMARY_ROLLS = frozenset({Phase.NONE, Phase.INITIALIZING, Phase.PROMOTING, Phase.FINALISING})
+EVENTS_EVERY = 10.0
+EVENTS_KEPT = 20
+PODS_AT_ONCE = 4
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Told:
+    """The events of one pod, and its restarts when they were read (epoch seconds)."""
+
+    restarts: int
+    at: float
+    events: tuple[Obj, ...]
+
+
+class Seeing:
+    """See `worker.Eyes`."""
+
+    def __init__(
+        self,
+        client: Client,
+        world: World,
+        background: Background,
+        configs: ConfigReader,
+        settings: Settings,
+        config_problems: Mapping[Key, str],
+    ) -> None:
+        self._client = client
+        self._world = world
+        self._background = background
+        self._configs = configs
+        self._settings = settings
+        self.config_problems = config_problems
+        self.router_settings = RouterSettings(
+            ingress_class=settings.ingress_class, ingress_annotations_prefix=settings.ingress_annotations_prefix
+        )
+        self._judged: dict[Key, tuple[tuple[str, int], tuple[str, ...]]] = {}
+        self.route_writes: dict[Key, float] = {}
+        self._events: dict[Key, dict[str, Told]] = {}
+
+    async def look(self, key: Key, obj: Obj, canary: Canary, status: CanaryStatus) -> Snapshot:
+        """See `worker.Eyes.look`. After the last `await` everything is taken from the caches at one moment."""
+        problems = list(self._spec_problems(key, obj))
+        router = self._router(canary, problems)
+        wanted = router.objects(canary) if router and canary.spec.service else []
+        await self._read_events(key)
+        tracked, target = await self._read_configs(key, canary, wanted)
+        world = self._world
+        primary = world.deployments.get(key.namespace, primary_name(canary.target))
+        problems += self._rivals(key, canary)
+        selector: tuple[str, str] | None = None
+        problem = ""
+        if target is not None:
+            found = selector_of(target, self._settings.selector_label_names)
+            selector, problem = (None, found) if isinstance(found, str) else (found, "")
+        standing = {name: world.services.get(key.namespace, name) for name in _service_names(canary)}
+        problems += services.service_problems(canary, standing)
+        followed, not_served = world.follow_routes(wanted)
+        problems += not_served
+        routes = [route for route in (world.route(each, key.namespace) for each in wanted) if route is not None]
+        return Snapshot(
+            canary=canary,
+            status=status,
+            router=router,
+            router_settings=self.router_settings,
+            target=self._workload(key, "target", canary.target, target, problem),
+            primary=self._workload(key, "primary", primary_name(canary.target), primary, ""),
+            selector=selector,
+            services=standing,
+            routes=routes if followed else None,
+            route_written_at=self.route_writes.get(key),
+            kept=frozenset(world.kept(key).values()),
+            configs=tracked.checksums if tracked else None,
+            config_problem=(tracked.problem if tracked else "") or self.config_problems.get(key, ""),
+            answers=self._background.answers(key, status),
+            problems=tuple(dict.fromkeys(problems)),
+            warnings=(*spec.warnings(canary), *(router.warnings(canary) if router and canary.spec.service else [])),
+        )
+
+    async def _read_configs(self, key: Key, canary: Canary, wanted: Sequence[RouteObject]) -> tuple[Tracked | None, Obj | None]:
+        """The tracked configs of the target, and the target that they are of. The interests stand before anything is awaited."""
+        fixed = [
+            Ref(kinds.DEPLOYMENT.plural, key.namespace, canary.target),
+            Ref(kinds.DEPLOYMENT.plural, key.namespace, primary_name(canary.target)),
+            *(Ref(kinds.SERVICE.plural, key.namespace, name) for name in _service_names(canary)),
+            *(Ref(route.plural, key.namespace, route.name) for route in wanted),
+            *(kind_ref(route) for route in wanted),
+        ]
+        while True:
+            target = self._world.deployments.get(key.namespace, canary.target)
+            if target is None or not self._settings.enable_config_tracking:
+                self._world.interests.set(key, fixed)
+                return None, target
+            template = target["spec"].get("template") or {}
+            self._world.interests.set(key, [*fixed, *self._configs.refs(key.namespace, template)])
+            tracked = await self._configs.read(key.namespace, template)
+            if self._world.deployments.get(key.namespace, canary.target) is target:
+                return tracked, target
+
+    def _workload(self, key: Key, role: str, name: str, obj: Obj | None, problem: str) -> Workload:
+        if obj is None:
+            return Workload()
+        events = [event for told in self._events.get(key, {}).values() for event in told.events]
+        sets = self._world.replica_sets_of(key.namespace, name)
+        return Workload(obj, sets, self._world.pods(key, role), events, problem)
+
+    def _router(self, canary: Canary, problems: list[str]) -> Router | None:
+        """The provider's router; what it cannot do goes to the problems, unless the spec itself is refused already."""
+        try:
+            router = router_for(canary.spec.provider or self._settings.mesh_provider)
+        except UnknownProvider as error:
+            if not problems:
+                problems.append(f"spec.provider: {error}")
+            return None
+        if not problems:
+            problems += router.problems(canary)
+        return router
+
+    def _spec_problems(self, key: Key, obj: Obj) -> tuple[str, ...]:
+        # the rules are many, and a spec changes rarely
+        version = str(obj["metadata"].get("uid")), int(obj["metadata"].get("generation") or 0)
+        known = self._judged.get(key)
+        if known is None or known[0] != version:
+            found = spec.spec_problems(
+                obj,
+                self._settings.mesh_provider,
+                providers=known_providers(),
+                same_namespace=self._settings.no_cross_namespace_refs,
+            )
+            known = self._judged[key] = (version, tuple(found))
+        return known[1]
+
+    def _rivals(self, key: Key, canary: Canary) -> list[str]:
+        """A target belongs to the Canary that was there first; any other is refused."""
+        rivals = self._world.canaries_of_target(key.namespace, canary.kind, canary.target) - {key}
+        mine = self._age(key)
+        older = sorted(rival for rival in rivals if self._age(rival) < mine)
+        return [f"spec.targetRef: {canary.kind} {canary.target} is already released by the Canary {older[0].name}"] if older else []
+
+    def _age(self, key: Key) -> tuple[str, str]:
+        obj = self._world.canaries.get(*key) or {}
+        return str((obj.get("metadata") or {}).get("creationTimestamp") or "9"), key.name
+
+    async def prove(self, snapshot: Snapshot) -> bool:
+        """Read target, primary and routes live; true when the caches said the same."""
+        canary = snapshot.canary
+        same = True
+        for workload, name in ((snapshot.target, canary.target), (snapshot.primary, primary_name(canary.target))):
+            found = await self._client.find(kinds.DEPLOYMENT, canary.namespace, name)
+            same &= _same(workload.obj, found)
+            if found is not None:
+                self._world.wrote(found)
+        for wanted in snapshot.router.objects(canary) if snapshot.router and canary.spec.service else ():
+            kind = kinds.Kind(wanted.group, wanted.version, wanted.plural, wanted.kind)
+            route = await self._client.find(kind, canary.namespace, wanted.name)
+            same &= _same(next((obj for obj in snapshot.routes or () if obj["metadata"]["name"] == wanted.name), None), route)
+            if route is not None:
+                self._world.wrote(route)
+        return same
+
+    def follow(self, key: Key, snapshot: Snapshot, status: CanaryStatus) -> None:
+        """Watch the pods that this status makes interesting: the run's, and the primary's while it rolls or a storm may be."""
+        running = status.phase in RUNNING
+        rolling = status.phase in PRIMARY_ROLLS or bool(status.run and (status.run.failures or status.run.undo_promotion))
+        for role, workload, wanted in (("target", snapshot.target, running), ("primary", snapshot.primary, rolling)):
+            selector = selector_text(workload.obj["spec"].get("selector") or {}) if wanted and workload.obj else None
+            self._world.follow_pods(key, role, selector)
+
+    # --- events of pods: what no status tells -------------------------------------------------------------------------------------------
+
+    async def _read_events(self, key: Key) -> None:
+        """Read the events of pods that restarted (a probe's kill is no crash), and now and then of those that do not get ready."""
+        pods = self._followed_pods(key)
+        told = self._events.setdefault(key, {}) if pods else self._events.pop(key, {})
+        for uid in told.keys() - {pod["metadata"].get("uid") for pod in pods}:
+            del told[uid]
+        now = self._client.now()
+        due = [pod for pod in pods if _events_due(pod, told.get(pod["metadata"].get("uid", "")), now)]
+        for pod in due[:PODS_AT_ONCE]:
+            uid = str(pod["metadata"].get("uid"))
+            try:
+                found = await self._client.list(kinds.EVENT, key.namespace, field_selector=f"involvedObject.uid={uid}")
+            except ApiError as error:
+                _log.info("events of pod %s cannot be read: %s", pod["metadata"]["name"], error)
+                found = []
+            told[uid] = Told(_restarts(pod), now, tuple(found[-EVENTS_KEPT:]))
+
+    def look_again_in(self, key: Key) -> float | None:
+        """Seconds after which the events of waiting pods should be read again; None when no pod waits."""
+        return EVENTS_EVERY if any(not _ready(pod) for pod in self._followed_pods(key)) else None
+
+    def _followed_pods(self, key: Key) -> list[Obj]:
+        return [*(self._world.pods(key, "target") or ()), *(self._world.pods(key, "primary") or ())]
+
+    def forget(self, key: Key) -> None:
+        """A Canary is gone."""
+        self._judged.pop(key, None)
+        self._events.pop(key, None)
+        self.route_writes.pop(key, None)
+
+
+def _service_names(canary: Canary) -> tuple[str, ...]:
+    return services.service_names(canary) if canary.spec.service else ()
+
+
+def _events_due(pod: Obj, told: Told | None, now: float) -> bool:
+    if _restarts(pod) != (told.restarts if told else 0):
+        return True
+    if _ready(pod):
+        return False
+    created = pod["metadata"].get("creationTimestamp")
+    last = told.at if told else from_timestamp(created) if created else now
+    return now - last >= EVENTS_EVERY
+
+
+def _restarts(pod: Obj) -> int:
+    state = pod.get("status") or {}
+    every = [*(state.get("initContainerStatuses") or ()), *(state.get("containerStatuses") or ())]
+    return sum(int(container.get("restartCount") or 0) for container in every)
+
+
+def _ready(pod: Obj) -> bool:
+    conditions: Sequence[Obj] = (pod.get("status") or {}).get("conditions") or ()
+    return any(condition.get("type") == "Ready" and condition.get("status") == "True" for condition in conditions)
+
+
+def _same(known: Obj | None, found: Obj | None) -> bool:
+    if known is None or found is None:
+        return known is None and found is None
+    return bool(known["metadata"].get("resourceVersion") == found["metadata"].get("resourceVersion"))
+
+

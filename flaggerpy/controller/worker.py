@@ -1,0 +1,274 @@
+"""The worker of one Canary: gather, decide, write the status, carry out the effects, sleep.
+
+One task per Canary, which awaits nothing but the inbox and the API server. A fault in one look is logged with its Canary, told in its
+status, tried again with a growing pause, and touches no other Canary. The status is written before the effects (intent before deed), and
+never decided upon when it is older than our own last write.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from pydantic import ValidationError
+
+from flaggerpy.api.canary import Canary, parse_canary
+from flaggerpy.api.conditions import RECONCILING, STALLED
+from flaggerpy.api.status import CanaryStatus, Condition, Phase, parse_status, timestamp
+from flaggerpy.cluster import kinds
+from flaggerpy.cluster.client import Client
+from flaggerpy.cluster.errors import ApiError, Conflict, NotFound, transient
+from flaggerpy.controller.background import Background
+from flaggerpy.controller.gather import Snapshot, facts_of
+from flaggerpy.controller.inbox import Inbox, Key
+from flaggerpy.controller.look import Look, RefusedError, StaleError
+from flaggerpy.controller.status import write_status
+from flaggerpy.controller.world import World
+from flaggerpy.rollout.decision import Decision
+from flaggerpy.rollout.effects import CountRelease, Effect, RecordEvent
+from flaggerpy.rollout.facts import Facts
+from flaggerpy.telemetry.logs import about
+
+Obj = dict[str, Any]
+Decide = Callable[[Canary, CanaryStatus, Facts, float], Decision]
+
+LOOKS_IN_A_ROW = 10
+FIRST_PAUSE = 0.5
+LONGEST_PAUSE = 60.0
+TOLD_AFTER = 5
+PROVEN = frozenset({Phase.PROMOTING, Phase.FINALISING, Phase.SUCCEEDED})
+
+_log = logging.getLogger(__name__)
+
+
+class Eyes(Protocol):
+    """Reads the world around a Canary; see `seeing.Seeing`."""
+
+    async def look(self, key: Key, obj: Obj, canary: Canary, status: CanaryStatus) -> Snapshot:
+        """The snapshot from the caches (and from reads by name of configs that changed)."""
+
+    async def prove(self, snapshot: Snapshot) -> bool:
+        """Read target, primary and routes live; true when the caches said the same."""
+
+    def follow(self, key: Key, snapshot: Snapshot, status: CanaryStatus) -> None:
+        """Watch the pods that this status makes interesting."""
+
+    def look_again_in(self, key: Key) -> float | None:
+        """Seconds after which there may be news that no watch brings; None when there cannot be."""
+
+
+class Hands(Protocol):
+    """Carries out effects; see `executor.Executor`."""
+
+    async def carry_out(self, look: Look, effect: Effect) -> None:
+        """Make one effect true. Raises StaleError, RefusedError, ApiError."""
+
+    def tell(self, key: Key, obj: Obj, sentence: str) -> None:
+        """A Warning event on the Canary."""
+
+
+@dataclass
+class Parts:
+    """What all workers share."""
+
+    client: Client
+    world: World
+    inbox: Inbox
+    background: Background
+    eyes: Eyes
+    hands: Hands
+    decide: Decide
+    on_decision: Callable[[Key, Canary, Decision], None] = lambda key, canary, decision: None
+    holds: Callable[[], bool] = lambda: True
+    """Whether nobody else can be leading: asked before each write."""
+    started_at: float = 0.0
+    """When this replica was ready to lead (epoch seconds): a Flagger that wrote later is still at work."""
+
+
+class Worker:
+    """See the module. `run` ends when the Canary is gone."""
+
+    def __init__(self, key: Key, parts: Parts) -> None:
+        self.key = key
+        self.failures = 0
+        self._parts = parts
+        self._trouble = ""
+        self._told = ""
+
+    async def run(self) -> None:
+        inbox = self._parts.inbox
+        while True:
+            await inbox.take(self.key)
+            if self._parts.world.canaries.get(*self.key) is None:
+                return
+            try:
+                if not await self._look():
+                    return
+                self.failures = 0
+            except Exception as error:
+                await self._failed(error)
+
+    async def _look(self) -> bool:
+        """Look until what was seen held while it was acted upon. False: the Canary is gone."""
+        for _ in range(LOOKS_IN_A_ROW):
+            obj = self._parts.world.canaries.get(*self.key)
+            if obj is None:
+                return False
+            try:
+                done = await self._once(obj)
+            except StaleError as error:
+                _log.debug("%s: %s", self.key, error)
+                continue
+            except Conflict:
+                if not await self._read_again():
+                    return False
+                continue
+            except NotFound as error:
+                # the Canary itself, or something that its effects need: only a live read can tell
+                if not await self._read_again():
+                    return False
+                raise error
+            if done:
+                return True
+        # somebody writes faster than we look; let the others have their turn
+        self._parts.inbox.wake_in(self.key, FIRST_PAUSE)
+        return True
+
+    async def _read_again(self) -> bool:
+        found = await self._parts.client.find(kinds.CANARY, *self.key)
+        if found is None:
+            self._parts.world.canary_is_gone(self.key)
+            return False
+        self._parts.world.wrote_canary(found)
+        return True
+
+    async def _once(self, obj: Obj) -> bool:
+        parts = self._parts
+        if parts.world.flagger_wrote.get(obj["metadata"]["uid"], 0.0) > parts.started_at:
+            return self._stand_down(obj)
+        canary, status = self._parsed(obj)
+        snapshot = await parts.eyes.look(self.key, obj, canary, status)
+        now = parts.client.now()
+        decision = parts.decide(canary, status, facts_of(snapshot), now)
+        if decision.status.phase != status.phase and decision.status.phase in PROVEN and not await parts.eyes.prove(snapshot):
+            raise StaleError(f"caches lagged before {decision.status.phase}")
+        if not parts.holds():
+            # either the lease is renewed in a moment, or this worker is about to be ended
+            parts.inbox.wake_in(self.key, FIRST_PAUSE)
+            return True
+        wanted = self._with_trouble(status, decision.status, now)
+        written = await write_status(parts.client, obj, wanted)
+        if written is not None:
+            parts.world.wrote_canary(written)
+            obj = written
+            if decision.status.phase != status.phase:
+                with about(phase=str(decision.status.phase), revision=decision.status.run.revision if decision.status.run else None):
+                    _log.info("%s -> %s", status.phase or "new", decision.status.phase)
+        parts.eyes.follow(self.key, snapshot, decision.status)
+        parts.background.answers(self.key, decision.status)
+        parts.background.keep_only(self.key, decision.effects)
+        parts.on_decision(self.key, canary, decision)
+        look = Look(self.key, obj, replace(snapshot, status=decision.status), decision.status)
+        await self._carry_out(look, decision.effects)
+        if self._trouble:
+            self._trouble = ""
+            return False
+        wake = None if decision.wake is None else decision.wake - parts.client.now()
+        again = parts.eyes.look_again_in(self.key)
+        parts.inbox.wake_in(self.key, min((seconds for seconds in (wake, again) if seconds is not None), default=None))
+        if look.again:
+            parts.inbox.put(self.key)
+        return True
+
+    def _stand_down(self, obj: Obj) -> bool:
+        sentence = "Flagger still writes the status of this Canary: it is left to Flagger until flaggerpy is started again without it"
+        if self._told != sentence:
+            self._told = sentence
+            _log.warning(sentence)
+            self._parts.hands.tell(self.key, obj, sentence)
+        self._parts.inbox.wake_in(self.key, None)
+        return True
+
+    def _parsed(self, obj: Obj) -> tuple[Canary, CanaryStatus]:
+        try:
+            status = parse_status(obj)
+        except ValidationError as error:
+            raise RefusedError(f"status cannot be read, it was not written by this controller: {error.errors()[0]['loc']}") from None
+        return parse_canary(obj), status
+
+    async def _carry_out(self, look: Look, effects: tuple[Effect, ...]) -> None:
+        """All effects in order; after a failure only what merely tells about the decision, which is not asked for again."""
+        failure: Exception | None = None
+        for effect in effects:
+            if failure is not None and not isinstance(effect, (RecordEvent, CountRelease)):
+                continue
+            try:
+                await self._parts.hands.carry_out(look, effect)
+            except Exception as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
+
+    async def _failed(self, error: Exception) -> None:
+        """Log it, tell it in the status and by an event when it lasts, and look again after a pause."""
+        self.failures += 1
+        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (self.failures - 1)) * random.uniform(0.8, 1.2)
+        self._parts.inbox.wake_in(self.key, pause)
+        sentence = sentence_of(error)
+        known = isinstance(error, (ApiError, RefusedError, ValidationError))
+        _log.warning("%s; looking again in %.1f s", sentence, pause, exc_info=None if known else error)
+        if transient(error) and self.failures < TOLD_AFTER:
+            return
+        self._trouble = sentence
+        obj = self._parts.world.canaries.get(*self.key)
+        if obj is None:
+            return
+        if self._told != sentence:
+            self._told = sentence
+            self._parts.hands.tell(self.key, obj, sentence)
+        try:
+            # also when no decision can be made at all, because the Canary cannot be read
+            await self._tell_in_status(obj)
+        except ApiError as failure:
+            _log.info("the failure could not be told in the status: %s", failure)
+
+    async def _tell_in_status(self, obj: Obj) -> None:
+        stored = (obj.get("status") or {}).get("conditions") or []
+        told: Obj = next((condition for condition in stored if condition.get("type") == STALLED), {})
+        if told.get("status") == "True" and told.get("message") == self._trouble:
+            return
+        kept = [condition for condition in stored if condition.get("type") not in (STALLED, RECONCILING)]
+        stalled = _stalled(self._trouble, self._parts.client.now()).model_dump(by_alias=True, exclude_none=True)
+        patch = {"metadata": {"resourceVersion": obj["metadata"]["resourceVersion"]}, "status": {"conditions": [*kept, stalled]}}
+        written = await self._parts.client.merge_patch(kinds.CANARY, *self.key, patch, subresource="status")
+        self._parts.world.wrote_canary(written)
+
+    def _with_trouble(self, stored: CanaryStatus, decided: CanaryStatus, now: float) -> CanaryStatus:
+        """The status that was decided, with the failure of the last look in it: it stands until a look succeeds."""
+        if not self._trouble:
+            return decided
+        told = next((condition for condition in stored.conditions if condition.type == STALLED), None)
+        if told is None or told.message != self._trouble:
+            told = _stalled(self._trouble, now)
+        kept = [condition for condition in decided.conditions if condition.type not in (STALLED, RECONCILING)]
+        return decided.model_copy(update={"conditions": [*kept, told]})
+
+
+def _stalled(sentence: str, now: float) -> Condition:
+    at = timestamp(now)
+    return Condition(type=STALLED, status="True", reason="Blocked", message=sentence, last_update_time=at, last_transition_time=at)
+
+
+def sentence_of(error: Exception) -> str:
+    """What went wrong, for the person who reads the Canary's status."""
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"spec.{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+    if isinstance(error, (RefusedError, StaleError)):
+        return str(error)
+    if isinstance(error, ApiError):
+        return f"the API server answers: {error}"
+    return f"internal error: {type(error).__name__}: {error}"

@@ -1,0 +1,353 @@
+"""What the controller sees of the cluster: caches that follow it, and who is woken by what.
+
+Our three kinds come in through kopf (`watching.py`); everything else through watches of our own: Deployments, ReplicaSets and Services
+whole, ConfigMaps, Secrets and our ControllerRevisions as metadata only. Kinds of routes are watched from the first Canary that needs them
+on, and pods only by the label selector of a run that is under way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from flaggerpy.api.names import REVISION_LABEL, REVISION_OF
+from flaggerpy.cluster import kinds
+from flaggerpy.cluster.client import Client
+from flaggerpy.cluster.errors import ApiError
+from flaggerpy.cluster.kinds import Kind
+from flaggerpy.cluster.watch import Cache, Watcher
+from flaggerpy.cluster.watch import Key as ObjectKey
+from flaggerpy.controller.inbox import Inbox, Key
+from flaggerpy.controller.interests import Interests, Ref
+from flaggerpy.controller.takeover import flagger_wrote_status, is_flaggers
+from flaggerpy.controller.workloads import TEMPLATE_DIGEST, template_digest
+from flaggerpy.routers.base import RouteObject
+
+Obj = dict[str, Any]
+
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+ASK_AGAIN_SECONDS = 15.0
+TOMBSTONES = 1000
+OUR_KINDS = {"canaries": kinds.CANARY, "metrictemplates": kinds.METRIC_TEMPLATE, "alertproviders": kinds.ALERT_PROVIDER}
+
+_log = logging.getLogger(__name__)
+
+
+class World:
+    """All caches. Made and used in one event loop; `start` returns when everything was listed once."""
+
+    def __init__(self, client: Client, inbox: Inbox, namespace: str = "") -> None:
+        self.client = client
+        self.inbox = inbox
+        self.interests = Interests()
+        self._namespace = namespace or None
+        self._owned_sets: dict[tuple[str, str], set[str]] = {}
+        self._by_target: dict[tuple[str, str, str], set[Key]] = {}
+        self._tombstones: OrderedDict[str, None] = OrderedDict()
+        self.flagger_wrote: dict[str, float] = {}
+        """When Flagger last wrote a Canary's status (epoch seconds), by the Canary's uid."""
+        self.canaries = Cache(kinds.CANARY, project=slim, on_change=self._canary_changed)
+        self.templates = Cache(kinds.METRIC_TEMPLATE, project=slim, on_change=self._told("metrictemplates"))
+        self.alert_providers = Cache(kinds.ALERT_PROVIDER, project=slim, on_change=self._told("alertproviders"))
+        self.deployments = self._watcher(kinds.DEPLOYMENT, slim)
+        self.replica_sets = Watcher(client, kinds.REPLICA_SET, self._namespace, project=slim_replica_set, on_change=self._set_changed)
+        self.services = self._watcher(kinds.SERVICE, slim)
+        self.config_maps = self._watcher(kinds.CONFIG_MAP, slim, metadata_only=True)
+        self.secrets = self._watcher(kinds.SECRET, slim, metadata_only=True)
+        self.revisions = Watcher(
+            client,
+            kinds.CONTROLLER_REVISION,
+            self._namespace,
+            label_selector=REVISION_OF,
+            metadata_only=True,
+            project=slim,
+            on_change=self._revision_changed,
+        )
+        self._kept: dict[Key, dict[str, str]] = {}
+        self._routes: dict[Kind, Watcher] = {}
+        self._not_served: dict[Kind, str] = {}
+        self._pods: dict[tuple[Key, str], tuple[str, Watcher]] = {}
+        self._tasks: dict[object, asyncio.Task[None]] = {}
+
+    # --- life --------------------------------------------------------------------------------------------------------------------------
+
+    @property
+    def watchers(self) -> list[Watcher]:
+        """The watches that always run."""
+        return [self.deployments, self.replica_sets, self.services, self.config_maps, self.secrets, self.revisions]
+
+    async def start(self) -> None:
+        """List our kinds (kopf goes on from there), start all watches and wait until each has listed once."""
+        for watcher in self.watchers:
+            watcher.start()
+        await self.sweep()
+        for watcher in self.watchers:
+            while not watcher.synced.is_set():
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(watcher.synced.wait(), 10)
+                if not watcher.synced.is_set():
+                    _log.warning("still waiting for the first list of %s: %s", watcher.kind, watcher.problem or "no answer yet")
+
+    async def sweep(self) -> None:
+        """Read our kinds anew: what kopf never reported as deleted (it cannot know after a relist) goes."""
+        for plural, kind in OUR_KINDS.items():
+            objects, version = await self.client.snapshot(kind, self._namespace)
+            cache = self._ours(plural)
+            cache.replace(list(objects), version)
+            # events of kopf come per object, in no common order: only an object's own version says what is newer
+            cache.version = ""
+
+    async def stop(self) -> None:
+        for task in self._tasks.values():
+            task.cancel()
+        everything = [*self.watchers, *self._routes.values(), *(watcher for _, watcher in self._pods.values())]
+        await asyncio.gather(*(watcher.stop() for watcher in everything), return_exceptions=True)
+
+    def watch_problems(self) -> list[str]:
+        """Sentences about watches that do not work now."""
+        every = [*self.watchers, *self._routes.values(), *(watcher for _, watcher in self._pods.values())]
+        return [f"watching {watcher.kind}: {watcher.problem}" for watcher in every if watcher.problem]
+
+    # --- our kinds, from kopf ----------------------------------------------------------------------------------------------------------
+
+    def feed(self, plural: str, type_: str, obj: Obj) -> None:
+        """An event of kopf: see `watching.Feed`."""
+        cache = self._ours(plural)
+        uid = str(obj["metadata"].get("uid"))
+        if type_ == "DELETED":
+            self._tombstones[uid] = None
+            self.flagger_wrote.pop(uid, None)
+            while len(self._tombstones) > TOMBSTONES:
+                self._tombstones.popitem(last=False)
+        elif uid in self._tombstones:
+            return
+        if plural == "canaries":
+            self.flagger_wrote[uid] = flagger_wrote_status(obj)
+        cache.event(type_, obj)
+        cache.version = ""
+
+    def wrote_canary(self, obj: Obj) -> None:
+        """The answer of our own write: no decision is made on anything older."""
+        if str(obj["metadata"].get("uid")) not in self._tombstones:
+            self.canaries.put(obj)
+
+    def canary_is_gone(self, key: Key) -> None:
+        """The API server knows no such Canary: forget it without waiting for the watch."""
+        known = self.canaries.get(*key)
+        if known is not None:
+            self.canaries.event("DELETED", known)
+            self.canaries.version = ""
+
+    def _ours(self, plural: str) -> Cache:
+        return {"canaries": self.canaries, "metrictemplates": self.templates, "alertproviders": self.alert_providers}[plural]
+
+    def canaries_of_target(self, namespace: str, kind: str, name: str) -> frozenset[Key]:
+        """The Canaries that name this target."""
+        return frozenset(self._by_target.get((namespace, kind, name), ()))
+
+    def _canary_changed(self, at: ObjectKey, new: Obj | None, old: Obj | None) -> None:
+        key = Key(*at)
+        before, after = _target_of(old), _target_of(new)
+        if before != after:
+            for target in (before, after):
+                if target is None:
+                    continue
+                rivals = self._by_target.setdefault((key.namespace, *target), set())
+                (rivals.add if target == after else rivals.discard)(key)
+                # a rival goes, or comes: the others have to judge anew whose target it is
+                self.inbox.put_all(rivals - {key})
+                if not rivals:
+                    del self._by_target[(key.namespace, *target)]
+        self.inbox.put(key)
+
+    # --- the neighbours ----------------------------------------------------------------------------------------------------------------
+
+    def _watcher(self, kind: Kind, project: Any, *, metadata_only: bool = False) -> Watcher:
+        return Watcher(
+            self.client, kind, self._namespace, project=project, metadata_only=metadata_only, on_change=self._told(kind.plural)
+        )  # fmt: skip
+
+    def _told(self, plural: str) -> Any:
+        def changed(at: ObjectKey, new: Obj | None, old: Obj | None) -> None:
+            self.inbox.put_all(self.interests.who(Ref(plural, at.namespace, at.name)))
+
+        return changed
+
+    def _set_changed(self, at: ObjectKey, new: Obj | None, old: Obj | None) -> None:
+        for obj in (old, new):
+            owner = _owner(obj, "Deployment")
+            if not owner:
+                continue
+            names = self._owned_sets.setdefault((at.namespace, owner), set())
+            (names.discard if new is None else names.add)(at.name)
+            if not names:
+                del self._owned_sets[(at.namespace, owner)]
+            self.inbox.put_all(self.interests.who(Ref(kinds.DEPLOYMENT.plural, at.namespace, owner)))
+
+    def replica_sets_of(self, namespace: str, deployment: str) -> list[Obj]:
+        """The ReplicaSets that a Deployment owns."""
+        names = self._owned_sets.get((namespace, deployment), ())
+        found = (self.replica_sets.get(namespace, name) for name in sorted(names))
+        return [obj for obj in found if obj is not None]
+
+    def _revision_changed(self, at: ObjectKey, new: Obj | None, old: Obj | None) -> None:
+        key = Key(at.namespace, _owner(new or old, "Canary"))
+        kept = self._kept.setdefault(key, {})
+        if new is None:
+            kept.pop(at.name, None)
+        else:
+            kept[at.name] = (new["metadata"].get("labels") or {}).get(REVISION_LABEL, "")
+        if not kept:
+            del self._kept[key]
+        if self.canaries.get(*key) is not None:
+            self.inbox.put(key)
+
+    def kept(self, key: Key) -> Mapping[str, str]:
+        """The ControllerRevisions of a Canary: object name to revision."""
+        return self._kept.get(key, {})
+
+    def wrote(self, obj: Obj) -> None:
+        """The answer of our own write to any other object goes into the cache that follows it."""
+        kind = kinds.kind_of(obj)
+        for watcher in (*self.watchers, *self._routes.values()):
+            if (watcher.kind.group, watcher.kind.plural) == (kind.group, kind.plural):
+                watcher.cache.put(obj)
+
+    # --- routes: watched when somebody needs them --------------------------------------------------------------------------------------
+
+    def route(self, wanted: RouteObject, namespace: str) -> Obj | None:
+        """A route as it stands, None when it is not there. Only after `route_problem` said that its kind is followed."""
+        watcher = self._routes.get(_kind(wanted))
+        return watcher.get(namespace, wanted.name) if watcher else None
+
+    def follow_routes(self, wanted: Iterable[RouteObject]) -> tuple[bool, list[str]]:
+        """Whether all these kinds are followed by now, and sentences about those that the cluster does not serve."""
+        ready, problems = True, []
+        for kind in {_kind(route) for route in wanted}:
+            watcher = self._routes.get(kind)
+            if watcher is None or not watcher.synced.is_set():
+                ready = False
+                if kind not in self._tasks:
+                    self._tasks[kind] = asyncio.create_task(self._begin_routes(kind), name=f"begin {kind}")
+            if kind in self._not_served:
+                problems.append(self._not_served[kind])
+        return ready, problems
+
+    async def _begin_routes(self, kind: Kind) -> None:
+        while True:
+            try:
+                if await self.client.serves(kind):
+                    break
+                problem = f"the cluster does not serve {kind.kind} of {kind.api_version}: its CustomResourceDefinition is missing"
+            except ApiError as error:
+                problem = f"{kind.kind} of {kind.api_version} cannot be looked up: {error}"
+            if self._not_served.get(kind) != problem:
+                self._not_served[kind] = problem
+                self.inbox.put_all(self.interests.who(_any(kind)))
+            await asyncio.sleep(ASK_AGAIN_SECONDS)
+            self.client.forget_discovery()
+        self._not_served.pop(kind, None)
+        watcher = self._routes[kind] = Watcher(self.client, kind, self._namespace, project=as_is, on_change=self._told(kind.plural))
+        watcher.start()
+        await watcher.synced.wait()
+        self.inbox.put_all(self.interests.who(_any(kind)))
+
+    # --- pods: of a run under way, by label selector -----------------------------------------------------------------------------------
+
+    def follow_pods(self, key: Key, role: str, selector: str | None) -> None:
+        """Watch the pods that this selector picks, None: no more. Role is `target` or `primary`."""
+        at = (key, role)
+        known = self._pods.get(at)
+        if (known[0] if known else None) == selector:
+            return
+        if known:
+            del self._pods[at]
+            self._later(known[1].stop())
+        if selector is None:
+            return
+        watcher = Watcher(self.client, kinds.POD, key.namespace, selector, project=slim, on_change=lambda *_: self.inbox.put(key))
+        self._pods[at] = (selector, watcher)
+        watcher.start()
+
+        async def announce() -> None:
+            await watcher.synced.wait()
+            self.inbox.put(key)
+
+        self._later(announce())
+
+    def pods(self, key: Key, role: str) -> list[Obj] | None:
+        """The pods that are followed, None while they are not known yet."""
+        known = self._pods.get((key, role))
+        if known is None or not known[1].synced.is_set():
+            return None
+        return [obj for _, obj in known[1].items()]
+
+    def forget(self, key: Key) -> None:
+        """A Canary is gone."""
+        self.interests.forget(key)
+        for role in ("target", "primary"):
+            self.follow_pods(key, role, None)
+
+    def _later(self, work: Any) -> None:
+        task = asyncio.create_task(work)
+        self._tasks[task] = task
+        task.add_done_callback(lambda done: self._tasks.pop(done, None))
+
+
+def slim(obj: Obj) -> Obj:
+    """The object without managedFields and kubectl's copy of itself, which together are most of it.
+
+    What Flagger made keeps them until we took it over (see `takeover.claim`).
+    """
+    metadata = obj.get("metadata") or {}
+    entries = metadata.pop("managedFields", None) or []
+    if any(is_flaggers(entry) for entry in entries):
+        metadata["managedFields"] = entries
+    annotations = metadata.get("annotations")
+    if annotations and LAST_APPLIED in annotations:
+        metadata["annotations"] = {name: value for name, value in annotations.items() if name != LAST_APPLIED}
+    return obj
+
+
+def as_is(obj: Obj) -> Obj:
+    """Routes keep their managedFields: they tell when we wrote last."""
+    return obj
+
+
+def slim_replica_set(obj: Obj) -> Obj:
+    """A ReplicaSet with a digest in place of its pod template (there are ten sets per Deployment)."""
+    slim(obj)
+    spec = dict(obj.get("spec") or {})
+    spec[TEMPLATE_DIGEST] = template_digest(spec.pop("template", None) or {})
+    return {**obj, "spec": spec}
+
+
+def _owner(obj: Obj | None, kind: str) -> str:
+    for owner in ((obj or {}).get("metadata") or {}).get("ownerReferences") or ():
+        if owner.get("controller") and owner.get("kind") == kind:
+            return str(owner.get("name") or "")
+    return ""
+
+
+def _target_of(obj: Obj | None) -> tuple[str, str] | None:
+    if obj is None:
+        return None
+    target = (obj.get("spec") or {}).get("targetRef") or {}
+    return str(target.get("kind") or ""), str(target.get("name") or "")
+
+
+def _kind(route: RouteObject) -> Kind:
+    return Kind(route.group, route.version, route.plural, route.kind)
+
+
+def _any(kind: Kind) -> Ref:
+    return Ref(f"{kind.plural}.{kind.version}", "", "")
+
+
+def kind_ref(route: RouteObject) -> Ref:
+    """What to be interested in, to be woken when this kind of route begins to be followed."""
+    return _any(_kind(route))

@@ -1,0 +1,200 @@
+"""Slow things run beside the workers: once at a time, for their own run only, and what is owed leaves."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from flaggerpy.api.canary import Canary, Metric, Webhook, parse_canary
+from flaggerpy.api.status import CanaryStatus, OutboxItem, RunState
+from flaggerpy.controller.background import Background
+from flaggerpy.controller.inbox import Inbox, Key
+from flaggerpy.rollout.effects import AskHook, Deliver, Measure, RecordEvent
+from flaggerpy.rollout.facts import Answer, Measurement
+
+KEY = Key("shop", "podinfo")
+CANARY = parse_canary(
+    {
+        "metadata": {"name": "podinfo", "namespace": "shop", "uid": "u"},
+        "spec": {"targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "podinfo"}},
+    }
+)
+HOOK = Webhook(name="gate", url="http://gate/", type="confirm-rollout")
+
+
+class Places:
+    """An outside that answers when the test lets it."""
+
+    def __init__(self) -> None:
+        self.asked: list[Any] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.failures = 0
+
+    async def _came(self, what: Any) -> None:
+        self.asked.append(what)
+        await self.gate.wait()
+        if self.failures:
+            self.failures -= 1
+            raise RuntimeError("no")
+
+    async def ask(self, canary: Canary, status: CanaryStatus, effect: AskHook) -> Answer:
+        await self._came(effect.key)
+        return Answer(ok=True, at=float(len(self.asked)))
+
+    async def measure(self, canary: Canary, effect: Measure) -> Measurement:
+        await self._came(effect.key)
+        return Measurement("value", 99.0)
+
+    async def check_providers(self, canary: Canary) -> tuple[str, ...]:
+        await self._came("providers")
+        return ()
+
+    async def deliver(self, canary: Canary, status: CanaryStatus, item: OutboxItem) -> None:
+        await self._came(item.id)
+
+    async def tell_event(self, canary: Canary, status: CanaryStatus, effect: RecordEvent) -> None:
+        await self._came(effect.message)
+
+
+def status(run: str = "r1", *owed: str) -> CanaryStatus:
+    return CanaryStatus(run=RunState(id=run, revision="x"), outbox=[OutboxItem(id=id_, kind="alert", phase="Failed") for id_ in owed])
+
+
+def ask(every: float | None = None, key: str = "1/gate") -> AskHook:
+    return AskHook(key=key, hook=HOOK, phase="Progressing", idempotency_key="i", every=every)
+
+
+async def settle() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def no_pause(seconds: float) -> None:
+    await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def places() -> Places:
+    return Places()
+
+
+@pytest.fixture
+async def background(places: Places) -> Background:
+    made = Background(places, Inbox(), sleep=no_pause)
+    made.answers(KEY, status())
+    return made
+
+
+async def test_a_hook_is_asked_once_per_key_and_its_answer_wakes_the_worker(places: Places) -> None:
+    inbox = Inbox()
+    background = Background(places, inbox, sleep=no_pause)
+    background.answers(KEY, status())
+    inbox.put(KEY)
+    await inbox.take(KEY)
+    places.gate.clear()
+    for _ in range(3):
+        background.ask(KEY, CANARY, status(), ask())
+        await settle()
+    places.gate.set()
+    await asyncio.wait_for(inbox.take(KEY), 1)
+    assert background.answers(KEY, status()).hooks["1/gate"].ok
+    background.ask(KEY, CANARY, status(), ask())
+    await settle()
+    assert places.asked == ["1/gate"]
+
+
+async def test_a_repeated_question_ends_when_a_decision_does_not_ask_it(places: Places, background: Background) -> None:
+    background.ask(KEY, CANARY, status(), ask(every=2))
+    await settle()
+    assert len(places.asked) > 1
+    background.keep_only(KEY, [ask(every=2)])
+    before = len(places.asked)
+    await settle()
+    assert len(places.asked) > before
+    background.keep_only(KEY, [])
+    await settle()
+    before = len(places.asked)
+    await settle()
+    assert len(places.asked) == before
+
+
+async def test_answers_of_an_earlier_run_are_dropped_also_when_they_come_late(places: Places, background: Background) -> None:
+    places.gate.clear()
+    background.ask(KEY, CANARY, status(), ask())
+    background.measure(KEY, CANARY, Measure(key="1/rate", metric=Metric(name="rate")))
+    await settle()
+    assert background.answers(KEY, status("r2")).hooks == {}
+    places.gate.set()
+    await settle()
+    answers = background.answers(KEY, status("r2"))
+    assert (answers.hooks, answers.measurements) == ({}, {})
+    background.ask(KEY, CANARY, status("r2"), ask())
+    await settle()
+    assert background.answers(KEY, status("r2")).hooks["1/gate"].ok
+
+
+async def test_a_measurement_and_the_providers_come_as_facts(background: Background, places: Places) -> None:
+    effect = Measure(key="1/rate", metric=Metric(name="rate"))
+    background.measure(KEY, CANARY, effect)
+    background.check_providers(KEY, CANARY)
+    await settle()
+    background.measure(KEY, CANARY, effect)
+    background.check_providers(KEY, CANARY)
+    await settle()
+    answers = background.answers(KEY, status())
+    assert answers.measurements["1/rate"].value == 99.0
+    assert answers.providers == ()
+    assert sorted(places.asked) == ["1/rate", "providers"]
+
+
+async def test_a_delivery_is_tried_again_and_forgotten_when_it_is_not_owed_any_more(background: Background, places: Places) -> None:
+    places.failures = 2
+    owed = status("r1", "a")
+    background.deliver(KEY, CANARY, owed, Deliver("a"))
+    background.deliver(KEY, CANARY, owed, Deliver("not-owed"))
+    await settle()
+    assert places.asked == ["a", "a", "a"]
+    assert background.answers(KEY, owed).delivered == {"a"}
+    background.deliver(KEY, CANARY, owed, Deliver("a"))
+    await settle()
+    assert len(places.asked) == 3
+    assert background.answers(KEY, status("r2")).delivered == set()
+
+
+async def test_a_receiver_that_is_gone_is_given_up(background: Background, places: Places) -> None:
+    places.failures = 100
+    background.deliver(KEY, CANARY, status("r1", "a"), Deliver("a"))
+    await settle()
+    assert background.answers(KEY, status("r1", "a")).delivered == {"a"}
+
+
+async def test_a_fault_of_ours_is_not_repeated_in_a_tight_loop_and_harms_nobody(places: Places) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    inbox = Inbox()
+    background = Background(places, inbox, sleep=sleep)
+    background.answers(KEY, status())
+    places.failures = 1
+    background.measure(KEY, CANARY, Measure(key="1/rate", metric=Metric(name="rate")))
+    await settle()
+    assert slept == [5.0]
+    background.measure(KEY, CANARY, Measure(key="1/rate", metric=Metric(name="rate")))
+    await settle()
+    assert background.answers(KEY, status()).measurements["1/rate"].kind == "value"
+
+
+async def test_stopping_lets_deliveries_leave(background: Background, places: Places) -> None:
+    places.gate.clear()
+    background.deliver(KEY, CANARY, status("r1", "a"), Deliver("a"))
+    background.tell_event(CANARY, status(), RecordEvent("Normal", "hello", "Progressing"))
+    await settle()
+    asyncio.get_running_loop().call_later(0.01, places.gate.set)
+    await background.stop()
+    assert background.answers(KEY, status("r1", "a")).delivered == {"a"}
+    assert sorted(places.asked) == ["a", "hello"]

@@ -1,0 +1,266 @@
+"""Releases from end to end, on an API server in memory with a deployment controller that lives (`living.py`)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from flaggerpy.cluster import kinds
+from flaggerpy.controller.run import serve
+from flaggerpy.controller.settings import Settings
+from flaggerpy.rollout import deleting, traffic
+from tests.cluster.fake_apiserver import FakeApiServer, eventually
+from tests.controller.living import Living, canary, deployment
+
+Obj = dict[str, Any]
+SHOP = "shop"
+
+
+@pytest.fixture(autouse=True)
+def short_drains(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The five seconds of draining are a constant of the core, proved there; here they would only be waited for."""
+    for module in (traffic, deleting):
+        monkeypatch.setattr(module, "DRAIN", 0.2)
+    monkeypatch.setattr(traffic, "UNTOLD", 0.2)
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[FakeApiServer]:
+    async with FakeApiServer() as running:
+        Living(running)
+        yield running
+
+
+@contextlib.asynccontextmanager
+async def controller(server: FakeApiServer, **settings: Any) -> AsyncIterator[None]:
+    """A replica that runs while the block does."""
+    stop = asyncio.Event()
+    given = Settings(**{"mesh_provider": "kubernetes", "port": 0, "address": "127.0.0.1", **settings})
+    running = asyncio.create_task(serve(given, stop=stop, client=server.client()))
+    try:
+        yield
+    finally:
+        stop.set()
+        await asyncio.wait_for(running, 20)
+
+
+def status(server: FakeApiServer, name: str = "podinfo") -> Obj:
+    found = server.get(kinds.CANARY, SHOP, name) or {}
+    answer: Obj = found.get("status") or {}
+    return answer
+
+
+async def phase(server: FakeApiServer, wanted: str, within: float = 15, name: str = "podinfo") -> None:
+    try:
+        await eventually(lambda: status(server, name).get("phase") == wanted, within)
+    except TimeoutError:
+        raise AssertionError(f"not {wanted} but {status(server, name)}") from None
+
+
+def image(server: FakeApiServer, name: str) -> str:
+    found = server.get(kinds.DEPLOYMENT, SHOP, name)
+    assert found is not None
+    return str(found["spec"]["template"]["spec"]["containers"][0]["image"])
+
+
+def new_image(server: FakeApiServer, to: str, name: str = "podinfo") -> None:
+    server.patch(kinds.DEPLOYMENT, SHOP, name, {"spec": {"template": {"spec": {"containers": [container(to)]}}}})
+
+
+def container(to: str) -> Obj:
+    return {"name": "app", "image": to, "ports": [{"containerPort": 9898, "name": "http"}]}
+
+
+async def test_from_nothing_to_initialized_to_succeeded(server: FakeApiServer) -> None:
+    server.add(deployment())
+    server.add(canary())
+    async with controller(server):
+        await phase(server, "Initialized")
+        target = server.get(kinds.DEPLOYMENT, SHOP, "podinfo")
+        assert target is not None
+        assert target["spec"]["replicas"] == 0
+        assert image(server, "podinfo-primary") == "podinfo:1"
+        apex = server.get(kinds.SERVICE, SHOP, "podinfo")
+        assert apex is not None
+        assert apex["spec"]["selector"] == {"app": "podinfo-primary"}
+        new_image(server, "podinfo:2")
+        await phase(server, "Progressing")
+        await phase(server, "Succeeded")
+        assert image(server, "podinfo-primary") == "podinfo:2"
+
+
+async def initialized(server: FakeApiServer, **spec: Any) -> None:
+    server.add(deployment())
+    server.add(canary(**spec))
+    await phase(server, "Initialized")
+
+
+async def test_an_image_that_is_not_there_fails_and_leaves_the_primary_alone(server: FakeApiServer) -> None:
+    async with controller(server):
+        await initialized(server)
+        new_image(server, "podinfo:missing")
+        await phase(server, "Failed")
+        assert image(server, "podinfo-primary") == "podinfo:1"
+        target = server.get(kinds.DEPLOYMENT, SHOP, "podinfo")
+        assert target is not None
+        assert target["spec"]["replicas"] == 0
+        told = status(server)
+        assert "podinfo:missing" in str(told["conditions"])
+        await eventually(lambda: any("podinfo:missing" in event["message"] for event in events(server)))
+
+
+async def test_an_idle_canary_sends_nothing(server: FakeApiServer) -> None:
+    async with controller(server):
+        await initialized(server)
+        await quiet(server)
+        before = len(server.requests)
+        await asyncio.sleep(3)
+        assert [request.path for request in server.requests[before:] if "leases" not in request.path] == []
+
+
+async def test_one_bad_canary_harms_no_other(server: FakeApiServer) -> None:
+    server.add(deployment("bad"))
+    server.add(canary("bad", analysis={"interval": "1s", "stepWeight": 1.5}))
+    server.add(canary("worse", analysis={"interval": "1s", "webhooks": [{"name": "x"}]}))
+    server.add(canary("rival", targetRef={"apiVersion": "apps/v1", "kind": "Deployment", "name": "podinfo"}))
+    server.patch(kinds.CANARY, SHOP, "rival", {"metadata": {"labels": {"later": "yes"}}})
+    async with controller(server):
+        await initialized(server)
+        for name in ("bad", "worse"):
+            await is_stalled(server, name, "spec.analysis")
+
+
+async def test_the_older_canary_keeps_the_target(server: FakeApiServer) -> None:
+    server.add(deployment())
+    server.add(canary())
+    younger = canary("younger", targetRef={"apiVersion": "apps/v1", "kind": "Deployment", "name": "podinfo"})
+    younger["metadata"]["creationTimestamp"] = "2099-01-01T00:00:00Z"
+    server.add(younger)
+    async with controller(server):
+        await phase(server, "Initialized")
+        await is_stalled(server, "younger", "already released by the Canary podinfo")
+        server.remove(kinds.CANARY, SHOP, "podinfo")
+        await eventually(lambda: "already released" not in stalled(server, "younger"), 5)
+
+
+async def test_the_end_gives_the_lease_back(server: FakeApiServer) -> None:
+    async with controller(server):
+        await eventually(lambda: bool(holder(server)))
+    assert holder(server) == ""
+
+
+async def test_weights_move_by_the_gateway_api(server: FakeApiServer) -> None:
+    analysis = {"interval": "1s", "threshold": 2, "stepWeight": 30, "maxWeight": 60}
+    service = {"port": 9898, "gatewayRefs": [{"name": "gw", "namespace": "infra"}]}
+    server.reactors.append(lambda type_, obj: accept(server, obj))
+    seen: list[int] = []
+    server.reactors.append(lambda type_, obj: seen.append(weight(obj)) if obj["kind"] == "HTTPRoute" else None)
+    async with controller(server):
+        await initialized(server, provider="gatewayapi:v1", analysis=analysis, service=service)
+        new_image(server, "podinfo:2")
+        await phase(server, "Succeeded", 30)
+    moves = [one for one, before in zip(seen, [-1, *seen], strict=False) if one != before]
+    assert moves == [0, 30, 60, 0]
+    assert image(server, "podinfo-primary") == "podinfo:2"
+
+
+async def test_a_tracked_config_is_copied_in_versions_and_a_change_is_a_release(server: FakeApiServer) -> None:
+    target = deployment()
+    target["spec"]["template"]["spec"]["containers"][0]["envFrom"] = [{"configMapRef": {"name": "settings"}}]
+    server.add(target)
+    server.add(config("one"))
+    server.add(canary())
+    async with controller(server):
+        await phase(server, "Initialized")
+        [first] = copies(server)
+        primary = server.get(kinds.DEPLOYMENT, SHOP, "podinfo-primary")
+        assert primary is not None
+        assert primary["spec"]["template"]["spec"]["containers"][0]["envFrom"] == [{"configMapRef": {"name": first}}]
+        server.patch(kinds.CONFIG_MAP, SHOP, "settings", {"data": {"colour": "two"}})
+        await phase(server, "Progressing")
+        await phase(server, "Succeeded")
+        await eventually(lambda: first not in copies(server))
+        assert len(copies(server)) == 1
+
+
+async def test_a_controller_that_dies_in_a_run_is_followed_by_one_that_ends_it(server: FakeApiServer) -> None:
+    async with controller(server):
+        await initialized(server)
+        new_image(server, "podinfo:2")
+        await phase(server, "Progressing")
+    async with controller(server):
+        await phase(server, "Succeeded")
+
+
+async def test_deletion_with_revert_gives_the_target_its_size_and_traffic_back(server: FakeApiServer) -> None:
+    async with controller(server):
+        await initialized(server, revertOnDeletion=True)
+        await eventually(lambda: "finalizer.flagger.app" in ((found(server) or {}).get("metadata", {}).get("finalizers") or ()))
+        client = server.client()
+        await client.delete(kinds.CANARY, SHOP, "podinfo")
+        await eventually(lambda: found(server) is None, 15)
+        target = server.get(kinds.DEPLOYMENT, SHOP, "podinfo")
+        assert target is not None
+        assert target["spec"]["replicas"] == 2
+
+
+def found(server: FakeApiServer) -> Obj | None:
+    return server.get(kinds.CANARY, SHOP, "podinfo")
+
+
+def config(colour: str) -> Obj:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings", "namespace": SHOP}, "data": {"colour": colour}}
+
+
+def copies(server: FakeApiServer) -> list[str]:
+    return [name for _, name in server.objects.get(("", "configmaps"), {}) if name.startswith("settings-primary")]
+
+
+def accept(server: FakeApiServer, route: Obj) -> None:
+    """What a gateway's controller does."""
+    if route["kind"] != "HTTPRoute":
+        return
+    generation = route["metadata"]["generation"]
+    conditions = [{"type": name, "status": "True", "observedGeneration": generation} for name in ("Accepted", "ResolvedRefs")]
+    parents = [{"parentRef": ref, "conditions": conditions} for ref in route["spec"]["parentRefs"]]
+    if (route.get("status") or {}).get("parents") != parents:
+        server.patch(kinds.HTTP_ROUTE, SHOP, route["metadata"]["name"], {"status": {"parents": parents}})
+
+
+def weight(route: Obj) -> int:
+    backends = {backend["name"]: backend["weight"] for backend in route["spec"]["rules"][-1]["backendRefs"]}
+    return int(backends["podinfo-canary"])
+
+
+def events(server: FakeApiServer) -> list[Obj]:
+    return list(server.objects.get(("", "events"), {}).values())
+
+
+def stalled(server: FakeApiServer, name: str) -> str:
+    told = [one for one in status(server, name).get("conditions", ()) if one["type"] == "Stalled" and one["status"] == "True"]
+    return str(told[0]["message"]) if told else ""
+
+
+async def is_stalled(server: FakeApiServer, name: str, why: str) -> None:
+    await eventually(lambda: why in stalled(server, name))
+
+
+def holder(server: FakeApiServer) -> str:
+    lease = server.get(kinds.LEASE, "kube-system", "flagger-leader-election") or {}
+    return str((lease.get("spec") or {}).get("holderIdentity") or "")
+
+
+async def quiet(server: FakeApiServer) -> None:
+    """Wait until half a second passes without a request, but for the Lease's."""
+
+    def sent() -> int:
+        return sum("leases" not in request.path for request in server.requests)
+
+    before = -1
+    while before != sent():
+        before = sent()
+        await asyncio.sleep(0.5)

@@ -1,0 +1,72 @@
+"""Flagger's marks: what it made is claimed once, and that it still writes is seen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flaggerpy.cluster import kinds
+from flaggerpy.controller.applying import Applier
+from flaggerpy.controller.inbox import Inbox
+from flaggerpy.controller.takeover import claim, flagger_wrote_status
+from flaggerpy.controller.world import World, slim
+from tests.cluster.fake_apiserver import FakeApiServer
+
+Obj = dict[str, Any]
+
+
+def service(*entries: Obj) -> Obj:
+    metadata = {"name": "podinfo", "namespace": "shop", "resourceVersion": "7", "managedFields": list(entries)}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": metadata}
+
+
+FLAGGERS = {"manager": "flagger", "operation": "Update", "fieldsV1": {}}
+OURS = {"manager": "flaggerpy", "operation": "Apply"}
+
+
+def test_only_what_flagger_made_and_we_have_not_applied_is_claimed() -> None:
+    assert claim(service()) is None
+    assert claim(service({"manager": "kubectl", "operation": "Update"})) is None
+    assert claim(service({"manager": "flagger", "operation": "Update", "subresource": "status"})) is None
+    assert claim(service(FLAGGERS, OURS)) is None
+    operations = claim(service({"manager": "kubectl"}, FLAGGERS))
+    assert operations is not None
+    assert operations[0] == {"op": "test", "path": "/metadata/resourceVersion", "value": "7"}
+    assert operations[1]["value"] == [{"manager": "kubectl"}, {**FLAGGERS, "manager": "flaggerpy", "operation": "Apply"}]
+
+
+def test_the_cache_keeps_the_notes_of_what_is_still_flaggers() -> None:
+    assert "managedFields" in slim(service(FLAGGERS))["metadata"]
+    assert "managedFields" not in slim(service(OURS))["metadata"]
+
+
+def test_the_last_status_write_of_flagger_is_told() -> None:
+    entry = {"manager": "flagger", "operation": "Update", "subresource": "status", "time": "2026-01-01T00:00:00Z"}
+    assert flagger_wrote_status(service(entry, OURS)) == 1767225600.0
+    assert flagger_wrote_status(service(OURS)) == 0.0
+
+
+async def test_a_field_that_flagger_set_can_go_after_the_claim() -> None:
+    async with FakeApiServer() as server:
+        client = server.client()
+        made = await client.create(
+            {
+                "apiVersion": "v1",
+                "kind": "Service",
+                "metadata": {"name": "podinfo", "namespace": "shop"},
+                "spec": {"type": "ClusterIP", "sessionAffinity": "ClientIP", "selector": {"app": "podinfo"}},
+            },
+            manager="flagger",
+        )
+        manifest = {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": "podinfo", "namespace": "shop"},
+            "spec": {"type": "ClusterIP", "selector": {"app": "podinfo-primary"}},
+        }
+        applier = Applier(client, World(client, Inbox()))
+        after = await applier.apply(manifest, made)
+        assert after["spec"] == {"type": "ClusterIP", "selector": {"app": "podinfo-primary"}}
+        sent = len(server.requests)
+        assert await applier.apply(manifest, after) is after
+        assert len(server.requests) == sent
+        assert server.get(kinds.SERVICE, "shop", "podinfo") is not None

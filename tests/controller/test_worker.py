@@ -1,0 +1,221 @@
+"""The worker: intent before deed, nothing decided on old facts, one failure told, retried, and nobody else's."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from flaggerpy.api.canary import Canary
+from flaggerpy.api.status import CanaryStatus, Phase
+from flaggerpy.cluster import kinds
+from flaggerpy.cluster.client import Client
+from flaggerpy.controller.background import Background
+from flaggerpy.controller.gather import Snapshot
+from flaggerpy.controller.inbox import Inbox, Key
+from flaggerpy.controller.look import Look, RefusedError, StaleError
+from flaggerpy.controller.worker import Parts, Worker
+from flaggerpy.controller.world import World
+from flaggerpy.rollout.decision import Decision
+from flaggerpy.rollout.effects import EnsureServices, RecordEvent, ScaleTarget
+from flaggerpy.rollout.facts import Facts
+from flaggerpy.routers.base import Settings as RouterSettings
+from tests.cluster.fake_apiserver import FakeApiServer, eventually
+from tests.controller.living import canary
+from tests.controller.test_background import Places
+
+Obj = dict[str, Any]
+KEY = Key("shop", "podinfo")
+
+
+class Eyes:
+    """Sees nothing but the Canary; proves what the test says."""
+
+    def __init__(self) -> None:
+        self.proofs: list[bool] = []
+
+    async def look(self, key: Key, obj: Obj, canary: Canary, status: CanaryStatus) -> Snapshot:
+        return Snapshot(canary=canary, status=status, router=None, router_settings=RouterSettings())
+
+    async def prove(self, snapshot: Snapshot) -> bool:
+        return self.proofs.pop(0) if self.proofs else True
+
+    def follow(self, key: Key, snapshot: Snapshot, status: CanaryStatus) -> None:
+        return None
+
+    def look_again_in(self, key: Key) -> float | None:
+        return None
+
+
+class Hands:
+    """Writes down what it is asked for, and fails as the test says."""
+
+    def __init__(self, server: FakeApiServer) -> None:
+        self.done: list[Any] = []
+        self.told: list[str] = []
+        self.failures: list[Exception] = []
+        self.phases: list[str] = []
+        self._server = server
+
+    async def carry_out(self, look: Look, effect: Any) -> None:
+        self.phases.append(stored(self._server).get("phase", ""))
+        if self.failures:
+            raise self.failures.pop(0)
+        self.done.append(effect)
+
+    def tell(self, key: Key, obj: Obj, sentence: str) -> None:
+        self.told.append(sentence)
+
+
+class Scene:
+    """A worker that runs, with its surroundings in the test's hands."""
+
+    def __init__(self, server: FakeApiServer, client: Client) -> None:
+        self.server = server
+        self.inbox = Inbox()
+        self.world = World(client, self.inbox)
+        self.eyes, self.hands = Eyes(), Hands(server)
+        self.looks = 0
+        self.decision = Decision(CanaryStatus(phase=Phase.INITIALIZING))
+        background = Background(Places(), self.inbox)
+        self.parts = Parts(client, self.world, self.inbox, background, self.eyes, self.hands, self._decide)
+        self.task: asyncio.Task[None] | None = None
+
+    def _decide(self, canary: Canary, status: CanaryStatus, facts: Facts, now: float) -> Decision:
+        self.looks += 1
+        return self.decision
+
+    def start(self) -> None:
+        obj = self.server.get(kinds.CANARY, *KEY)
+        assert obj is not None
+        self.world.feed("canaries", "ADDED", obj)
+        self.task = asyncio.create_task(Worker(KEY, self.parts).run())
+
+
+def stored(server: FakeApiServer) -> Obj:
+    found: Obj = (server.get(kinds.CANARY, *KEY) or {}).get("status") or {}
+    return found
+
+
+def stalled(server: FakeApiServer) -> str:
+    return "".join(one["message"] for one in stored(server).get("conditions", ()) if one["type"] == "Stalled")
+
+
+@pytest.fixture
+async def scene() -> AsyncIterator[Scene]:
+    async with FakeApiServer() as server:
+        server.add(canary())
+        made = Scene(server, server.client())
+        yield made
+        if made.task:
+            made.task.cancel()
+            await asyncio.gather(made.task, return_exceptions=True)
+
+
+async def test_the_status_is_written_before_the_effects_and_only_when_it_differs(scene: Scene) -> None:
+    scene.decision = Decision(CanaryStatus(phase=Phase.INITIALIZING), (ScaleTarget(0),))
+    scene.start()
+    await eventually(lambda: len(scene.hands.done) >= 1)
+    assert set(scene.hands.phases) == {"Initializing"}
+    before, looks = len(scene.server.writes), scene.looks
+    scene.inbox.put(KEY)
+    await eventually(lambda: scene.looks > looks)
+    assert len(scene.server.writes) == before
+
+
+async def test_a_canary_that_changed_meanwhile_is_read_again_before_it_is_decided_on(scene: Scene) -> None:
+    scene.start()
+    await eventually(lambda: stored(scene.server).get("phase") == "Initializing")
+    # the watch lags: the cache does not know of this edit
+    scene.server.patch(kinds.CANARY, *KEY, {"spec": {"suspend": True}})
+    scene.decision = Decision(CanaryStatus(phase=Phase.INITIALIZED))
+    scene.inbox.put(KEY)
+    await eventually(lambda: stored(scene.server).get("phase") == "Initialized")
+    cached = scene.world.canaries.get(*KEY)
+    assert cached is not None
+    assert cached["spec"]["suspend"] is True
+
+
+async def test_an_older_canary_than_our_own_write_never_enters_the_cache(scene: Scene) -> None:
+    scene.start()
+    old = scene.server.get(kinds.CANARY, *KEY)
+    assert old is not None
+    await eventually(lambda: (scene.world.canaries.get(*KEY) or {}).get("status", {}).get("phase") == "Initializing")
+    scene.world.feed("canaries", "MODIFIED", old)
+    assert (scene.world.canaries.get(*KEY) or {})["status"]["phase"] == "Initializing"
+
+
+async def test_a_stale_cache_makes_the_worker_look_again_at_once(scene: Scene) -> None:
+    scene.decision = Decision(CanaryStatus(phase=Phase.INITIALIZING), (ScaleTarget(0),))
+    scene.hands.failures = [StaleError("lagged")]
+    scene.start()
+    await eventually(lambda: ScaleTarget(0) in scene.hands.done)
+    assert scene.hands.told == []
+
+
+async def test_promotion_needs_a_live_read_that_agrees(scene: Scene) -> None:
+    scene.eyes.proofs = [False, True]
+    scene.decision = Decision(CanaryStatus(phase=Phase.PROMOTING))
+    scene.start()
+    await eventually(lambda: stored(scene.server).get("phase") == "Promoting")
+    assert scene.looks >= 2
+    assert scene.eyes.proofs == []
+
+
+async def test_a_refusal_is_told_in_status_and_event_once_and_goes_when_it_is_over(scene: Scene) -> None:
+    scene.decision = Decision(CanaryStatus(phase=Phase.INITIALIZING), (ScaleTarget(0),))
+    scene.hands.failures = [RefusedError("the flux capacitor is missing")] * 2
+    scene.start()
+    await eventually(lambda: stalled(scene.server) == "the flux capacitor is missing")
+    await eventually(lambda: len(scene.hands.done) >= 1)
+    await eventually(lambda: stalled(scene.server) == "")
+    assert scene.hands.told == ["the flux capacitor is missing"]
+
+
+async def test_after_a_failed_effect_only_what_tells_of_the_decision_goes_on(scene: Scene) -> None:
+    told = RecordEvent("Normal", "New revision detected!", "Progressing")
+    scene.decision = Decision(CanaryStatus(phase=Phase.INITIALIZING), (ScaleTarget(1), EnsureServices(apex=True), told))
+    scene.hands.failures = [RefusedError("no")]
+    scene.start()
+    await eventually(lambda: bool(scene.hands.done))
+    assert scene.hands.done[0] == told
+
+
+async def test_a_fault_in_the_core_is_told_and_does_not_end_the_worker(scene: Scene) -> None:
+    def broken(*_: Any) -> Decision:
+        raise ZeroDivisionError("weights")
+
+    scene.parts.decide = broken
+    scene.start()
+    await eventually(lambda: "internal error: ZeroDivisionError: weights" in stalled(scene.server))
+    scene.parts.decide = scene._decide
+    await eventually(lambda: stored(scene.server).get("phase") == "Initializing" and not stalled(scene.server))
+
+
+async def test_a_canary_that_is_gone_ends_its_worker(scene: Scene) -> None:
+    scene.start()
+    await eventually(lambda: stored(scene.server).get("phase") == "Initializing")
+    scene.server.remove(kinds.CANARY, *KEY)
+    scene.decision = Decision(CanaryStatus(phase=Phase.INITIALIZED))
+    scene.inbox.put(KEY)
+    assert scene.task is not None
+    await asyncio.wait_for(scene.task, 5)
+    assert scene.world.canaries.get(*KEY) is None
+
+
+async def test_without_the_lease_nothing_is_written(scene: Scene) -> None:
+    scene.parts.holds = lambda: False
+    scene.start()
+    await eventually(lambda: scene.looks >= 1)
+    assert scene.server.writes == []
+
+
+async def test_a_flagger_at_work_is_left_alone(scene: Scene) -> None:
+    notes = [{"manager": "flagger", "operation": "Update", "subresource": "status", "time": "2026-01-01T00:00:00Z"}]
+    scene.server.patch(kinds.CANARY, *KEY, {"metadata": {"managedFields": notes}})
+    scene.start()
+    await eventually(lambda: any("Flagger still writes" in sentence for sentence in scene.hands.told))
+    assert scene.looks == 0
+    assert scene.server.writes == []
