@@ -214,8 +214,9 @@ def test_a_start_that_fails_again_and_again_for_an_unknown_reason_need_not_wait_
     odd = next(row for row in ROWS if row.case == "unknown error of the runtime")
     watch = Watch()
     for restarts in range(3):
-        last: dict[str, object] = {"last_reason": "StartError", "last_message": odd.message, "last_exit_code": 128}
-        verdict = watch.look(pod(waiting(odd.reason, odd.message, restarts=restarts, **last)), after=5).verdict
+        failed = waiting(odd.reason, odd.message, restarts=restarts)
+        failed = replace(failed, last_reason="StartError", last_message=odd.message, last_exit_code=128)
+        verdict = watch.look(pod(failed), after=5).verdict
         assert (verdict is None) == (restarts < 2)
 
 
