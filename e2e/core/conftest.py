@@ -5,9 +5,13 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from e2e.core.controllers import Controller, install
+from e2e.core.receiver import Receiver
+from e2e.core.stage import Stage
 from e2e.kube import Kube, until
 from e2e.sandbox import Sandbox
 
@@ -39,3 +43,27 @@ def namespace(kube: Kube, request: pytest.FixtureRequest) -> Iterator[str]:
     until(lambda: kube.find("ServiceAccount", "default", name), 15, f"the default service account of {name}")
     yield name
     kube.delete("Namespace", name)
+
+
+@pytest.fixture(scope="session")
+def controller(kube: Kube, sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Controller]:
+    """The one controller of the run, with an account of its own; a test that stops or kills it starts it again."""
+    install(kube)
+    folder = Path(os.environ.get("SANDBOX_LOGS", "") or tmp_path_factory.mktemp("controller"))
+    started = Controller(kube, folder, sandbox.prometheus_url).start()
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """Where hooks and alerts go."""
+    opened = Receiver()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def stage(kube: Kube, sandbox: Sandbox, controller: Controller, namespace: str) -> Stage:
+    """An application of this test's own, not applied yet."""
+    return Stage(kube, sandbox, namespace)

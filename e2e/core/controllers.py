@@ -1,0 +1,111 @@
+"""A controller for end-to-end tests: installed as a user would, with a service account and roles of its own, and run as a process."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import httpx
+import yaml
+
+from e2e.kube import Kube, until
+from flaggerpy.controller import rbac
+
+ROOT = Path(__file__).parent.parent.parent
+SYSTEM = "flagger-system"
+PROVIDERS = ("kubernetes", "gatewayapi:v1", "gatewayapi:v1beta1", "contour", "linkerd", "smi:v1alpha1", "smi:v1alpha2", "smi:v1alpha3")
+
+
+def install(kube: Kube) -> None:
+    """CRDs, service account and roles; safe to repeat."""
+    for file in sorted((ROOT / "crds").glob("*.yaml")):
+        kube.apply_yaml(file.read_text())
+    for name in ("canaries", "metrictemplates", "alertproviders"):
+        until(partial(_established, kube, f"{name}.flagger.app"), 15, f"the CRD {name}.flagger.app")
+    kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}})
+    kube.apply(*rbac.manifests(SYSTEM, providers=PROVIDERS))
+
+
+def _established(kube: Kube, name: str) -> bool:
+    conditions = kube.get("CustomResourceDefinition", name).get("status", {}).get("conditions", [])
+    return any(condition["type"] == "Established" and condition["status"] == "True" for condition in conditions)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Controller:
+    """One controller process. `flags` are added to the command line; the log goes to `folder/controller.log`."""
+
+    def __init__(self, kube: Kube, folder: Path, prometheus: str, flags: Sequence[str] = ()) -> None:
+        self.folder, self.port = folder, free_port()
+        self.log = folder / "controller.log"
+        self._kubeconfig = folder / "kubeconfig"
+        self._flags = list(flags)
+        self._prometheus = prometheus
+        self._process: subprocess.Popen[bytes] | None = None
+        config = yaml.safe_load(kube.kubeconfig.read_text())
+        for user in config["users"]:
+            user["user"] = {"token": kube.token(rbac.NAME, SYSTEM)}
+        self._kubeconfig.write_text(yaml.safe_dump(config))
+
+    def start(self) -> Controller:
+        """Start it and wait until it leads."""
+        command = [
+            sys.executable, "-m", "flaggerpy.cli.main", "run", f"-kubeconfig={self._kubeconfig}", f"-metrics-server={self._prometheus}",
+            f"-port={self.port}", "-address=127.0.0.1", "-log-level=info", "-mesh-provider=gatewayapi:v1", *self._flags,
+        ]  # fmt: skip
+        with self.log.open("ab") as log:
+            environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+            self._process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, env=environment)
+        until(self.is_ready, 60, "the controller to be ready", self.tail)
+        return self
+
+    def is_ready(self) -> bool:
+        if self._process is not None and self._process.poll() is not None:
+            raise AssertionError(f"the controller ended with {self._process.returncode}:\n{self.tail()}")
+        with contextlib.suppress(httpx.HTTPError):
+            return httpx.get(f"http://127.0.0.1:{self.port}/readyz", timeout=2, trust_env=False).status_code == 200
+        return False
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def stop(self) -> int:
+        """SIGTERM, as a kubelet does; answers the exit code."""
+        if self._process is None:
+            return 0
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            code = self._process.wait(timeout=20)
+        finally:
+            if self._process.poll() is None:
+                self._process.kill()
+                self._process.wait()
+        self._process = None
+        return code
+
+    def kill(self) -> None:
+        """SIGKILL, at once."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+        self._process = None
+
+    def tail(self, lines: int = 40) -> str:
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+    def metrics(self) -> str:
+        return httpx.get(f"http://127.0.0.1:{self.port}/metrics", timeout=5, trust_env=False).text
