@@ -150,11 +150,12 @@ def test_an_ab_test_sends_the_matching_requests_to_the_canary_and_nobody_else() 
 
 
 def test_an_ab_test_stays_within_what_the_route_takes() -> None:
-    service = {**GATEWAY, "match": [{"uri": {"prefix": "/a"}, "headers": {"h": {"exact": "1"}, "X-Canary": {"exact": "no"}}}, {}]}
-    [rule, _] = desired(a_canary(service, AB), RouteSplit(0, match=True))["spec"]["rules"]
-    insider = {"name": "x-canary", "type": "Exact", "value": "insider"}
+    service = {**GATEWAY, "match": [{"uri": {"prefix": "/a"}, "headers": {"z": {"exact": "1"}, "x-canary": {"exact": "no"}}}, {}]}
+    analysis = AB | {"match": [{"headers": {"X-Canary": {"exact": "insider"}}}]}
+    [rule, _] = desired(a_canary(service, analysis), RouteSplit(0, match=True))["spec"]["rules"]
+    insider = {"name": "X-Canary", "type": "Exact", "value": "insider"}
     assert rule["matches"] == [
-        {"path": {"type": "PathPrefix", "value": "/a"}, "headers": [{"name": "h", "type": "Exact", "value": "1"}, insider]},
+        {"path": {"type": "PathPrefix", "value": "/a"}, "headers": [insider, {"name": "z", "type": "Exact", "value": "1"}]},
         ALL | {"headers": [insider]},
     ]
 
@@ -233,6 +234,19 @@ def test_the_cookie_of_the_last_run_is_taken_back_and_leads_to_the_primary() -> 
         {"matches": [ALL], "backendRefs": [primary, candidate]},
     ]
     assert ROUTER.observed(canary, [route], SETTINGS).split == RouteSplit(0, previous_cookie="old")
+
+
+def test_no_cookie_is_taken_back_while_the_canary_has_weight() -> None:
+    canary = a_canary(GATEWAY, WEIGHTED | {"sessionAffinity": AFFINITY})
+    assert desired(canary, RouteSplit(20, previous_cookie="old")) == desired(canary, RouteSplit(20))
+
+
+def test_an_ab_test_pins_nobody_by_cookie() -> None:
+    canary = a_canary(GATEWAY, AB | {"sessionAffinity": AFFINITY})
+    plain = a_canary(GATEWAY, AB)
+    for split in (RouteSplit(50, match=True, cookie="abc"), RouteSplit(0, previous_cookie="abc")):
+        assert desired(canary, split) == desired(plain, split)
+    assert ROUTER.warnings(canary) == ["spec.analysis.sessionAffinity: has no effect in an A/B test, as match decides who sees the canary"]
 
 
 @pytest.mark.parametrize(
@@ -356,6 +370,14 @@ def test_a_foreign_change_is_seen_and_the_weight_still_read(change: str) -> None
     observed = ROUTER.observed(a_canary(GATEWAY), [meddled(change)], SETTINGS)
     assert observed.split == RouteSplit(30)
     assert not observed.in_shape
+
+
+def test_hosts_that_were_taken_out_are_missed_on_a_route_of_ours_only() -> None:
+    without = a_canary({"gatewayRefs": GATEWAY["gatewayRefs"]})
+    stored = as_stored(desired(a_canary(GATEWAY), RouteSplit(30)))
+    assert not ROUTER.observed(without, [stored], SETTINGS).in_shape
+    del stored["metadata"]["ownerReferences"]
+    assert ROUTER.observed(without, [stored], SETTINGS).in_shape
 
 
 def test_an_edit_of_the_spec_keeps_the_observed_weight() -> None:

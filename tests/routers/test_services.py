@@ -190,6 +190,10 @@ def test_the_ports_of_an_adopted_service_have_names_of_their_own(ports: list[Obj
     result = applied(theirs, adopted)
     assert {port["port"]: port["name"] for port in result["spec"]["ports"]} == names
     again = desired(a_canary(), {"podinfo": result})["podinfo"]
+    # a name that we gave must be given in every round, or it would be taken away
+    assert {port["port"]: port["name"] for port in again["spec"]["ports"]} == {
+        port["port"]: port["name"] for port in adopted["spec"]["ports"]
+    }
     assert in_shape(again, result)
 
 
@@ -216,6 +220,13 @@ def test_an_adopted_apex_without_our_note_goes_by_kubectls_or_to_the_target() ->
     assert back is not None
     assert back["spec"]["selector"] == {"app": "podinfo", "x": "y"}
     assert back["spec"]["ports"] == [{"port": 80}]
+    # a user who applied it again during the Canary's life may have written down what it selected then
+    taken["metadata"]["annotations"] = {
+        "kubectl.kubernetes.io/last-applied-configuration": json.dumps({"spec": {"selector": {"app": "podinfo-primary"}}})
+    }
+    back = restored_apex(a_canary(), selector_label="app", label_value="podinfo", current=taken)
+    assert back is not None
+    assert back["spec"]["selector"] == {"app": "podinfo"}
 
 
 def test_an_apex_of_ours_goes_with_the_canary() -> None:
