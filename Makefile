@@ -4,7 +4,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 NAME ?= default
-.PHONY: help venv unit lint e2e test test-all sandbox sandbox-down clean
+.PHONY: help venv unit lint e2e test test-all sandbox sandbox-down demo demo-down clean
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
@@ -37,6 +37,12 @@ sandbox: $(READY) ## boot a real cluster to play with (NAME=default)
 
 sandbox-down: $(READY) ## take it down and leave nothing
 	$(PY) -m e2e.sandbox down --name $(NAME)
+
+demo: $(READY) ## four releases on a real cluster under real load (CONTEXT=name: on that kubeconfig context)
+	$(PY) -m e2e.demo
+
+demo-down: $(READY) ## take the demo away and leave nothing
+	$(PY) -m e2e.demo down
 
 clean: ## the virtual environment and what tools left in the tree
 	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis .coverage build dist *.egg-info

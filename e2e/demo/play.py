@@ -1,0 +1,145 @@
+"""The play: four releases as data. Each is a change of a pod template as a user would make it, and what should come of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Template = dict[str, Any]
+
+PORT = 9898
+APP = "podinfo"
+
+
+@dataclass(frozen=True)
+class Images:
+    """Where the images of the play come from, as references that pods of the cluster can pull."""
+
+    first: str
+    good: str
+    missing: str
+    beside_crasher: str
+    crasher: str
+    failing: str
+    """A version that answers 500 from some moment on; see `Story.fail_at`."""
+    crasher_command: tuple[str, ...] = ()
+    """The crasher's command, where its image does not crash by itself."""
+    crasher_port: int = 0
+    """A port on which the crasher answers its readiness probe between its crashes; 0 for none."""
+    failing_environment: Mapping[str, str] = field(default_factory=dict)
+    failing_on_demand: bool = True
+    """True when the failing version fails from the POST /fail on, False when it fails by itself."""
+
+
+def sandbox_images(registry: str) -> Images:
+    """The sandbox's own: podinfo, a crasher, and an application that fails when it is told to."""
+    return Images(
+        first=f"{registry}/podinfo:1.0.0",
+        good=f"{registry}/podinfo:1.0.1",
+        missing=f"{registry}/podinfo:1.0.9",
+        beside_crasher=f"{registry}/podinfo:1.0.2",
+        crasher=f"{registry}/crasher:1.0.0",
+        crasher_command=("/crasher", "-after", "1500ms", "-port", "9797"),
+        crasher_port=9797,
+        failing=f"{registry}/toggle:1.0.3",
+    )
+
+
+def public_images() -> Images:
+    """Public ones, for a cluster that can pull from the internet. Podinfo can fail at random, but from its start only."""
+    return Images(
+        first="ghcr.io/stefanprodan/podinfo:6.9.0",
+        good="ghcr.io/stefanprodan/podinfo:6.9.1",
+        missing="ghcr.io/stefanprodan/podinfo:6.9.999",
+        beside_crasher="ghcr.io/stefanprodan/podinfo:6.9.1",
+        crasher="docker.io/library/busybox:1.37",
+        crasher_command=("sh", "-c", "sleep 1; exit 1"),
+        failing="ghcr.io/stefanprodan/podinfo:6.9.2",
+        failing_environment={"PODINFO_RANDOM_ERROR": "true"},
+        failing_on_demand=False,
+    )
+
+
+@dataclass(frozen=True)
+class Story:
+    """One release. `highest_weight` bounds the canary's share at any moment, `within` is in seconds from the change to the verdict."""
+
+    key: str
+    title: str
+    template: Template
+    outcome: Literal["Succeeded", "Failed"]
+    within: float
+    highest_weight: int
+    cause_names: tuple[str, ...] = ()
+    """Words that the cause must contain, in any case."""
+    may_lose: bool = False
+    fail_at: int | None = None
+    """The canary's weight at which its pods are told to answer 500."""
+    needs_metrics: bool = False
+
+
+def template(image: str, *, environment: Mapping[str, str] | None = None, sidecar: Mapping[str, Any] | None = None) -> Template:
+    """The pod template of the application: ready within a second of its start, and gone without a lost request."""
+    app: dict[str, Any] = {
+        "name": APP,
+        "image": image,
+        "ports": [{"name": "http", "containerPort": PORT}],
+        "readinessProbe": {"httpGet": {"path": "/readyz", "port": PORT}, "periodSeconds": 1, "timeoutSeconds": 2},
+        "env": [
+            {"name": "LINGER", "value": "3s"},
+            *({"name": name, "value": value} for name, value in (environment or {}).items()),
+        ],
+        "resources": {"requests": {"cpu": "10m", "memory": "16Mi"}},
+    }
+    return {
+        "metadata": {"labels": {"app": APP}, "annotations": {"prometheus.io/scrape": "true", "prometheus.io/port": str(PORT)}},
+        "spec": {"terminationGracePeriodSeconds": 10, "containers": [app, *([dict(sidecar)] if sidecar else [])]},
+    }
+
+
+def crashing_sidecar(images: Images) -> dict[str, Any]:
+    """A container that exits with 1 after a moment, again and again; with a port it is ready in between."""
+    sidecar: dict[str, Any] = {"name": "sidecar", "image": images.crasher}
+    if images.crasher_command:
+        sidecar["command"] = list(images.crasher_command)
+    if images.crasher_port:
+        sidecar["readinessProbe"] = {"httpGet": {"path": "/", "port": images.crasher_port}, "periodSeconds": 1}
+    return sidecar
+
+
+def stories(images: Images) -> tuple[Story, ...]:
+    """The four acts."""
+    return (
+        Story("a", "a good release", template(images.good), "Succeeded", within=50, highest_weight=100),
+        Story(
+            "b",
+            "an image tag that the registry does not have",
+            template(images.missing),
+            "Failed",
+            within=30,
+            highest_weight=0,
+            cause_names=(images.missing,),
+        ),
+        Story(
+            "c",
+            "a sidecar that crash-loops while the main container is ready",
+            template(images.beside_crasher, sidecar=crashing_sidecar(images)),
+            "Failed",
+            within=45,
+            highest_weight=0,
+            cause_names=("sidecar",),
+        ),
+        Story(
+            "d",
+            "a version that answers 500 once it carries 40 %" if images.failing_on_demand else "a version that answers 500 at random",
+            template(images.failing, environment=images.failing_environment),
+            "Failed",
+            within=60,
+            highest_weight=40 if images.failing_on_demand else 20,
+            cause_names=("success",),
+            may_lose=True,
+            fail_at=40 if images.failing_on_demand else None,
+            needs_metrics=True,
+        ),
+    )

@@ -1,0 +1,76 @@
+"""The play and its objects: accepted by our own models, and true to the story."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from e2e.demo import manifests
+from e2e.demo.play import public_images, sandbox_images, stories
+from e2e.demo.stage import fails
+from flaggerpy.api.canary import CanarySpec
+
+IMAGES = sandbox_images("127.0.0.1:5000")
+PLACE = manifests.Place("projectcontour", "contour", "http://127.0.0.1:8080", "x.example.com", "http://p:9090", IMAGES, envoy_metrics=True)
+
+
+def test_the_canary_takes_20_40_and_60_percent_every_2_seconds() -> None:
+    spec = CanarySpec.model_validate(manifests.canary(PLACE)["spec"])
+    assert (spec.plan.step_weight, spec.plan.max_weight, spec.plan.interval_seconds) == (20, 60, 2.0)
+    assert spec.pod_health.settle_seconds == 2.0
+    assert spec.strategy == "canary"
+
+
+def test_success_is_measured_at_the_gateway_where_that_is_possible() -> None:
+    (metric,) = manifests.canary(PLACE)["spec"]["analysis"]["metrics"]
+    assert metric["query"] == (
+        '100 * sum(rate(envoy_cluster_upstream_rq{envoy_cluster_name=~"{{ namespace }}_{{ service }}-canary_[0-9]+"'
+        ',envoy_response_code!~"5.*"}[{{ interval }}])) / '
+        'sum(rate(envoy_cluster_upstream_rq{envoy_cluster_name=~"{{ namespace }}_{{ service }}-canary_[0-9]+"}[{{ interval }}]))'
+    )
+
+
+def test_without_prometheus_nothing_is_measured() -> None:
+    place = manifests.Place("ns", "gw", "http://x", "x", "", public_images())
+    assert "metrics" not in manifests.canary(place)["spec"]["analysis"]
+
+
+@pytest.mark.parametrize("images", [IMAGES, public_images()])
+def test_every_story_is_another_template_with_the_same_labels(images: Any) -> None:
+    acts = stories(images)
+    templates = [manifests.first_release(images)["spec"]["template"], *(act.template for act in acts)]
+    assert len({str(template) for template in templates}) == 5
+    assert all(template["metadata"]["labels"] == {"app": "podinfo"} for template in templates)
+    assert [act.key for act in acts] == ["a", "b", "c", "d"]
+
+
+def test_the_accounts_kubeconfig_has_the_cluster_of_the_named_context_and_no_other_credential() -> None:
+    config = {
+        "current-context": "one",
+        "contexts": [
+            {"name": "one", "context": {"cluster": "c1", "user": "admin"}},
+            {"name": "two", "context": {"cluster": "c2", "user": "admin"}},
+        ],
+        "clusters": [{"name": "c1", "cluster": {"server": "https://1"}}, {"name": "c2", "cluster": {"server": "https://2"}}],
+        "users": [{"name": "admin", "user": {"client-key-data": "secret"}}],
+    }
+    made = manifests.account_kubeconfig(config, "two", "t0k3n")
+    assert [cluster["cluster"]["server"] for cluster in made["clusters"]] == ["https://2"]
+    assert "secret" not in str(made)
+    assert manifests.account_kubeconfig(config, "", "t")["clusters"][0]["cluster"]["server"] == "https://1"
+    with pytest.raises(KeyError, match="three"):
+        manifests.account_kubeconfig(config, "three", "t")
+
+
+def status(**container: Any) -> dict[str, Any]:
+    return {"status": {"containerStatuses": [container]}}
+
+
+def test_the_first_report_of_a_failure_is_told_from_a_start() -> None:
+    assert not fails({"status": {}})
+    assert not fails(status(state={"waiting": {"reason": "ContainerCreating"}}))
+    assert not fails(status(state={"running": {}}))
+    assert fails(status(state={"waiting": {"reason": "ErrImagePull"}}))
+    assert fails(status(state={"terminated": {"exitCode": 1}}))
+    assert fails(status(state={"running": {}}, lastState={"terminated": {"exitCode": 1}}))
