@@ -42,6 +42,7 @@ HOST = "podinfo.example.com"
 CONTROLLER = "flaggerpy"
 GATEWAY = Kind("gateway.networking.k8s.io", "v1", "gateways", "Gateway")
 LOG_LINES = 5
+LOG_WIDTH = 160
 
 
 def main() -> int:
@@ -94,7 +95,8 @@ async def _in_sandbox(sandbox: Sandbox, console: Console) -> int:
             await_ready(layout, program)
         results = await _perform(client, place, console)
     run = f"{_shown(sys.executable)} -m e2e.sandbox exec --name {SANDBOX} --"
-    tool = f"{_shown(sys.executable)} -m flaggerpy.cli.main"
+    beside = Path(sys.executable).with_name("flaggerpy")
+    tool = _shown(str(beside)) if beside.exists() else f"{_shown(sys.executable)} -m flaggerpy.cli.main"
     looks = [
         (f"{run} {tool} describe {APP} -n {manifests.NAMESPACE}", "what happened to the last release, and why"),
         (f"{run} {tool} history {APP} -n {manifests.NAMESPACE}", "all releases"),
@@ -253,7 +255,7 @@ def _screen(console: Console, load: Load) -> Iterator[Screen]:
 
 def _end(console: Console, place: manifests.Place, results: list[Result], looks: list[tuple[str, str]]) -> int:
     console.print()
-    console.print(table(results))
+    console.print(table(results), width=None if console.is_terminal else LOG_WIDTH)
     console.print(farewell(looks), soft_wrap=True)
     played = [story for story in stories(place.images) if place.prometheus or not story.needs_metrics]
     return 0 if good(results, len(played)) else 1

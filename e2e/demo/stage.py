@@ -74,6 +74,7 @@ async def play(client: Client, story: Story, load: Load, show: Show) -> Result:
     """One story from the change to the verdict and a moment beyond, so that what is lost after it is counted too."""
     before = await anext(aiter(scenes(client)))
     newest = before.view.history[:1]
+    earlier = {pod["metadata"]["uid"] for pod in before.canary_pods}
     count = load.begin()
     # the template alone, as `kubectl set image` does: the size of the target is the controller's during a release
     await client.merge_patch(kinds.DEPLOYMENT, manifests.NAMESPACE, APP, {"spec": {"template": story.template}}, manager=MANAGER)
@@ -87,7 +88,7 @@ async def play(client: Client, story: Story, load: Load, show: Show) -> Result:
         view = scene.view
         now = time.monotonic() - changed
         highest = max(highest, view.weight)
-        if reported is None and any(fails(pod) for pod in scene.canary_pods):
+        if reported is None and any(fails(pod) for pod in scene.canary_pods if pod["metadata"]["uid"] not in earlier):
             reported = now
         if story.fail_at is not None and view.weight >= story.fail_at and view.phase == "Progressing":
             await _tell_to_fail(client, scene.canary_pods, told)

@@ -128,7 +128,10 @@ def change_line(view: CanaryView) -> str:
     """One line for a log: time, canary, phase, weight, pods and what is waited for."""
     pods = f"  pods {view.primary_pods} + {view.canary_pods}" if view.primary_pods and view.canary_pods else ""
     wait = f"  {view.waiting_for}" if view.waiting_for else ""
-    failed = f"  {view.failures[0].reason}: {view.failures[0].diagnosis}" if view.failures else ""
+    first = view.failures[0] if view.failures else None
+    # the sentence about what is waited for names the container that holds it up, most often this one
+    told = first is None or f"container {first.container}" in wait
+    failed = "" if told or first is None else f"  {first.container}: {first.reason}: {first.diagnosis.partition('. ')[0]}"
     return f"{clock(view.now)}  {view.name}.{view.namespace}  {view.phase or '(not seen)'}  canary {view.weight} %{pods}{wait}{failed}"
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from flaggerpy.api.status import Phase
 from flaggerpy.rollout import health, rounds, safety, starting
 from flaggerpy.rollout.draft import Draft
-from flaggerpy.rollout.effects import EnsurePrimary, KeepRevision, ScaleTarget
+from flaggerpy.rollout.effects import EnsurePrimary, KeepRevision, RecordEvent, ScaleTarget
 from flaggerpy.rollout.facts import UNKNOWN, WorkloadFacts
 from flaggerpy.rollout.promoting import promote
 from flaggerpy.rollout.rollback import begin_rollback, roll_back
@@ -209,8 +209,12 @@ def _start(d: Draft) -> None:
 def _failed_check(d: Draft) -> None:
     limit = d.canary.spec.plan.failure_limit
     if d.status.failed_checks >= limit:
+        reached = f"failed checks threshold reached {d.status.failed_checks}"
+        # event and alert are Flagger's to the letter; condition and history also name the check that failed last
+        halted = [effect.message for effect in d.effects if isinstance(effect, RecordEvent) and effect.message.startswith("Halt ")]
+        last = halted[-1].partition(" advancement ")[2] if halted else ""
         begin_rollback(
-            d, f"failed checks threshold reached {d.status.failed_checks}",
+            d, f"{reached}: {last}" if last else reached, told=f"Rolling back {d.canary.key} {reached}",
             alert=f"Failed checks threshold reached {d.status.failed_checks}",
         )  # fmt: skip
     else:

@@ -190,6 +190,14 @@ def test_get_wide_has_flaggers_wide_columns() -> None:
         """)  # noqa: E501
 
 
+def test_a_failing_container_is_named_in_the_line_of_a_change_once() -> None:
+    failure = {"pod": "p", "container": "app", "reason": "Error", "diagnosis": "it crashes: exit code 1. Read its log."}
+    silent = canary("Failed", podFailures=[failure])
+    assert screens.change_line(canary_view(silent, NOW)).endswith("Failed  canary 0 %  app: Error: it crashes: exit code 1")
+    told = canary("Progressing", podFailures=[failure], progress={"waitingFor": "not ready: container app crashes"})
+    assert screens.change_line(canary_view(told, NOW)).endswith("canary 0 %  not ready: container app crashes")
+
+
 def test_a_change_is_one_line() -> None:
     view = canary_view(progressing(), NOW, primary_pods=[pod("p")], canary_pods=[])
     assert screens.change_line(view) == (

@@ -123,6 +123,7 @@ def test_failed_checks_add_up_to_a_rollback() -> None:
     assert world.texts().count("Halt app.test advancement m 50.00 < 99") == 2
     assert "Rolling back app.test failed checks threshold reached 2" in world.texts()
     assert ("error", "Failed checks threshold reached 2") in world.alerts
+    assert world.typed.history[0].cause == "failed checks threshold reached 2: m 50.00 < 99"
     assert weights_of(world.route_writes) == [0, 20, 0]
     assert world.typed.failed_checks == 0
 
