@@ -30,7 +30,7 @@ from kubernetes.aio.config.incluster_config import SERVICE_HOST_ENV_NAME, SERVIC
 
 from flaggerpy.cluster import kinds
 from flaggerpy.cluster.clock import ServerClock
-from flaggerpy.cluster.errors import ApiError, Gone, NotConfigured, NotFound, ServerError, TooManyRequests, Unreachable, error_from
+from flaggerpy.cluster.errors import ApiError, Gone, NotConfigured, NotFound, ServerError, Silent, TooManyRequests, Unreachable, error_from
 from flaggerpy.cluster.kinds import Kind, kind_of
 
 # the library's loaders carry no types
@@ -249,7 +249,8 @@ class Client:
         dry_run: bool = False,
     ) -> Manifest:
         """Server-side apply of `obj`: creates it or takes over the fields named. Give `metadata.resourceVersion` to be refused with
-        Conflict when it has changed since (an old leader's write then fails by itself)."""
+        Conflict when it has changed since (an old leader's write then fails by itself). A `metadata.uid` makes sure that it is not made
+        anew (Conflict) and not a namesake (Invalid, the field is immutable)."""
         kind, ns, name = _address(obj)
         query = {"fieldManager": manager, "force": "true" if force else "false"} | ({"dryRun": "All"} if dry_run else {})
         metadata = {key: value for key, value in obj["metadata"].items() if key != "managedFields"}
@@ -436,7 +437,7 @@ class Client:
     async def stream(
         self, path: str, *, query: Mapping[str, str], accept: str = JSON, silence: float
     ) -> AsyncIterator[AsyncIterator[bytes]]:
-        """A watch's lines, on the session for watches; `silence` seconds without a byte end it with Unreachable."""
+        """A watch's lines, on the session for watches; `silence` seconds without a byte end it with Silent."""
         began = time.monotonic()
         limits = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=silence)
         code = "0"
@@ -453,6 +454,8 @@ class Client:
                 # a watch has no end to wait for: the connection cannot be used again
                 response.close()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            if code != "0" and isinstance(error, aiohttp.SocketTimeoutError):
+                raise Silent(f"nothing heard for {silence:g} s") from error
             if code == "0":
                 self._observe("WATCH", path, code, time.monotonic() - began)
             raise _unreachable(error, silence) from error

@@ -3,6 +3,7 @@
     ApiError                   status, reason, message, causes
     ├── NotConfigured          no kubeconfig and not in a cluster, or one that cannot be read
     ├── Unreachable            no answer: DNS, refused, reset, TLS, time-out            (status 0; `sent`: it may have been carried out)
+    │   └── Silent         a watch that was open and said nothing for too long
     ├── BadRequest       400
     ├── Unauthorized     401
     ├── Forbidden        403
@@ -66,6 +67,13 @@ class Unreachable(ApiError):
     def __init__(self, message: str, *, sent: bool) -> None:
         super().__init__(message, reason="Unreachable")
         self.sent = sent
+
+
+class Silent(Unreachable):
+    """An open watch on which nothing came for too long: a dead connection, or a kind of which nothing happened."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, sent=True)
 
 
 class BadRequest(ApiError):

@@ -2,7 +2,9 @@
 
 One task per Watcher: list (pages), watch from that version, go on where a watch ended. What a watch can do wrong, and the answer here:
 - 410 Gone: the list is read anew and *replaces* the cache, so that what vanished meanwhile is reported as deleted;
-- silence: bookmarks come about every minute, so 75 s without a byte mean a dead connection: reconnect from the last version;
+- silence: bookmarks come about every minute, so 75 s without a byte may mean a dead connection: reconnect from the last version. It may
+  also mean nothing: a server that was just started sends no bookmarks for a kind of which nothing happened (seen with 1.34), so that this
+  is no problem as long as the connection can be made again;
 - errors of any kind: endless back-off with jitter, capped at 15 s; the last one is told by `problem`;
 - repeats: an event whose resourceVersion or projection is the cached one tells nobody.
 
@@ -24,7 +26,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from flaggerpy.cluster.client import JSON, METADATA, Client, Manifest
-from flaggerpy.cluster.errors import ApiError, Gone, error_from
+from flaggerpy.cluster.errors import ApiError, Gone, Silent, error_from
 from flaggerpy.cluster.kinds import Kind
 from flaggerpy.cluster.selectors import matches
 
@@ -268,6 +270,9 @@ class Watcher:
                 self._failures += 1
                 if self._failures == 1:
                     continue
+            except Silent as error:
+                _log.debug("%s: %s; connecting again", self.kind, error)
+                self._failures = 0
             except ApiError as error:
                 self._note(error)
             except Exception as error:

@@ -318,11 +318,15 @@ class FakeApiServer:
         subresource: str | None,
         keep_status: bool = True,
         dry_run: bool = False,
+        by_patch: bool = True,
     ) -> Manifest:
         new = copy.deepcopy(new)
         before, after = old["metadata"], new.setdefault("metadata", {})
         name = before["name"]
         if after.get("uid") and after["uid"] != before["uid"]:
+            if by_patch:
+                cause = {"field": "metadata.uid", "reason": "FieldValueInvalid", "message": "field is immutable"}
+                raise Refused(422, "Invalid", f'{kind.kind} "{name}" is invalid: metadata.uid: Invalid value: field is immutable', [cause])
             raise Refused(409, "Conflict", f'Operation cannot be fulfilled on {kind} "{name}": Precondition failed: UID in precondition')
         if after.get("resourceVersion") and after["resourceVersion"] != before["resourceVersion"]:
             message = "the object has been modified; please apply your changes to the latest version and try again"
@@ -498,7 +502,9 @@ class FakeApiServer:
         self._type(kind, new)
         self.admit(request, new)
         new["metadata"]["managedFields"] = own_by_update(new["metadata"].get("managedFields") or [], old, new, request, self.timestamp())
-        return 200, self._show(request, self._update(kind, old, new, subresource=request.subresource, dry_run=dry_run))
+        by_patch = request.method == "PATCH"
+        updated = self._update(kind, old, new, subresource=request.subresource, dry_run=dry_run, by_patch=by_patch)
+        return 200, self._show(request, updated)
 
     def _changed(self, request: Request, old: Manifest) -> Manifest:
         if request.method == "PUT":

@@ -159,13 +159,22 @@ async def test_an_error_line_other_than_410_is_outlived_without_a_list(server: F
     assert sum(request.verb == "list" for request in server.requests) == 1
 
 
-async def test_silence_ends_a_dead_connection(server: FakeApiServer, client: Client) -> None:
+async def test_silence_ends_a_connection_and_is_no_problem_while_the_next_one_can_be_made(server: FakeApiServer, client: Client) -> None:
     told = Told()
     async with follow(client, told, silence=0.05) as watcher:
         await watcher.synced.wait()
         await eventually(lambda: sum(request.verb == "watch" for request in server.requests) >= 3)
+        assert watcher.problem is None
         server.add(config_map("a"))
         await eventually(lambda: told.lines == ["+a"])
+
+
+async def test_a_server_that_takes_the_connection_and_says_nothing_is_a_problem(server: FakeApiServer, client: Client) -> None:
+    async with follow(client, Told(), silence=0.05) as watcher:
+        await watcher.synced.wait()
+        server.delay = lambda request: 60 if request.verb == "watch" else 0
+        server.drop_watches()
+        await eventually(lambda: watcher.problem)
 
 
 async def test_a_kind_that_is_refused_is_asked_for_until_it_is_allowed(server: FakeApiServer, client: Client) -> None:
