@@ -34,7 +34,8 @@ class Stage:
             "name": "app",
             "image": self.image(tag),
             "ports": [{"containerPort": PORT, "name": "http"}],
-            "env": [{"name": "PORT", "value": str(PORT)}],
+            # a pod serves on while the news of its end travels to the gateway, as any well-kept application does
+            "env": [{"name": "PORT", "value": str(PORT)}, {"name": "LINGER", "value": "3s"}],
             "readinessProbe": {"httpGet": {"path": "/readyz", "port": PORT}, "periodSeconds": 1, "failureThreshold": 1},
         }
         return {
@@ -46,7 +47,7 @@ class Stage:
                 "selector": {"matchLabels": {"app": self.name}},
                 "template": {
                     "metadata": {"labels": {"app": self.name}},
-                    "spec": {"terminationGracePeriodSeconds": 3, "containers": [main, *(containers or [])], **pod},
+                    "spec": {"terminationGracePeriodSeconds": 8, "containers": [main, *(containers or [])], **pod},
                 },
             },
         }

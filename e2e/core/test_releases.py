@@ -49,7 +49,7 @@ def test_a_good_image_is_promoted_without_a_lost_request(stage: Stage, sandbox: 
             return status.get("phase") == "Succeeded"
 
         stage.until_status(done, 60, "the promotion")
-    assert load.result["lost"] == 0
+    assert load.result["lost"] == 0, load.result
     assert load.result["sent"] > 100
     assert {20, 40, 60} <= seen
     assert stage.primary_image().endswith(":1.0.1")
@@ -82,7 +82,7 @@ def test_a_target_under_load_is_initialised_without_a_lost_request(stage: Stage,
         stage.phase("Initialized", seconds=60)
         until(lambda: stage.replicas() == 0, 10, "the target to be at zero")
     assert load.result["sent"] > 50
-    assert load.result["lost"] == 0
+    assert load.result["lost"] == 0, load.result
 
 
 @pytest.mark.parametrize("provider", ["gatewayapi:v1beta1", "contour"])
@@ -121,7 +121,7 @@ def test_blue_green_behind_a_gateway(stage: Stage) -> None:
     with stage.load(rate=20) as load:
         stage.release("1.0.1")
         stage.phase("Succeeded", seconds=60)
-    assert load.result["lost"] == 0
+    assert load.result["lost"] == 0, load.result
     assert any(text == "Routing all traffic to canary" for text in stage.texts())
 
 

@@ -66,7 +66,6 @@ class Snapshot:
     answers: Answers = field(default_factory=Answers)
     problems: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-    storm: str = ""
 
 
 def facts_of(snapshot: Snapshot) -> Facts:
@@ -90,7 +89,6 @@ def facts_of(snapshot: Snapshot) -> Facts:
         providers=snapshot.answers.providers,
         problems=snapshot.problems,
         warnings=snapshot.warnings,
-        storm=snapshot.storm,
         supports_weights=router.supports.weights if router else True,
         supports_mirror=router.supports.mirror if router else False,
     )
@@ -184,12 +182,17 @@ def cookie_value(run_id: str) -> str:
 
 def route_split(split: Split, run_id: str, status: CanaryStatus) -> RouteSplit:
     """A split as routers take it, with the cookies that pin visitors in this run and the one to expire."""
-    current = status.session_affinity_cookie or (cookie_value(run_id) if run_id else "")
+    current = _value(status.session_affinity_cookie) or (cookie_value(run_id) if run_id else "")
     return RouteSplit(
         canary=split.canary,
         match=split.match,
         mirror=split.mirror,
         cookie=current,
-        primary_cookie=status.primary_session_affinity_cookie or (cookie_value(f"primary/{run_id}") if run_id else ""),
-        previous_cookie=status.previous_session_affinity_cookie or "",
+        primary_cookie=_value(status.primary_session_affinity_cookie) or (cookie_value(f"primary/{run_id}") if run_id else ""),
+        previous_cookie=_value(status.previous_session_affinity_cookie),
     )
+
+
+def _value(cookie: str | None) -> str:
+    """The value of a cookie that the status holds as `name=value`, as Flagger does."""
+    return (cookie or "").partition("=")[2]

@@ -111,8 +111,6 @@ class Facts:
     problems: tuple[str, ...] = ()
     """Why this Canary cannot be released as it is written, one sentence each: refused before anything is touched."""
     warnings: tuple[str, ...] = ()
-    storm: str = ""
-    """Set when pods of the last promoted template fail the same way: stops the verdict, not the deadline."""
     supports_weights: bool = True
     """False for provider kubernetes: no split, blue/green by Services only."""
     supports_mirror: bool = False

@@ -16,11 +16,13 @@ from flaggerpy.rollout.traffic import complete, needed, ready_count, shortfall
 
 @dataclass(frozen=True)
 class Verdict:
-    """`cause` is set when the side has failed for good; `waiting` says what it still lacks; `until` is the deadline's end."""
+    """`cause` is set when the side has failed for good; `waiting` says what it still lacks, `advice` what a person can do about it;
+    `until` is the deadline's end (epoch seconds)."""
 
     cause: str | None
     waiting: str
     until: float | None
+    advice: str | None = None
 
 
 def judge_canary(d: Draft, *, stopped: bool = False) -> Verdict:
@@ -41,7 +43,8 @@ def judge_canary(d: Draft, *, stopped: bool = False) -> Verdict:
     )
     d.set_run(failures=list(health.failures), deadline=state)
     d.set(pod_failures=list(health.shown))
-    return _join(d, target, health, state, threshold)
+    storm = podhealth.storm(target.pods, d.primary.pods, d.canary.spec.pod_health) if d.primary else ""
+    return _join(d, target, health, state, threshold, storm)
 
 
 def judge_primary(d: Draft) -> Verdict:
@@ -63,7 +66,7 @@ def judge_primary(d: Draft) -> Verdict:
     )
     d.set_run(primary_failures=list(health.failures), primary_deadline=state)
     d.set(pod_failures=list(health.shown))
-    return _join(d, primary, health, state, threshold)
+    return _join(d, primary, health, state, threshold, "")
 
 
 def _pods(d: Draft, side: WorkloadFacts, memory: list[FailureState], threshold: int) -> podhealth.Health:
@@ -87,7 +90,10 @@ def rolled_out(d: Draft) -> bool:
     return primary is not None and complete(primary, d.canary.spec.plan.primary_ready_threshold) and primary.old == 0
 
 
-def _join(d: Draft, side: WorkloadFacts, health: podhealth.Health, state: DeadlineState, threshold: int) -> Verdict:
+def _join(
+    d: Draft, side: WorkloadFacts, health: podhealth.Health, state: DeadlineState, threshold: int, storm: str
+) -> Verdict:
+    """`storm`: the same failure on pods that ran before stops the verdict, not the deadline."""
     limit = float(d.canary.spec.progress_deadline_seconds)
     until = deadline.expires_at(state, limit)
     refused = podhealth.judge_creation(side.pod_creation_error, namespace=d.canary.namespace)
@@ -96,10 +102,11 @@ def _join(d: Draft, side: WorkloadFacts, health: podhealth.Health, state: Deadli
         lacking = health.waiting or f"waiting for rollout to finish: {side.old} old replicas are pending termination"
     d.wake_at(health.wake)
     d.wake_at(until)
-    if d.facts.storm:
-        lacking = d.facts.storm
+    advice = f"{health.advice} {health.command}".strip() or (refused.advice if refused else None)
+    if storm:
+        lacking = storm
     elif health.verdict:
-        return Verdict(health.verdict, lacking, until)
+        return Verdict(health.verdict, lacking, until, advice)
     if until is not None and d.now >= until:
-        return Verdict(f"progress deadline of {limit:g}s exceeded: {lacking}", lacking, until)
-    return Verdict(None, lacking, until)
+        return Verdict(f"progress deadline of {limit:g}s exceeded: {lacking}", lacking, until, advice)
+    return Verdict(None, lacking, until, advice)

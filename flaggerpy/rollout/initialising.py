@@ -116,6 +116,7 @@ def _primary_ready(d: Draft) -> bool:
         f"{d.canary.target}-primary.{d.canary.namespace} not ready: {verdict.waiting}",
         until=verdict.until,
         then="initialisation fails; the target and its Service stay as they are",
+        advice=verdict.advice,
     )
     return False
 

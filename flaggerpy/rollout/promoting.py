@@ -48,6 +48,7 @@ def promoting(d: Draft) -> None:
             f"{d.canary.target}-primary: {verdict.waiting}",
             until=verdict.until,
             then="the promotion is undone: the primary gets its last promoted template back",
+            advice=verdict.advice,
         )
         return
     _shift(d)

@@ -111,6 +111,7 @@ def _ready(d: Draft, target: WorkloadFacts, verdict: health.Verdict) -> bool:
             f"canary deployment {d.canary.target}.{d.canary.namespace} not ready: {verdict.waiting}",
             until=verdict.until,
             then="the release is rolled back",
+            advice=verdict.advice,
         )
         return False
     if not d.run.settled and not _settled(d, target):

@@ -96,6 +96,15 @@ def test_a_missing_image_fails_within_seconds_and_says_why() -> None:
     assert world.alerts[-1][0] == "error"
 
 
+def test_the_same_failure_on_the_promoted_pods_is_a_storm_and_no_verdict_before_the_deadline() -> None:
+    world = World().initialised()
+    world.behaviour["v1"] = MISSING_IMAGE
+    world.release("v2", MISSING_IMAGE)
+    world.run_for(45)
+    assert world.is_in(Phase.PROGRESSING)
+    world.settle(lambda w: w.typed.run is not None and w.typed.run.verdict is not None, limit=30)
+
+
 def test_pods_that_never_get_ready_fail_at_the_deadline() -> None:
     world = World().initialised()
     world.release("v2", NEVER_READY)
