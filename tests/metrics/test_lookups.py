@@ -6,6 +6,8 @@ import threading
 from typing import Any
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from flaggerpy.metrics.lookups import Lookups, Matcher, Selector, explain, selectors
 from flaggerpy.metrics.reading import Access
@@ -96,3 +98,27 @@ async def test_a_hint_that_cannot_be_had_is_left_out() -> None:
 
     assert await Lookups(broken).explain(SERVER, "bar[1m]") == ""
     assert await Lookups(broken).explain(Access("http://p", {}, {"username": "x"}), "bar[1m]") == ""
+
+
+async def test_the_library_asks_the_server_with_the_querys_own_address_and_headers() -> None:
+    asked = list[tuple[str, str | None, str | None]]()
+
+    async def values(request: web.Request) -> web.Response:
+        asked.append((request.path, request.headers.get("Authorization"), request.query.get("match[]")))
+        return web.json_response({"status": "success", "data": ["foo_total"] if "__name__" in request.path else ["a", "b"]})
+
+    app = web.Application()
+    app.router.add_get("/tenant/api/v1/label/{label}/values", values)
+    async with TestServer(app) as server:
+        access = Access(f"http://127.0.0.1:{server.port}/tenant/", {}, {"token": "t"})
+        hint = await Lookups().explain(access, 'rate(foo_total{job="x"}[1m])')
+    assert hint == f'no series of foo_total has job="x" on {access.server} (there: a, b)'
+    assert asked == [
+        ("/tenant/api/v1/label/__name__/values", "Bearer t", "foo_total"),
+        ("/tenant/api/v1/label/job/values", "Bearer t", "foo_total"),
+    ]
+
+
+async def test_a_server_that_refuses_gives_no_hint() -> None:
+    async with TestServer(web.Application()) as server:
+        assert await Lookups().explain(Access(f"http://127.0.0.1:{server.port}", {}, {}), "foo[1m]") == ""
