@@ -117,10 +117,11 @@ async def _on_context(context: str, console: Console) -> int:
             account = install.write_private(Path(folder) / "kubeconfig", content)
             async with _local_controller(install.controller_command(account, place.prometheus, port := install.free_port()), port):
                 results = await _perform(client, place, console)
-    tool = f"flaggerpy --context {context}"
-    words = ("describe", "history")
-    looks = [(f"{tool.replace('flaggerpy', f'flaggerpy {word} {APP}')} -n {manifests.NAMESPACE}", "") for word in words]
-    looks.append((f"kubectl --context {context} get canaries,httproutes,deployments,pods -n {manifests.NAMESPACE}", "what is there"))
+    looks = [
+        (f"flaggerpy describe {APP} -n {manifests.NAMESPACE} --context {context}", "what happened to the last release, and why"),
+        (f"flaggerpy history {APP} -n {manifests.NAMESPACE} --context {context}", "all releases"),
+        (f"kubectl --context {context} get canaries,httproutes,deployments,pods -n {manifests.NAMESPACE}", "what is there"),
+    ]
     return _end(console, place, results, looks)
 
 

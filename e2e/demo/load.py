@@ -108,13 +108,13 @@ class Load:
             late = begun + number / self._rate - time.monotonic()
             # a loop that was held up sends at once what is due: the rate is that of the users, not of this program
             await asyncio.sleep(max(0.0, late))
+            self._count.sent += 1
             task = asyncio.create_task(self._ask(self._count))
             self._under_way.add(task)
             task.add_done_callback(self._under_way.discard)
 
     async def _ask(self, count: Count) -> None:
         assert self._session
-        count.sent += 1
         begun = time.monotonic()
         trouble = ""
         try:

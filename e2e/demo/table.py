@@ -73,7 +73,10 @@ def table(results: Sequence[Result]) -> RenderableType:
 
 def farewell(commands: Sequence[tuple[str, str]]) -> RenderableType:
     """Commands to look around with: text and what it shows."""
-    return Group(Text("Look around:", "bold"), *(Text.assemble(f"  {command}", (f"   # {what}", "dim")) for command, what in commands))
+    lines: list[RenderableType] = [Text("Look around:", "bold")]
+    for command, what in commands:
+        lines += [Text(f"  # {what}", "dim"), Text(f"  {command}")]
+    return Group(*lines)
 
 
 def good(results: Sequence[Result], expected: int) -> bool:

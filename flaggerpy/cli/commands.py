@@ -53,6 +53,8 @@ def order(verb: str, view: CanaryView) -> Order:
 def unanswered(given: Order, view: CanaryView, seconds: float) -> tuple[Exit, str]:
     """What to say when the annotation is written and no answer came within `seconds`."""
     if given.verb == "pause":
+        if view.verdict:
+            return Exit.FAILED, f"Pause is written, but {view.name} is being rolled back already: {view.verdict}."
         waits = view.waiting_for or f"phase {view.phase}"
         return Exit.OK, f"Pause is written: {view.name} holds as soon as it is through with {waits}."
     return (
@@ -81,7 +83,7 @@ def outcome(given: Order, before: CanaryView, after: CanaryView) -> tuple[Exit, 
     newest = after.history[0] if after.history else None
     ended = newest if newest and (not before.history or newest != before.history[0]) else None
     state = f"{after.name} is {after.phase}, canary weight {after.weight} %"
-    waits = f"; waiting for {after.waiting_for}" if after.waiting_for else ""
+    waits = f"; waiting: {after.waiting_for}" if after.waiting_for else ""
     match given.verb:
         case "pause":
             if after.idle:

@@ -113,7 +113,7 @@ def _traffic(traffic: Traffic) -> Text | None:
 def _waiting(view: CanaryView) -> Text:
     if not view.waiting_for:
         return Text("idle" if view.idle else "", "dim")
-    text = Text.assemble(("waiting for ", "dim"), view.waiting_for)
+    text = Text.assemble(("waiting: ", "dim"), view.waiting_for)
     times = span(view.waiting, view.now) if view.waiting else ""
     if times:
         text.append(f"  ({times})", "dim")

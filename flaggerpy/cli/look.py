@@ -124,10 +124,10 @@ async def wait(
             return verdict
         if verdict.sentence != told:
             told = verdict.sentence
-            note(f"{screens.clock(access.now())}  waiting for {told}")
+            note(f"{screens.clock(access.now())}  waiting: {told}")
         left = end - loop.time()
         if left <= 0:
-            return Ended(Exit.TIMED_OUT, f"Timed out after {patience:g} s, waiting for {told}")
+            return Ended(Exit.TIMED_OUT, f"Timed out after {patience:g} s, waiting: {told}")
         await asyncio.sleep(min(WAIT_SECONDS, left))
 
 

@@ -167,6 +167,9 @@ def _facts(view: CanaryView) -> Iterable[str]:
     if not view.idle and (view.failed_checks or view.iterations):
         iterations = f", iteration {view.iterations}" if view.iterations else ""
         yield f"  checks     {view.failed_checks} failed (rollback at {view.failure_limit}){iterations}\n"
+    if view.idle and view.history:
+        end = view.history[0]
+        yield f"  ended      {end.outcome} {age(view.now - end.ended)} ago{f': {end.cause}' if end.cause else ''}\n"
     if view.verdict:
         yield f"  verdict    {view.verdict}\n"
 

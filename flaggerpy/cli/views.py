@@ -45,7 +45,7 @@ class Waiting:
 
 @dataclass(frozen=True)
 class FailureLine:
-    """A container that fails. `pods` counts those that fail in the same words."""
+    """A container that fails. `pods` counts those in which it fails for the same reason."""
 
     pod: str
     container: str
@@ -332,16 +332,17 @@ def _waiting(status: CanaryStatus) -> Waiting | None:
 
 
 def _failures(status: CanaryStatus) -> tuple[FailureLine, ...]:
-    grouped: dict[tuple[str, str, str], FailureLine] = {}
+    # not by the diagnosis: it has commands in it that name the pod
+    grouped: dict[tuple[str, str], FailureLine] = {}
     for failure in status.pod_failures:
-        key = (failure.container, failure.reason, failure.diagnosis)
+        key = (failure.container, failure.reason)
         seen = grouped.get(key)
         grouped[key] = FailureLine(
             pod=seen.pod if seen else failure.pod,
             container=failure.container,
             reason=failure.reason,
             message=seen.message if seen else failure.message,
-            diagnosis=failure.diagnosis,
+            diagnosis=seen.diagnosis if seen else failure.diagnosis,
             pods=seen.pods + 1 if seen else 1,
         )
     return tuple(grouped.values())

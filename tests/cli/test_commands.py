@@ -82,7 +82,7 @@ def test_a_retry_is_told() -> None:
     after = canary("Progressing", run=run("r2", IMAGE), progress={"waitingFor": "2 pods to get ready"})
     assert outcome(given, view(FAILED), view(after)) == (
         Exit.OK,
-        "Retrying revision r2: podinfo is Progressing, canary weight 0 %; waiting for 2 pods to get ready.",
+        "Retrying revision r2: podinfo is Progressing, canary weight 0 %; waiting: 2 pods to get ready.",
     )
 
 

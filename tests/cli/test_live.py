@@ -33,7 +33,7 @@ def test_a_release_under_way_with_its_traffic() -> None:
         │ primary  ██████████████░░░░░░░░░░   60 %  pods 2/2  podinfo:1.0.0                                │
         │ canary   ██████████░░░░░░░░░░░░░░   40 %  pods 1/2  podinfo:1.0.1                                │
         │ success 99.98 %   p99 12 ms   50 requests/s   3,204 sent   1 lost                                │
-        │ waiting for the analysis of step 2  (until 15:30:08Z (8s left), then: weight 60 %)               │
+        │ waiting: the analysis of step 2  (until 15:30:08Z (8s left), then: weight 60 %)                  │
         ╰──────────────────────────────────────────────────────────────────────────────────────────────────╯
           Advance
         """)

@@ -97,9 +97,9 @@ async def test_wait_follows_a_release_to_its_promotion() -> None:
     got = await flaggerpy(access, "wait", "podinfo", "--image", V2, "--timeout", "5s")
     assert (got.code, got.out) == (Exit.OK, "podinfo revision r2 (podinfo:2) was promoted.\n")
     assert got.err.splitlines() == [
-        "15:30:00Z  waiting for the controller to see image podinfo:2 on Deployment podinfo",
-        "15:30:00Z  waiting for the analysis of step 1",
-        "15:30:00Z  waiting for the analysis of step 2",
+        "15:30:00Z  waiting: the controller to see image podinfo:2 on Deployment podinfo",
+        "15:30:00Z  waiting: the analysis of step 1",
+        "15:30:00Z  waiting: the analysis of step 2",
     ]
 
 
@@ -110,7 +110,7 @@ async def test_wait_ends_with_1_and_the_cause() -> None:
 
 async def test_wait_ends_with_2_and_what_it_waited_for() -> None:
     got = await flaggerpy(cluster(progressing()), "wait", "podinfo", "-q", "--timeout", "0s")
-    assert (got.code, got.out, got.err) == (Exit.TIMED_OUT, "Timed out after 0 s, waiting for the analysis of step 1\n", "")
+    assert (got.code, got.out, got.err) == (Exit.TIMED_OUT, "Timed out after 0 s, waiting: the analysis of step 1\n", "")
 
 
 async def test_wait_ends_with_3_when_the_target_moves_on() -> None:

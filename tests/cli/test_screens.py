@@ -135,6 +135,7 @@ def test_describe_names_pods_that_fail_once_and_counts_the_rest() -> None:
           revision   bad1  podinfo:9.9
           promoted   65d8  podinfo:1.0.0
           weight     canary   0 %  ░░░░░░░░░░░░░░░░░░░░  primary 100 %
+          ended      Failed 11s ago: image podinfo:9.9 is not in the registry
 
         Pods that fail
           podinfo-bad1-a  container app: ErrImagePull  (and 1 more)

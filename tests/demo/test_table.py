@@ -57,4 +57,4 @@ def test_all_stories_must_be_played() -> None:
 def test_the_farewell_is_commands_to_copy() -> None:
     out = io.StringIO()
     Console(file=out, width=140).print(farewell([("flaggerpy history podinfo", "all releases")]))
-    assert "  flaggerpy history podinfo   # all releases" in out.getvalue()
+    assert "  # all releases\n  flaggerpy history podinfo\n" in out.getvalue()
