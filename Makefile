@@ -4,7 +4,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 NAME ?= default
-.PHONY: help venv unit lint e2e test test-all sandbox sandbox-down demo demo-down clean
+.PHONY: help venv unit lint e2e test test-all sandbox sandbox-down bench demo demo-down clean
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
@@ -24,12 +24,13 @@ lint: $(READY) ## ruff and mypy --strict
 
 # One rerun: a hiccup of a shared machine does not lose a run, and the summary (-r aR) names every test that needed it.
 e2e: $(READY) ## the core of the end-to-end tests, on a sandbox of their own
-	$(PY) -m e2e.sandbox with -- $(abspath $(PY)) -m pytest --reruns 1 -r aR --durations 10 e2e/core
+	$(PY) -m e2e.sandbox with -- $(abspath $(PY)) -m pytest --reruns 1 -r aR --durations 10 -m "not slow" e2e/core
 
 test: lint unit e2e ## everything that proves a commit
 
 test-all: test ## and what is slow
 	$(PY) -m pytest -q -m slow tests || [ $$? -eq 5 ]
+	$(PY) -m e2e.sandbox with -- $(abspath $(PY)) -m pytest -r aR -m slow e2e/core
 	$(PY) -m pytest -r aR e2e/lifecycle
 
 sandbox: $(READY) ## boot a real cluster to play with (NAME=default)
@@ -37,6 +38,10 @@ sandbox: $(READY) ## boot a real cluster to play with (NAME=default)
 
 sandbox-down: $(READY) ## take it down and leave nothing
 	$(PY) -m e2e.sandbox down --name $(NAME)
+
+# as a variable: make bench ARGS="--quick --only idle"
+bench: $(READY) ## flaggerpy beside Flagger 1.44 in one cluster, a table of figures (writes docs/benchmarks.md)
+	$(PY) -m e2e.bench $(ARGS)
 
 demo: $(READY) ## four releases on a real cluster under real load (CONTEXT=name: on that kubeconfig context)
 	$(PY) -m e2e.demo

@@ -25,12 +25,17 @@ PROVIDERS = ("kubernetes", "gatewayapi:v1", "gatewayapi:v1beta1", "contour", "li
 
 def install(kube: Kube) -> None:
     """CRDs, service account and roles; safe to repeat."""
+    install_crds(kube)
+    kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}})
+    kube.apply(*rbac.manifests(SYSTEM, providers=PROVIDERS))
+
+
+def install_crds(kube: Kube) -> None:
+    """The CRDs of this tree, served."""
     for file in sorted((ROOT / "crds").glob("*.yaml")):
         kube.apply_yaml(file.read_text())
     for name in ("canaries", "metrictemplates", "alertproviders"):
         until(partial(_established, kube, f"{name}.flagger.app"), 15, f"the CRD {name}.flagger.app")
-    kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}})
-    kube.apply(*rbac.manifests(SYSTEM, providers=PROVIDERS))
 
 
 def _established(kube: Kube, name: str) -> bool:

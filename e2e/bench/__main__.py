@@ -1,0 +1,115 @@
+"""python -m e2e.bench [--quick] [--only NAME ...]: flaggerpy beside Flagger 1.44, on a sandbox of its own.
+
+Outside of a sandbox it boots one and goes with it. A whole run writes docs/benchmarks.md; --quick and --only print, unless --write is given
+as well: then what was measured takes the place of the same scenario's earlier figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import traceback
+from datetime import UTC, datetime
+from pathlib import Path
+from types import ModuleType
+
+from e2e.bench.figures import Outcome, outcome_of, page, text_table
+from e2e.bench.rig import rig
+from e2e.bench.scenarios import detection, failing, idle, length, memory, safety
+from e2e.sandbox import Sandbox
+from e2e.sandbox.build import build
+from e2e.sandbox.console import say
+from e2e.sandbox.versions import PARTS, GoModule, PythonWheel
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "benchmarks.md"
+FIGURES = ROOT / "docs" / "benchmarks.json"
+SCENARIOS: dict[str, ModuleType] = {
+    "memory": memory,
+    "idle": idle,
+    "detection": detection,
+    "length": length,
+    "failing": failing,
+    "safety": safety,
+}
+FLEET = {"memory", "idle", "detection"}
+
+
+def main() -> int:
+    """Exit code 0 when every scenario could be measured, whatever the figures are."""
+    parser = argparse.ArgumentParser(prog="python -m e2e.bench", description="flaggerpy beside Flagger 1.44 in one cluster.")
+    parser.add_argument("--quick", action="store_true", help="fewer Canaries and shorter stretches")
+    parser.add_argument("--only", nargs="+", choices=SCENARIOS, metavar="NAME", help=f"of {', '.join(SCENARIOS)}")
+    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md after a part of a run too")
+    args = parser.parse_args()
+    if not os.environ.get("SANDBOX_NAME"):
+        build(("flagger",))
+        around = [sys.executable, "-m", "e2e.sandbox", "with", "--logs", "build/bench-logs", "--"]
+        return subprocess.run([*around, sys.executable, "-m", "e2e.bench", *sys.argv[1:]], cwd=ROOT).returncode
+    names = [name for name in SCENARIOS if not args.only or name in args.only]
+    outcomes, failed = measure(names, args.quick)
+    if args.write or not (args.only or args.quick or failed):
+        write(outcomes)
+    if failed:
+        say(f"could not be measured: {', '.join(failed)}")
+    return 1 if failed else 0
+
+
+def measure(names: list[str], quick: bool) -> tuple[dict[str, Outcome], list[str]]:
+    """The outcome of each scenario that ran to its end, and the names of the others."""
+    outcomes: dict[str, Outcome] = {}
+    failed = []
+    with rig(Sandbox.current(), quick) as ground:
+        for name in names:
+            if name not in FLEET:
+                ground.dismiss_fleet()
+            scenario = SCENARIOS[name]
+            say(f"{scenario.TITLE}")
+            try:
+                measured = tuple(scenario.run(ground))
+            except Exception:
+                traceback.print_exc()
+                failed.append(name)
+                continue
+            say(text_table(measured) + "\n")
+            today = datetime.now(UTC).strftime("%Y-%m-%d")
+            outcomes[name] = Outcome(scenario.TITLE, scenario.METHOD, today, machine(), measured)
+        ground.dismiss_fleet()
+    say(text_table([one for outcome in outcomes.values() for one in outcome.measured]))
+    return outcomes, failed
+
+
+def machine() -> str:
+    """The machine in a few words."""
+    model = next((line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
+    memory_kb = next((int(line.split()[1]) for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), 0)
+    return f"{os.cpu_count()} x {model}, {memory_kb / 1e6:.0f} GB, Linux {platform.release()}"
+
+
+def _lines(file: str) -> list[str]:
+    return Path(file).read_text().splitlines()
+
+
+def versions() -> dict[str, str]:
+    wanted = ("flagger", "kubernetes", "contour", "envoy", "prometheus")
+    parts = {part.name: part.version for part in PARTS if isinstance(part, (GoModule, PythonWheel)) and part.name in wanted}
+    commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    return {"flaggerpy": commit or "unknown", "Python": platform.python_version(), **parts}
+
+
+def write(outcomes: dict[str, Outcome]) -> None:
+    """The page, and its figures as JSON, from which a later part of a run goes on."""
+    known = {name: outcome_of(obj) for name, obj in json.loads(FIGURES.read_text()).items()} if FIGURES.exists() else {}
+    known |= outcomes
+    ordered = {name: known[name] for name in SCENARIOS if name in known}
+    FIGURES.write_text(json.dumps({name: outcome.to_obj() for name, outcome in ordered.items()}, indent=1, ensure_ascii=False) + "\n")
+    PAGE.write_text(page(ordered.values(), versions()))
+    say(f"written: {PAGE.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

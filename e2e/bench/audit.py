@@ -1,0 +1,60 @@
+"""Requests to the API server, counted from its audit log by who sent them. Pure but for reading the file's lines."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+
+@dataclass
+class Requests:
+    """Requests of one user in a stretch of time. `asked`: neither about a Lease nor the begin of a watch; `kinds` counts their kinds."""
+
+    asked: int = 0
+    lease: int = 0
+    watches: int = 0
+    kinds: Counter[str] = field(default_factory=Counter)
+
+
+def epoch(text: str) -> float:
+    """Seconds of an RFC 3339 time."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+
+def count(lines: Iterable[str], user: str, since: float, until: float) -> Requests:
+    """The requests that the API server received from `user` in [since, until), in epoch seconds; each once, whatever stages were logged.
+
+    A line that is cut off (the last one of a log that is being written) is passed over.
+    """
+    found = Requests()
+    known: set[str] = set()
+    mark = f'"{user}"'
+    for line in lines:
+        if mark not in line:
+            continue
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if entry.get("user", {}).get("username") != user or entry["auditID"] in known:
+            continue
+        if not since <= epoch(entry["requestReceivedTimestamp"]) < until:
+            continue
+        known.add(entry["auditID"])
+        resource = (entry.get("objectRef") or {}).get("resource") or entry.get("requestURI", "")
+        if resource == "leases":
+            found.lease += 1
+        elif entry["verb"] == "watch":
+            found.watches += 1
+        else:
+            found.asked += 1
+            found.kinds[f"{entry['verb']} {resource}"] += 1
+    return found
+
+
+def told(requests: Requests, most: int = 4) -> str:
+    """The commonest kinds of request, for people."""
+    return ", ".join(f"{kind} {number}" for kind, number in requests.kinds.most_common(most))

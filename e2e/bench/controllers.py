@@ -1,0 +1,134 @@
+"""Both controllers, each as a user installs it: an account and roles of its own, one namespace that it looks after.
+
+Each is a program of the sandbox and ends with it at the latest. The CRDs are ours, a superset of Flagger's: both run with them.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from e2e.bench.figures import OURS, THEIRS
+from e2e.core.controllers import ROOT, free_port
+from e2e.demo.install import write_private
+from e2e.demo.manifests import account_kubeconfig
+from e2e.kube import Kube, Object, until
+from e2e.sandbox import Sandbox
+from e2e.sandbox.build import program
+from e2e.sandbox.checks import http_ok
+from e2e.sandbox.processes import Program, await_ready, pid_of, start, stop
+from flaggerpy.controller import rbac
+
+PROVIDER = "gatewayapi:v1"
+
+
+@dataclass(frozen=True)
+class Controller:
+    """One installed controller. `user` is its name in the API server's audit log."""
+
+    name: str
+    namespace: str
+    user: str
+    sandbox: Sandbox
+    program: Program
+
+    @property
+    def pid(self) -> int:
+        """Its process, 0 when it does not live."""
+        return pid_of(self.sandbox.layout, self.program.name)
+
+    @property
+    def log(self) -> Path:
+        return self.sandbox.layout.logs / f"{self.program.name}.log"
+
+    def start(self) -> None:
+        """Starts it, and returns once it serves. Raises NotReady."""
+        start(self.sandbox.layout, self.program)
+        await_ready(self.sandbox.layout, self.program)
+
+    def stop(self) -> None:
+        stop(self.sandbox.layout, self.program.name)
+
+    def memory(self) -> float:
+        """Resident memory in MB."""
+        return resident_mb(Path(f"/proc/{self.pid}/status").read_text())
+
+
+def resident_mb(status: str) -> float:
+    """VmRSS of a text like /proc/PID/status, in MB (10^6 bytes). Raises ValueError when there is none."""
+    for line in status.splitlines():
+        name, _, value = line.partition(":")
+        if name == "VmRSS":
+            return int(value.split()[0]) * 1024 / 1e6
+    raise ValueError("no VmRSS: the process has ended")
+
+
+def flaggerpy(sandbox: Sandbox, kube: Kube, namespace: str) -> Controller:
+    """Ours, restricted to `namespace` (which exists), by its own least-privilege roles. Not started yet."""
+    name = f"{OURS}-{namespace}"
+    kube.apply(*rbac.manifests(namespace, providers=(PROVIDER, "kubernetes"), lease_namespace=namespace, name=name))
+    port = free_port()
+    argv = (
+        sys.executable,
+        "-m",
+        "flaggerpy.cli.main",
+        "run",
+        f"-kubeconfig={credentials(sandbox, kube, name, namespace)}",
+        f"-mesh-provider={PROVIDER}",
+        f"-metrics-server={sandbox.prometheus_url}",
+        f"-namespace={namespace}",
+        "-address=127.0.0.1",
+        f"-port={port}",
+        "-log-level=info",
+    )
+    ready = Program(name, argv, lambda: http_ok(port, "/readyz"), env={"PYTHONPATH": str(ROOT)})
+    return Controller(OURS, namespace, f"system:serviceaccount:{namespace}:{name}", sandbox, ready)
+
+
+def flagger(sandbox: Sandbox, kube: Kube, namespace: str) -> Controller:
+    """Flagger 1.44, restricted to `namespace` (which exists). Not started yet; `build --with flagger` makes its program."""
+    name = f"{THEIRS}-{namespace}"
+    kube.apply(*flagger_roles(name, namespace))
+    port = free_port()
+    argv = (
+        str(program("flagger", "flagger")),
+        f"-kubeconfig={credentials(sandbox, kube, name, namespace)}",
+        f"-mesh-provider={PROVIDER}",
+        f"-metrics-server={sandbox.prometheus_url}",
+        f"-namespace={namespace}",
+        f"-port={port}",
+        "-log-level=info",
+    )
+    ready = Program(name, argv, lambda: http_ok(port, "/healthz"))
+    return Controller(THEIRS, namespace, f"system:serviceaccount:{namespace}:{name}", sandbox, ready)
+
+
+def flagger_roles(name: str, namespace: str) -> list[Object]:
+    groups = ["", "apps", "autoscaling", "flagger.app", "gateway.networking.k8s.io", "networking.k8s.io", "coordination.k8s.io"]
+    api = "rbac.authorization.k8s.io"
+    return [
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": namespace}},
+        {
+            "apiVersion": f"{api}/v1",
+            "kind": "ClusterRole",
+            "metadata": {"name": name},
+            "rules": [{"apiGroups": groups, "resources": ["*"], "verbs": ["*"]}],
+        },
+        {
+            "apiVersion": f"{api}/v1",
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": name},
+            "roleRef": {"apiGroup": api, "kind": "ClusterRole", "name": name},
+            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}],
+        },
+    ]
+
+
+def credentials(sandbox: Sandbox, kube: Kube, account: str, namespace: str) -> Path:
+    """A kubeconfig with a token of a service account, and no other credential."""
+    token = until(lambda: kube.token(account, namespace), 10, f"a token of {account}")
+    content = account_kubeconfig(yaml.safe_load(sandbox.kubeconfig.read_text()), "", token)
+    return write_private(sandbox.layout.conf / f"{account}.kubeconfig", content)

@@ -1,0 +1,31 @@
+"""What scenarios compute from what they saw."""
+
+from __future__ import annotations
+
+import pytest
+
+from e2e.bench import controllers, fleet
+from e2e.bench.scenarios import detection, length
+
+
+@pytest.mark.parametrize(("count", "percent", "rank"), [(20, 95, 19), (20, 50, 10), (1, 95, 1), (5, 95, 5), (25, 95, 24)])
+def test_a_percentile_is_the_value_that_so_many_do_not_exceed(count: int, percent: float, rank: int) -> None:
+    values = [float(number) for number in range(count, 0, -1)]
+    assert detection.percentile(values, percent) == rank
+
+
+def test_a_run_is_bound_by_its_parts() -> None:
+    assert length.bound(7.0) == 52.0
+
+
+def test_memory_is_read_in_megabytes() -> None:
+    assert controllers.resident_mb("Name:\tx\nVmRSS:\t   50000 kB\n") == pytest.approx(51.2)
+    with pytest.raises(ValueError, match="ended"):
+        controllers.resident_mb("Name:\tx\n")
+
+
+def test_a_pretended_pod_runs_and_is_ready_in_every_container() -> None:
+    pod = {"spec": {"containers": [{"name": "a", "image": "x"}, {"name": "b", "image": "y"}]}}
+    status = fleet.running(pod, "192.0.2.7", "2026-01-02T03:04:05Z")["status"]
+    assert [container["ready"] for container in status["containerStatuses"]] == [True, True]
+    assert {condition["type"]: condition["status"] for condition in status["conditions"]}["Ready"] == "True"
