@@ -341,6 +341,35 @@ def judged(observed: Observed) -> Observed | None:
     return observed if "refuses" in observed.refusal or "orphaned" in observed.refusal else None
 
 
+def linkerd_says(accepted: str, reason: str) -> Object:
+    """The status that Linkerd's policy controller writes for a route with a Service as parent: without a generation."""
+    at = "2025-01-01T00:00:00Z"
+    ref = {"group": "core", "kind": "Service", "name": "app", "port": PORT}
+    conditions = [
+        {"type": "Accepted", "status": accepted, "reason": reason, "message": "", "lastTransitionTime": at},
+        {"type": "ResolvedRefs", "status": "True", "reason": "ResolvedRefs", "message": "", "lastTransitionTime": at},
+    ]
+    return {"parentRef": ref, "controllerName": "linkerd.io/policy-controller", "conditions": conditions}
+
+
+@pytest.mark.parametrize(("group", "provider"), [("core", "gatewayapi:v1"), ("", "gatewayapi:v1beta1")])
+def test_what_linkerd_writes_about_a_route_is_understood(edge: Edge, group: str, provider: str) -> None:
+    parent = {"group": group, "kind": "Service", "name": "app", "port": PORT}
+    router, canary = router_for(provider), a_canary(edge.namespace, {"hosts": [], "gatewayRefs": [parent]})
+    [wanted] = router.desired(canary, RouteSplit(10), [], SETTINGS)
+    apply(edge.kube, wanted)
+    before = edge.read(router, canary)
+    assert (before.split, before.accepted, before.judges) == (RouteSplit(10), False, True)
+    for status, reason, accepted, judges in (("True", "Accepted", None, False), ("False", "NoMatchingParent", False, True)):
+        report = linkerd_says(status, reason)
+        report["parentRef"]["namespace"] = edge.namespace
+        edge.kube.patch("HTTPRoute", "app", {"status": {"parents": [report]}}, edge.namespace, "status")
+        observed = edge.read(router, canary)
+        assert (observed.accepted, observed.judges) == (accepted, judges)
+        assert observed.in_shape
+    assert "NoMatchingParent" in observed.refusal
+
+
 def test_a_proxy_that_no_root_includes_is_named(edge: Edge) -> None:
     router, canary = router_for("contour"), a_canary(edge.namespace)
     [wanted] = router.desired(canary, RouteSplit(0), [], SETTINGS)
