@@ -6,6 +6,7 @@ sentences; none means that all is well.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -20,14 +21,16 @@ from flaggerpy.controller.world import OUR_KINDS
 Obj = dict[str, Any]
 
 OLDEST = (1, 30)
+AT_ONCE = 16
+CLUSTER_SCOPED = ("customresourcedefinitions", "selfsubjectaccessreviews")
 INSTALL = "install CRDs, RBAC and Deployment in this order"
 
 
-async def problems(client: Client, namespace: str, providers: Iterable[str]) -> list[str]:
+async def problems(client: Client, namespace: str, lease_namespace: str, providers: Iterable[str]) -> list[str]:
     """Sentences about everything that is missing. Raises ApiError only when the API server cannot be asked at all."""
     found = version_problems(await client.version())
     found += await crd_problems(client)
-    return found or await access_problems(client, namespace, providers)
+    return found or await access_problems(client, namespace, lease_namespace, providers)
 
 
 def version_problems(answer: dict[str, str]) -> list[str]:
@@ -68,13 +71,21 @@ def status_problems(crd: Obj) -> list[str]:
     return [f"the CRD {kinds.CANARY} is not ours or an older one, it lacks status.{', status.'.join(lacking)}: {INSTALL}"]
 
 
-async def access_problems(client: Client, namespace: str, providers: Iterable[str]) -> list[str]:
+async def access_problems(client: Client, namespace: str, lease_namespace: str, providers: Iterable[str]) -> list[str]:
     """The rights that we lack, one sentence per resource."""
+    wanted = [(*right, namespace) for right in rbac.reviews(rbac.rules(providers))]
+    wanted += [(*right, lease_namespace) for right in rbac.reviews(rbac.lease_rules())]
+    turn = asyncio.Semaphore(AT_ONCE)
+
+    async def allowed(verb: str, group: str, plural: str, subresource: str, where: str) -> bool:
+        async with turn:
+            scope = None if plural in CLUSTER_SCOPED else where or None
+            return await client.can_i(verb, group, plural, scope, subresource or None)
+
+    answers = await asyncio.gather(*(allowed(*right) for right in wanted))
     lacking: dict[str, list[str]] = {}
-    for verb, group, plural, subresource in rbac.reviews(providers):
-        if plural == "selfsubjectaccessreviews":
-            continue
-        scope = None if plural == "customresourcedefinitions" else namespace or None
-        if not await client.can_i(verb, group, plural, scope, subresource or None):
-            lacking.setdefault("/".join(filter(None, (plural, subresource))) + (f".{group}" if group else ""), []).append(verb)
+    for (verb, group, plural, subresource, where), granted in zip(wanted, answers, strict=True):
+        if not granted:
+            resource = "/".join(filter(None, (plural, subresource))) + (f".{group}" if group else "")
+            lacking.setdefault(f"{resource}{f' in {where}' if where else ''}", []).append(verb)
     return [f"our account may not {', '.join(verbs)} {resource}: apply deploy/rbac.yaml" for resource, verbs in lacking.items()]

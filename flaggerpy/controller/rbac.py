@@ -103,10 +103,10 @@ def manifests(
     ]
 
 
-def reviews(providers: Iterable[str]) -> list[tuple[str, str, str, str]]:
-    """Every right of the role as (verb, group, plural, subresource), to be asked for at the start."""
+def reviews(granted: Iterable[Obj]) -> list[tuple[str, str, str, str]]:
+    """Every right of these rules as (verb, group, plural, subresource), to be asked for at the start."""
     found = []
-    for rule in rules(providers):
+    for rule in granted:
         for group in rule["apiGroups"]:
             for resource in rule["resources"]:
                 plural, _, subresource = resource.partition("/")

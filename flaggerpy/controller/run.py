@@ -110,7 +110,9 @@ class Controller:
         providers = [self.settings.mesh_provider] if self.settings.mesh_provider in rbac.ROUTES else []
         while True:
             try:
-                self.problems = await checks.problems(self.client, self.settings.namespace, providers)
+                self.problems = await checks.problems(
+                    self.client, self.settings.namespace, self.settings.lease_namespace, providers
+                )
             except ApiError as error:
                 self.problems = [f"the API server cannot be asked: {error}"]
             if not self.problems:
@@ -196,7 +198,8 @@ class Controller:
         """Why this replica can neither lead nor take over."""
         if not self.warm:
             return "; ".join(self.problems) or "the caches are being filled"
-        return "; ".join(self.world.watch_problems()) or None
+        lease = [f"the lease: {self.election.problem}"] if self.election.problem else []
+        return "; ".join([*self.world.watch_problems(), *lease]) or None
 
 
 async def serve(

@@ -7,6 +7,7 @@ never decided upon when it is older than our own last write.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import random
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from flaggerpy.api.conditions import RECONCILING, STALLED
 from flaggerpy.api.status import CanaryStatus, Condition, Phase, parse_status, timestamp
 from flaggerpy.cluster import kinds
 from flaggerpy.cluster.client import Client
-from flaggerpy.cluster.errors import ApiError, Conflict, NotFound, transient
+from flaggerpy.cluster.errors import ApiError, Conflict, Forbidden, NotFound, transient
 from flaggerpy.controller.background import Background
 from flaggerpy.controller.gather import Snapshot, facts_of
 from flaggerpy.controller.inbox import Inbox, Key
@@ -38,6 +39,8 @@ Decide = Callable[[Canary, CanaryStatus, Facts, float], Decision]
 LOOKS_IN_A_ROW = 10
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 60.0
+SHORTEST_REST = 0.1
+LONGEST_REST = 5.0
 TOLD_AFTER = 5
 PROVEN = frozenset({Phase.PROMOTING, Phase.FINALISING, Phase.SUCCEEDED})
 
@@ -110,6 +113,8 @@ class Worker:
                 self.failures = 0
             except Exception as error:
                 await self._failed(error)
+                # events may tell that the cause is gone, but a cause that stays must not be run into with each of them
+                await asyncio.sleep(min(SHORTEST_REST * self.failures, LONGEST_REST))
 
     async def _look(self) -> bool:
         """Look until what was seen held while it was acted upon. False: the Canary is gone."""
@@ -218,6 +223,9 @@ class Worker:
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (self.failures - 1)) * random.uniform(0.8, 1.2)
         self._parts.inbox.wake_in(self.key, pause)
         sentence = sentence_of(error)
+        if _namespace_goes(error):
+            _log.info("the namespace is being deleted: nothing more is made in it")
+            return
         known = isinstance(error, (ApiError, RefusedError, ValidationError))
         _log.warning("%s; looking again in %.1f s", sentence, pause, exc_info=None if known else error)
         if transient(error) and self.failures < TOLD_AFTER:
@@ -255,6 +263,10 @@ class Worker:
             told = _stalled(self._trouble, now)
         kept = [condition for condition in decided.conditions if condition.type not in (STALLED, RECONCILING)]
         return decided.model_copy(update={"conditions": [*kept, told]})
+
+
+def _namespace_goes(error: Exception) -> bool:
+    return isinstance(error, Forbidden) and any(cause.reason == "NamespaceTerminating" for cause in error.causes)
 
 
 def _stalled(sentence: str, now: float) -> Condition:

@@ -23,9 +23,9 @@ def test_nothing_is_granted_wholesale() -> None:
 
 
 def test_only_the_enabled_providers_get_their_routes() -> None:
-    granted = {(group, plural) for _, group, plural, _ in rbac.reviews(["kubernetes"])}
+    granted = {(group, plural) for _, group, plural, _ in rbac.reviews(rbac.rules(["kubernetes"]))}
     assert ("gateway.networking.k8s.io", "httproutes") not in granted
-    assert ("patch", "gateway.networking.k8s.io", "httproutes", "") in rbac.reviews(["gatewayapi:v1"])
+    assert ("patch", "gateway.networking.k8s.io", "httproutes", "") in rbac.reviews(rbac.rules(["gatewayapi:v1"]))
     with pytest.raises(KeyError):
         rbac.rules(["no-such"])
 

@@ -12,6 +12,7 @@ from flaggerpy.api.canary import Canary
 from flaggerpy.api.status import CanaryStatus, Phase
 from flaggerpy.cluster import kinds
 from flaggerpy.cluster.client import Client
+from flaggerpy.cluster.errors import Cause, Forbidden
 from flaggerpy.controller.background import Background
 from flaggerpy.controller.gather import Snapshot
 from flaggerpy.controller.inbox import Inbox, Key
@@ -219,3 +220,14 @@ async def test_a_flagger_at_work_is_left_alone(scene: Scene) -> None:
     await eventually(lambda: any("Flagger still writes" in sentence for sentence in scene.hands.told))
     assert scene.looks == 0
     assert scene.server.writes == []
+
+
+async def test_a_namespace_that_goes_is_left_in_peace(scene: Scene) -> None:
+    going = Forbidden("unable to create new content in namespace shop because it is being terminated")
+    going.causes = (Cause("metadata.namespace", "namespace shop is being terminated", "NamespaceTerminating"),)
+    scene.decision = Decision(CanaryStatus(phase=Phase.INITIALIZING), (ScaleTarget(0),))
+    scene.hands.failures = [going]
+    scene.start()
+    await eventually(lambda: len(scene.hands.done) >= 1)
+    assert scene.hands.told == []
+    assert stalled(scene.server) == ""
