@@ -20,6 +20,8 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
+from urllib.request import getproxies_environment, proxy_bypass
 
 import aiohttp
 import tenacity
@@ -93,6 +95,9 @@ class Client:
     ) -> None:
         # client-go accepts authorities that lack the key identifiers which RFC 5280 demands; so many clusters have such
         configuration.disable_strict_ssl_verification = True
+        # looked up once: aiohttp would read proxies and ~/.netrc (of no meaning here) anew for each request, in a thread
+        configuration.proxy = configuration.proxy or environment_proxy(configuration.host)
+        configuration.client_session_kwargs = {"trust_env": False}
         self.host: str = configuration.host
         self.namespace = namespace
         self.clock = clock or ServerClock()
@@ -503,6 +508,14 @@ def describe(method: str, path: str) -> tuple[str, str]:
     named = len(parts) > 1
     verb = {"GET": "get" if named or not parts else "list", "POST": "create", "PUT": "update"}.get(method, method.lower())
     return verb, resource
+
+
+def environment_proxy(url: str) -> str | None:
+    """The proxy that $HTTPS_PROXY (or $HTTP_PROXY) and $NO_PROXY give for `url`, by the rules of curl."""
+    parts = urlsplit(url)
+    if proxy_bypass(parts.netloc.rpartition("@")[2]):
+        return None
+    return getproxies_environment().get(parts.scheme)
 
 
 def _address(obj: Mapping[str, Any]) -> tuple[Kind, str | None, str]:

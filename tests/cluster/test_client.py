@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from kubernetes.aio.client.configuration import Configuration
 
 from flaggerpy.cluster import errors
-from flaggerpy.cluster.client import Client, describe
+from flaggerpy.cluster.client import Client, describe, environment_proxy
 from flaggerpy.cluster.kinds import CANARY, CONFIG_MAP, DEPLOYMENT, HTTP_PROXY, HTTP_ROUTE, LEASE, NODE, POD, SECRET, kind_of
 from tests.cluster.fake_apiserver import FakeApiServer, Request, eventually
 
@@ -284,6 +285,16 @@ async def test_a_server_that_is_away_is_unreachable_and_nothing_was_sent(server:
     assert not caught.value.sent
 
 
+async def test_a_create_outlives_a_restart_of_the_server_that_refuses_connections(server: FakeApiServer) -> None:
+    async def restart(seconds: float) -> None:
+        await server.start()
+
+    client = server.client(sleep=restart)
+    await server.stop()
+    assert await client.create(config_map())
+    assert len(server.requests) == 1
+
+
 async def test_a_server_that_does_not_answer_in_time_is_unreachable_but_may_have_acted(server: FakeApiServer) -> None:
     client = server.client(within=0.05)
     server.delay = 5
@@ -387,6 +398,36 @@ async def test_a_kubeconfig_gives_host_token_and_namespace(server: FakeApiServer
         await client.version()
         assert client.namespace == "mine"
     assert server.requests[0].headers["Authorization"] == "Bearer secret-token"
+
+
+@pytest.mark.parametrize(
+    ("url", "environment", "proxy"),
+    [
+        ("https://10.0.0.1:443", {}, None),
+        ("https://10.0.0.1:443", {"HTTPS_PROXY": "http://p:1"}, "http://p:1"),
+        ("https://10.0.0.1:443", {"HTTP_PROXY": "http://p:1"}, None),
+        ("http://10.0.0.1:8080", {"HTTP_PROXY": "http://p:1"}, "http://p:1"),
+        ("https://10.0.0.1:443", {"HTTPS_PROXY": "http://p:1", "NO_PROXY": "example.com,10.0.0.1"}, None),
+        ("https://api.example.com", {"HTTPS_PROXY": "http://p:1", "NO_PROXY": ".example.com"}, None),
+    ],
+)
+def test_the_environments_proxy_is_used(url: str, environment: dict[str, str], proxy: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"):
+        for spelled in (name, name.lower()):
+            monkeypatch.delenv(spelled, raising=False)
+        if name in environment:
+            monkeypatch.setenv(name.lower(), environment[name])
+    assert environment_proxy(url) == proxy
+
+
+async def test_requests_go_through_the_environments_proxy(server: FakeApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", server.url)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    client = Client(Configuration(host="http://kubernetes.example"))
+    await client.version()
+    await client.close()
+    assert server.requests[0].headers["Host"] == "kubernetes.example"
 
 
 async def test_a_kubeconfig_that_is_missing_or_lacks_the_context_is_told_as_such(server: FakeApiServer, tmp_path: Path) -> None:
