@@ -39,7 +39,9 @@ def destination(provider: AlertProvider, secret: Mapping[str, str] | None) -> De
         return f"{named} has the type {spec.type}, which is not supported; there are: {', '.join(sorted(PAYLOADS))}"
     if spec.secret_ref and secret is None:
         return f"{named} names the secret {spec.secret_ref.name}, which does not exist"
-    address = (secret or {}).get("address") or spec.address or ""
+    # files and `echo` leave line ends behind
+    entries = {key: value.strip() for key, value in (secret or {}).items()}
+    address = entries.get("address") or spec.address or ""
     if spec.secret_ref and not address:
         return f"{named} has no address, and neither has its secret {spec.secret_ref.name}"
     return checked(
@@ -48,7 +50,7 @@ def destination(provider: AlertProvider, secret: Mapping[str, str] | None) -> De
             url=address,
             username=spec.username or DEFAULT_USERNAME,
             channel=spec.channel or DEFAULT_CHANNEL,
-            token=(secret or {}).get("token", ""),
+            token=entries.get("token", ""),
             proxy=spec.proxy or "",
         ),
         named,

@@ -52,7 +52,7 @@ OBSERVERS: dict[str, Observer] = {
 
 def provider_of(canary: Canary, mesh_provider: str) -> str:
     """Whose metrics are read: the Canary's provider before the controller's, and Linkerd's wherever the controller's is Linkerd."""
-    if canary.spec.provider and "linkerd" in mesh_provider:
+    if "linkerd" in mesh_provider:
         return "linkerd"
     return canary.spec.provider or mesh_provider
 

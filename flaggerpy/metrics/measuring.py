@@ -99,7 +99,7 @@ class Measurer:
         for old in [known for known, (begun, task) in self._shared.items() if task.done() and now - begun > LONGEST_SHARE]:
             del self._shared[old]
         begun, task = self._shared.get(key, (now, None))
-        if task is None or (task.done() and (now - begun > share or task.cancelled() or task.result().kind == "unreachable")):
+        if task is None or (task.done() and (now - begun > share or not _said_something(task))):
             task = asyncio.create_task(self._send(query))
             self._shared[key] = (now, task)
         # who gives up waiting must not take the answer from the others
@@ -122,6 +122,11 @@ class Measurer:
         except HttpError as error:
             said = str(error)
         return f"{query.kind} at {query.access.server} is not available: {said}" if said else ""
+
+
+def _said_something(task: asyncio.Task[Reading]) -> bool:
+    """Whether an ended question led to an answer of the server."""
+    return not task.cancelled() and task.exception() is None and task.result().kind != "unreachable"
 
 
 def _key(request: HttpRequest) -> object:

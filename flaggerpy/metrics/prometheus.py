@@ -70,11 +70,12 @@ class Prometheus:
 
 def headers(access: Access) -> dict[str, str]:
     """The headers of a request: the Secret's credentials, then the template's own (several values are joined by a comma)."""
-    secret = access.secret
+    # files and `echo` leave line ends behind, which no header may hold
+    secret = {key: value.strip("\r\n") for key, value in access.secret.items()}
     result = dict[str, str]()
     if secret:
         if "token" in secret:
-            result["Authorization"] = f"Bearer {secret['token'].strip()}"
+            result["Authorization"] = f"Bearer {secret['token']}"
         elif "username" in secret and "password" in secret:
             pair = f"{secret['username']}:{secret['password']}".encode()
             result["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"

@@ -55,7 +55,7 @@ def test_a_destination_has_flaggers_defaults() -> None:
 
 def test_the_secret_gives_address_and_token_and_wins() -> None:
     spec = provider(address="https://spec.example", secretRef={"name": "keys"}, channel="c", username="u", proxy="http://proxy:3128")
-    assert destination(spec, {"address": "https://secret.example", "token": "t"}) == Destination(
+    assert destination(spec, {"address": "https://secret.example\n", "token": "t\n"}) == Destination(
         "slack", "https://secret.example", username="u", channel="c", token="t", proxy="http://proxy:3128"
     )
     assert destination(spec, {"token": "t"}) == Destination("slack", "https://spec.example", "u", "c", "t", "http://proxy:3128")

@@ -10,7 +10,7 @@ import pytest
 from flaggerpy.http import BadRequestUrl, Http, HttpRequest, HttpResponse, TimedOut
 from flaggerpy.metrics.evaluate import Settings
 from flaggerpy.metrics.lookups import Lookups
-from flaggerpy.metrics.measuring import Material, Measurer, Result
+from flaggerpy.metrics.measuring import AT_ONCE, Material, Measurer, Result
 from tests.fake_http import FakeHttp, answer
 from tests.metrics.canaries import canary, metric, template, vector
 
@@ -158,6 +158,32 @@ async def test_a_server_that_could_not_be_asked_is_asked_again_at_once() -> None
     assert (await measure.measure(canary(), metric(), NOTHING, SETTINGS)).kind == "unreachable"
     assert (await measure.measure(canary(), metric(), NOTHING, SETTINGS)).kind == "value"
     assert len(http.sent) == 2
+
+
+async def test_an_unforeseen_error_is_not_shared() -> None:
+    measure, http = measurer(RuntimeError("a bug"), vector("100"))
+    with pytest.raises(RuntimeError, match="a bug"):
+        await measure.measure(canary(), metric(), NOTHING, SETTINGS)
+    assert (await measure.measure(canary(), metric(), NOTHING, SETTINGS)).value == 100.0
+    assert len(http.sent) == 2
+
+
+async def test_a_server_that_hangs_does_not_hold_up_another() -> None:
+    class Hanging(Http):
+        async def send(self, request: HttpRequest, **_: Any) -> HttpResponse:
+            if "hangs" in request.url:
+                await asyncio.Event().wait()
+            return vector("100")
+
+    measure = Measurer(Hanging())
+    slow = [
+        asyncio.create_task(measure.measure(canary(metricsServer="http://hangs:9090"), metric(interval=f"{n}s"), NOTHING, SETTINGS))
+        for n in range(1, 2 * AT_ONCE)
+    ]
+    await asyncio.sleep(0)
+    assert (await measure.measure(canary(), metric(), NOTHING, SETTINGS)).value == 100.0
+    for task in slow:
+        task.cancel()
 
 
 async def test_shared_answers_do_not_pile_up() -> None:

@@ -37,7 +37,7 @@ def test_comments_survive_because_lines_are_kept() -> None:
     ("secret", "header"),
     [
         ({"token": "abc\n"}, "Bearer abc"),
-        ({"username": "me", "password": "pass"}, "Basic bWU6cGFzcw=="),
+        ({"username": "me\n", "password": "pass\n"}, "Basic bWU6cGFzcw=="),
         ({"token": "abc", "username": "me", "password": "pass"}, "Bearer abc"),
         ({}, None),
         ({"other": "x"}, None),
