@@ -142,7 +142,9 @@ def _without_target(view: CanaryView, target: Target, wanted: Wanted, since: flo
     if running and view.phase in ("Promoting", "Finalising"):
         # a revision that is being promoted is finished first, whatever the target is now
         return Pending(view.waiting_for or f"phase {view.phase}")
-    if running or seen_before or (ended and ended.ended >= since):
+    # the release that took its place is still under way: whenever the wait began, it was about that one
+    overtaken = ended is not None and ended is view.history[0] and ended.outcome == "Superseded" and not view.idle
+    if running or seen_before or overtaken or (ended and ended.ended >= since):
         return Ended(Exit.SUPERSEDED, f"{view.kind} {view.target} was changed to {short_images(target.images)}: {wanted} is superseded.")
     before = f" ({wanted} ended {ended.outcome} before this wait began)" if ended else ""
     return Pending(f"{wanted} to be applied: {view.kind} {view.target} has {short_images(target.images)}{before}")

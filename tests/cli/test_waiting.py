@@ -98,6 +98,14 @@ def test_a_target_that_moves_on_supersedes() -> None:
     assert code(look(next_one, Wanted(image=V2), image=V3, revision="r3")) == Exit.SUPERSEDED
 
 
+def test_a_wait_that_begins_late_still_learns_that_it_was_overtaken() -> None:
+    history = [ended("r2", V2, "Superseded", started=-9, end=-2), OLD]
+    overtaking = canary("Progressing", run=run("r3", V3), history=history)
+    assert code(look(overtaking, Wanted(image=V2), image=V3, revision="r3")) == Exit.SUPERSEDED
+    long_ago = canary("Succeeded", history=[ended("r3", V3, "Succeeded", started=-2, end=-1), *history])
+    assert code(look(long_ago, Wanted(image=V2), image=V3, revision="r3")) is None
+
+
 def test_a_promotion_under_way_is_finished_though_the_target_moved() -> None:
     assert code(look(canary("Promoting", run=run("r2", V2)), Wanted(image=V2), image=V3, revision="r3")) is None
 
