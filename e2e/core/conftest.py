@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,12 +46,43 @@ def namespace(kube: Kube, request: pytest.FixtureRequest) -> Iterator[str]:
     kube.delete("Namespace", name)
 
 
-@pytest.fixture(scope="session")
-def controller(kube: Kube, sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Controller]:
-    """The one controller of the run, with an account of its own; a test that stops or kills it starts it again."""
+_shared: list[Controller] = []
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """With pytest-xdist one controller serves all workers: it is started before they are, and they find it by the environment."""
+    spread = getattr(session.config.option, "numprocesses", None) and not hasattr(session.config, "workerinput")
+    if not spread or not os.environ.get("SANDBOX_NAME"):
+        return
+    sandbox = Sandbox.current()
+    kube = Kube(sandbox.kubeconfig)
     install(kube)
-    folder = Path(os.environ.get("SANDBOX_LOGS", "") or tmp_path_factory.mktemp("controller"))
-    started = Controller(kube, folder, sandbox.prometheus_url).start()
+    started = Controller(kube, _log_folder(), sandbox.prometheus_url).start()
+    _shared.append(started)
+    os.environ["E2E_CONTROLLER"] = str(started.folder)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """The shared controller ends with the run."""
+    while _shared:
+        _shared.pop().stop()
+
+
+def _log_folder() -> Path:
+    folder = Path(os.environ.get("SANDBOX_LOGS") or tempfile.mkdtemp(prefix="flaggerpy-e2e-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def controller(kube: Kube, sandbox: Sandbox) -> Iterator[Controller]:
+    """The one controller of the run, with an account of its own. A test that stops or kills it is marked `alone`, and starts it again."""
+    shared = os.environ.get("E2E_CONTROLLER")
+    if shared:
+        yield Controller.attached(Path(shared))
+        return
+    install(kube)
+    started = Controller(kube, _log_folder(), sandbox.prometheus_url).start()
     yield started
     started.stop()
 

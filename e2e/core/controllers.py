@@ -63,6 +63,15 @@ class Controller:
         for user in config["users"]:
             user["user"] = {"token": kube.token(rbac.NAME, SYSTEM)}
         self._kubeconfig.write_text(yaml.safe_dump(config))
+        (folder / "port").write_text(str(self.port))
+
+    @classmethod
+    def attached(cls, folder: Path) -> Controller:
+        """A controller that another process of this run started: to look at, not to stop."""
+        found = cls.__new__(cls)
+        found.folder, found.log, found.port = folder, folder / "controller.log", int((folder / "port").read_text())
+        found._process = None
+        return found
 
     def start(self) -> Controller:
         """Start it and wait until it leads."""

@@ -57,6 +57,9 @@ def promoting(d: Draft) -> None:
 def finalising(d: Draft) -> None:
     """No traffic on the canary any more: proof, drain, scale to zero, Succeeded."""
     target = d.target
+    if d.facts.primary is UNKNOWN:
+        d.wait(f"the state of {d.canary.target}-primary, which cannot be read")
+        return
     if serving_count(d.primary) == 0 and ready_count(target) > 0 and d.facts.supports_weights and not d.run.drained:
         d.event("Warning", f"Routing all traffic to canary: no pod of {d.canary.target}-primary is ready")
         d.enter(Phase.PROMOTING)
@@ -79,7 +82,7 @@ def finalising(d: Draft) -> None:
 
 def _guard(d: Draft) -> None:
     """Weight leaves a canary that has no ready pod, or whose template has moved on, if the primary can take it."""
-    if d.status.canary_weight == 0 and not has_match(d):
+    if (d.status.canary_weight == 0 and not has_match(d)) or d.facts.target is UNKNOWN:
         return
     moved = d.target_revision not in ("", d.run.revision)
     if moved:

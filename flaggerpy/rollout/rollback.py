@@ -96,10 +96,13 @@ def _primary_back(d: Draft) -> None:
 
 def _primary_restored(d: Draft) -> bool:
     run, primary, promoted = d.run, d.primary, d.status.last_promoted_spec
+    if d.facts.primary is UNKNOWN or d.facts.kept is UNKNOWN:
+        d.wait(f"the state of {d.canary.target}-primary, which cannot be read")
+        return False
     if serving_count(primary) == 0 and ready_count(d.target) > 0 and d.status.canary_weight < 100 and d.facts.supports_weights:
         d.event("Warning", f"Routing all traffic to canary: no pod of {d.canary.target}-primary is ready")
         d.set(canary_weight=100)
-    if isinstance(d.facts.kept, frozenset) and promoted not in d.facts.kept:
+    if promoted not in d.facts.kept:
         fail(d, weight=d.status.canary_weight)
         return False
     _primary_back(d)

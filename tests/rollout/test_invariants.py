@@ -6,7 +6,7 @@ The checks run on every single decision; after the history everything is mended 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -225,7 +225,7 @@ def holds_at_the_end(history: History) -> None:
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(events=st.lists(EVENTS, max_size=12))
 def test_short_histories(strategy: str, events: list[tuple[str, Any]]) -> None:
     holds_at_the_end(play(strategy, events))
@@ -240,13 +240,24 @@ def test_long_histories(strategy: str, events: list[tuple[str, Any]]) -> None:
     holds_at_the_end(play(strategy, events))
 
 
+def test_death_before_some_writes_changes_nothing_about_the_end() -> None:
+    dies_at("weighted", range(0, 60, 4))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_death_before_any_write_changes_nothing_about_the_end(strategy: str) -> None:
+    dies_at(strategy, range(60))
+
+
+def dies_at(strategy: str, deaths: Iterable[int]) -> None:
+    """A release in which the controller dies before its n-th write, for each n, beside one in which it does not."""
     peace = History(strategy)
     peace.world.settle(lambda w: w.phase is Phase.INITIALIZED)
     peace.apply(("release", 0))
     peace.world.settle(lambda w: w.phase is Phase.SUCCEEDED)
-    for writes in range(60):
+    for writes in deaths:
         history = History(strategy)
         left = [writes]
         died = False
