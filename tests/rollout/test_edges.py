@@ -1,0 +1,308 @@
+"""What a release meets at its edges: things that are missing, unknown, unfit, late; each holds, says so, and goes on when mended."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from flaggerpy.api.status import CanaryStatus, Phase
+from flaggerpy.rollout.decide import decide
+from flaggerpy.rollout.draft import Draft
+from flaggerpy.rollout.facts import UNKNOWN, Facts, RouteFacts, Split, WorkloadFacts
+from flaggerpy.rollout.phases import MOVES, legal
+
+from .world import GOOD, MISSING_IMAGE, World, ended, in_phase
+
+
+def waits_for(world: World, **facts: Any) -> str:
+    """The sentence of a decision over the world's facts with some of them changed."""
+    decision = decide(world.canary, world.typed, replace(world.facts(), **facts), world.now)
+    assert decision.status.progress is not None
+    return decision.status.progress.waiting_for
+
+
+def running(weight: int = 20) -> World:
+    world = World().initialised()
+    world.release("v2")
+    world.settle(lambda w: w.route == Split(weight))
+    return world
+
+
+def test_a_missing_target_is_named_and_taken_up_when_it_comes() -> None:
+    world = World()
+    side, world.target = world.target, None
+    world.run_for(3)
+    assert any("Deployment app.test not found" in text for text in world.texts())
+    assert world.phase is Phase.INITIALIZING
+    world.target = side
+    world.settle(in_phase(Phase.INITIALIZED))
+
+
+def test_a_target_that_goes_between_releases_is_told_once() -> None:
+    world = World().initialised()
+    world.target = None
+    world.run_for(5)
+    assert sum("the primary keeps serving" in text for text in world.texts()) == 1
+
+
+def test_a_target_that_goes_during_a_run_ends_it() -> None:
+    world = running()
+    world.target = None
+    world.settle(in_phase(Phase.FAILED))
+    assert "is gone" in world.typed.history[0].cause
+
+
+@pytest.mark.parametrize("phase", [Phase.INITIALIZED, Phase.PROGRESSING, Phase.PROMOTING])
+def test_what_cannot_be_read_changes_nothing(phase: Phase) -> None:
+    world = World().initialised()
+    if phase is not Phase.INITIALIZED:
+        world.release("v2")
+        world.settle(in_phase(phase))
+    for unknown in ({"target": UNKNOWN}, {"primary": UNKNOWN}, {"kept": UNKNOWN}, {"configs": UNKNOWN}, {"route": UNKNOWN}):
+        decision = decide(world.canary, world.typed, replace(world.facts(), **unknown), world.now)
+        assert decision.status.phase is phase
+        assert decision.status.canary_weight == world.typed.canary_weight
+
+
+def test_an_unfit_target_is_stalled() -> None:
+    world = World()
+    target = world.facts().target
+    assert isinstance(target, WorkloadFacts)
+    assert waits_for(world, target=replace(target, problem="no label of app, name")) == "no label of app, name"
+    initialised = World().initialised()
+    assert waits_for(initialised, target=replace(target, problem="no label of app, name")) == "no label of app, name"
+
+
+def test_a_controller_of_the_cluster_that_lags_is_waited_for() -> None:
+    world = running()
+    target = world.facts().target
+    assert isinstance(target, WorkloadFacts)
+    assert "has not observed it yet" in waits_for(world, target=replace(target, fresh=False))
+    assert "ReplicaSet is not there yet" in waits_for(world, target=replace(target, revision=""))
+    assert "cannot be read" in waits_for(world, configs=UNKNOWN)
+
+
+def test_a_route_that_is_refused_holds_the_weight_and_is_named() -> None:
+    world = running()
+    refused = RouteFacts(split=Split(20), accepted=False, refusal="no such parent")
+    assert "no such parent" in waits_for(world, route=refused)
+    world.run_for(2)
+    assert world.typed.canary_weight == 20
+
+
+def test_a_route_that_nobody_judges_gets_five_seconds() -> None:
+    world = running()
+    told = RouteFacts(split=Split(20), accepted=None, written_at=world.now - 1)
+    assert "to take effect" in waits_for(world, route=told)
+    assert "to take effect" not in waits_for(world, route=replace(told, written_at=world.now - 6))
+
+
+def test_a_foreign_edit_of_the_route_is_put_right() -> None:
+    world = running()
+    world.route = Split(90)
+    world.look()
+    assert world.route == Split(20)
+
+
+def test_a_primary_that_is_not_ready_halts_the_run_without_failing_it() -> None:
+    world = running()
+    world.lose_pods(world.primary, 1)
+    world.run_for(30)
+    assert world.typed.canary_weight == 20
+    assert world.typed.failed_checks == 0
+    world.heal_pods(world.primary)
+    world.settle(ended)
+    assert world.phase is Phase.SUCCEEDED
+
+
+def test_both_sides_bad_traffic_stays_where_a_pod_is_left() -> None:
+    world = running(40)
+    world.lose_pods(world.primary)
+    world.commands["abort"] = "*"
+    world.run_for(10)
+    assert world.route == Split(40)
+    assert world.phase is Phase.PROGRESSING
+    world.heal_pods(world.primary)
+    world.settle(in_phase(Phase.FAILED), limit=30)
+    assert world.route == Split(0)
+
+
+def test_a_promotion_that_cannot_be_undone_leaves_the_traffic_and_heals_later() -> None:
+    world = World().initialised()
+    world.release("v2")
+    world.settle(in_phase(Phase.PROMOTING))
+    world.broken_pods = "app-primary"
+    world.settle(in_phase(Phase.FAILED), limit=300)
+    assert world.typed.canary_weight == 100
+    assert world.route == Split(100)
+    assert world.target is not None
+    assert world.target.replicas == 2
+    assert "its last promoted template is not ready either" in world.typed.history[0].cause
+    world.broken_pods = ""
+    world.settle(lambda w: w.route == Split(0), limit=60)
+    assert world.primary is not None
+    assert world.primary.source_revision == "v1"
+
+
+def test_a_primary_lost_while_finalising_gets_the_canary_back() -> None:
+    world = World().initialised()
+    world.release("v2")
+    world.settle(in_phase(Phase.FINALISING))
+    world.lose_pods(world.primary)
+    world.settle(lambda w: w.route == Split(100), limit=3)
+    assert world.phase is Phase.PROMOTING
+    world.heal_pods(world.primary)
+    world.settle(ended)
+    assert world.phase is Phase.SUCCEEDED
+
+
+def test_canary_pods_lost_while_promoting_give_the_traffic_to_the_primary() -> None:
+    world = World(analysis={"interval": "10s", "stepWeight": 50, "maxWeight": 50, "stepWeightPromotion": 10}).initialised()
+    world.release("v2")
+    world.settle(lambda w: w.phase is Phase.PROMOTING and w.route == Split(40))
+    world.lose_pods(world.target)
+    world.look()
+    assert world.route == Split(0)
+    world.settle(ended)
+    assert world.phase is Phase.SUCCEEDED
+
+
+def test_a_rollout_that_is_held_by_a_config_that_changed_is_named() -> None:
+    world = World().initialised()
+    world.release("v2")
+    world.settle(in_phase(Phase.PROMOTING))
+    primary = world.facts().primary
+    assert isinstance(primary, WorkloadFacts)
+    decision = decide(
+        world.canary, world.typed, replace(world.facts(), primary=replace(primary, flagger_id="x"), config_problem="configmap/c changed"),
+        world.now,
+    )  # fmt: skip
+    assert any(condition.type == "Stalled" and condition.message == "configmap/c changed" for condition in decision.status.conditions)
+
+
+def test_unreachable_providers_are_told_at_the_start() -> None:
+    world = World(analysis={"interval": "10s", "stepWeight": 50, "metrics": [{"name": "m"}]})
+    facts = replace(world.facts(), providers=("prometheus cannot be reached",))
+    decision = decide(world.canary, world.typed, facts, world.now)
+    assert any("Error checking metric providers: prometheus cannot be reached" in getattr(e, "message", "") for e in decision.effects)
+    asked = decide(world.canary, world.typed, replace(facts, providers=None), world.now)
+    assert any(type(effect).__name__ == "CheckProviders" for effect in asked.effects)
+
+
+def test_warnings_about_legacy_forms_are_told_once_a_generation() -> None:
+    world = World().initialised()
+    world.generation = 2
+    facts = replace(world.facts(), warnings=("spec.canaryAnalysis: write spec.analysis",))
+    first = decide(world.canary, world.typed, facts, world.now)
+    assert any(getattr(effect, "message", "").startswith("spec.canaryAnalysis") for effect in first.effects)
+    world.status = first.status.to_obj()
+    assert not any(hasattr(effect, "message") for effect in decide(world.canary, world.typed, facts, world.now).effects)
+
+
+@pytest.mark.parametrize("command", ["abort", "promote", "retry"])
+def test_a_command_that_does_not_fit_is_refused_and_taken_off(command: str) -> None:
+    world = World().initialised()
+    world.commands[command] = "*"
+    world.run_for(2)
+    assert world.commands == {}
+    assert any(text.startswith(f"Nothing to {command}") for text in world.texts())
+
+
+def test_a_new_revision_while_waiting_is_the_one_that_is_approved_and_the_old_one_ends_it() -> None:
+    hook = {"name": "gate", "type": "confirm-rollout", "url": "http://gate/"}
+    world = World(analysis={"interval": "10s", "stepWeight": 50, "webhooks": [hook]}).initialised()
+    world.hooks["gate"] = lambda _: False
+    world.release("v2")
+    world.settle(in_phase(Phase.WAITING))
+    world.release("v3")
+    world.run_for(3)
+    assert world.typed.run is not None
+    assert world.typed.run.revision == "v3"
+    world.commands["abort"] = "*"
+    world.settle(in_phase(Phase.FAILED), limit=10)
+    world.release("v4")
+    world.settle(in_phase(Phase.WAITING))
+    world.release("v1")
+    world.settle(in_phase(Phase.SUCCEEDED), limit=5)
+    world.release("v5")
+    world.settle(in_phase(Phase.WAITING))
+    world.commands["promote"] = "*"
+    world.settle(ended)
+    assert world.primary is not None
+    assert world.primary.source_revision == "v5"
+
+
+def test_suspended_and_new_nothing_is_made() -> None:
+    world = World(suspend=True)
+    world.run_for(10)
+    assert world.primary is None
+    world.spec["suspend"] = False
+    world.settle(in_phase(Phase.INITIALIZED))
+
+
+def test_a_refused_spec_from_the_start_makes_nothing() -> None:
+    world = World()
+    world.problems = ("spec.a: no", "spec.b: no")
+    world.run_for(5)
+    assert world.primary is None
+    assert world.phase is Phase.INITIALIZING
+    assert "spec.a: no; spec.b: no" in world.texts()
+
+
+def test_the_finalizer_follows_the_spec() -> None:
+    world = World(revertOnDeletion=True).initialised()
+    assert world.finalizers
+    world.spec["revertOnDeletion"] = False
+    world.run_for(2)
+    assert world.finalizers == []
+    world.deleting = True
+    assert world.look().effects == ()
+
+
+def test_deletion_after_the_wish_to_revert_was_taken_back() -> None:
+    world = World(revertOnDeletion=True).initialised()
+    world.spec["revertOnDeletion"] = False
+    world.deleting = True
+    world.settle(lambda w: w.gone, limit=3)
+    assert not world.reverted
+
+
+def test_deletion_does_not_wait_for_ever_for_a_broken_target() -> None:
+    world = World(revertOnDeletion=True).initialised()
+    world.release("v2", MISSING_IMAGE)
+    world.deleting = True
+    world.settle(lambda w: w.gone, limit=90)
+    assert any("the Canary goes all the same" in text for text in world.texts())
+
+
+def test_a_canary_restored_with_the_phase_of_a_deletion_starts_anew() -> None:
+    world = World().initialised()
+    world.status["phase"] = "Terminating"
+    world.settle(in_phase(Phase.INITIALIZED))
+
+
+def test_a_recreated_canary_does_not_promote_what_its_primary_does_not_run() -> None:
+    world = World().initialised()
+    world.status = {}
+    world.release("v2", GOOD)
+    world.settle(in_phase(Phase.INITIALIZED))
+    assert world.primary is not None
+    assert world.primary.source_revision == "v1"
+    world.settle(in_phase(Phase.PROGRESSING), limit=10)
+    world.settle(ended)
+    assert world.primary.source_revision == "v2"
+
+
+def test_a_draft_refuses_a_move_that_is_not_in_the_table() -> None:
+    draft = Draft(World().canary, CanaryStatus(phase=Phase.INITIALIZED), Facts(), 0.0)
+    with pytest.raises(ValueError, match="no move from Initialized to Succeeded"):
+        draft.enter(Phase.SUCCEEDED)
+    with pytest.raises(LookupError, match="no run in phase Initialized"):
+        _ = draft.run
+
+
+def test_the_table_of_moves_knows_every_phase() -> None:
+    assert set(MOVES) == set(Phase)
+    assert all(legal(phase, Phase.TERMINATING) and legal(phase, phase) for phase in Phase)
