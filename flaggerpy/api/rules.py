@@ -370,19 +370,6 @@ CANARY: list[Check] = [
     ),
     Rule(
         "spec",
-        f"!({_PROVIDER}.startsWith('gatewayapi')) || {_SKIPS} || ("
-        + _both("!has(ANALYSIS.mirror) || !ANALYSIS.mirror || has(ANALYSIS.iterations)")
-        + ")",
-        "analysis.mirror needs analysis.iterations (blue/green) with provider gatewayapi",
-        lambda spec: bool(
-            spec.get("provider", "").startswith("gatewayapi")
-            and not spec.get("skipAnalysis")
-            and _plan(spec).get("mirror")
-            and _steps(spec)
-        ),
-    ),
-    Rule(
-        "spec",
         f"!({_PROVIDER}.startsWith('gatewayapi')) || "
         "(has(self.service) && has(self.service.gatewayRefs) && self.service.gatewayRefs.size() > 0)",
         "service.gatewayRefs is missing: provider gatewayapi needs the Gateway (or Service) that the HTTPRoute belongs to",

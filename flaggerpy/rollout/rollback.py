@@ -42,7 +42,8 @@ def roll_back(d: Draft) -> None:
     if d.run.undo_promotion and not _primary_restored(d):
         return
     if d.primary is None or (serving_count(d.primary) == 0 and ready_count(d.target) > 0):
-        _primary_back(d)
+        if d.facts.primary is None:
+            _primary_back(d)
         d.wait(
             f"a ready pod of the primary {d.canary.target}-primary: traffic stays on the canary until then",
             advice=f"kubectl -n {d.canary.namespace} get pods, and look why the primary's are not ready",

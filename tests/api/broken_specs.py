@@ -261,12 +261,6 @@ BROKEN = [
     Broken("unknown provider", {"provider": "countour"}, "spec.provider", "must be one of", server="supported values"),
     Broken("kubernetes by weight", {"provider": "kubernetes"}, "spec", "provider kubernetes (blue/green)"),
     Broken("gateway missing", {"provider": "gatewayapi:v1"}, "spec", "service.gatewayRefs is missing"),
-    Broken(
-        "mirror by weight",
-        {"provider": "gatewayapi:v1", "service": {"gatewayRefs": [{"name": "web"}]}, "analysis": {"mirror": True}},
-        "spec",
-        "analysis.mirror needs analysis.iterations",
-    ),
     Broken("ingress missing", {"provider": "nginx"}, "spec", "ingressRef is missing"),
     Broken("route missing", {"provider": "apisix"}, "spec", "routeRef is missing"),
     Broken("knative target elsewhere", {"provider": "knative"}, "spec", "provider knative goes with"),

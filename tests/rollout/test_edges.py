@@ -35,7 +35,7 @@ def test_a_missing_target_is_named_and_taken_up_when_it_comes() -> None:
     side, world.target = world.target, None
     world.run_for(3)
     assert any("Deployment app.test not found" in text for text in world.texts())
-    assert world.phase is Phase.INITIALIZING
+    assert world.is_in(Phase.INITIALIZING)
     world.target = side
     world.settle(in_phase(Phase.INITIALIZED))
 
@@ -60,8 +60,15 @@ def test_what_cannot_be_read_changes_nothing(phase: Phase) -> None:
     if phase is not Phase.INITIALIZED:
         world.release("v2")
         world.settle(in_phase(phase))
-    for unknown in ({"target": UNKNOWN}, {"primary": UNKNOWN}, {"kept": UNKNOWN}, {"configs": UNKNOWN}, {"route": UNKNOWN}):
-        decision = decide(world.canary, world.typed, replace(world.facts(), **unknown), world.now)
+    facts = world.facts()
+    for unknown in (
+        replace(facts, target=UNKNOWN),
+        replace(facts, primary=UNKNOWN),
+        replace(facts, kept=UNKNOWN),
+        replace(facts, configs=UNKNOWN),
+        replace(facts, route=UNKNOWN),
+    ):
+        decision = decide(world.canary, world.typed, unknown, world.now)
         assert decision.status.phase is phase
         assert decision.status.canary_weight == world.typed.canary_weight
 
@@ -114,7 +121,7 @@ def test_a_primary_that_is_not_ready_halts_the_run_without_failing_it() -> None:
     assert world.typed.failed_checks == 0
     world.heal_pods(world.primary)
     world.settle(ended)
-    assert world.phase is Phase.SUCCEEDED
+    assert world.is_in(Phase.SUCCEEDED)
 
 
 def test_both_sides_bad_traffic_stays_where_a_pod_is_left() -> None:
@@ -123,7 +130,7 @@ def test_both_sides_bad_traffic_stays_where_a_pod_is_left() -> None:
     world.commands["abort"] = "*"
     world.run_for(10)
     assert world.route == Split(40)
-    assert world.phase is Phase.PROGRESSING
+    assert world.is_in(Phase.PROGRESSING)
     world.heal_pods(world.primary)
     world.settle(in_phase(Phase.FAILED), limit=30)
     assert world.route == Split(0)
@@ -152,10 +159,10 @@ def test_a_primary_lost_while_finalising_gets_the_canary_back() -> None:
     world.settle(in_phase(Phase.FINALISING))
     world.lose_pods(world.primary)
     world.settle(lambda w: w.route == Split(100), limit=3)
-    assert world.phase is Phase.PROMOTING
+    assert world.is_in(Phase.PROMOTING)
     world.heal_pods(world.primary)
     world.settle(ended)
-    assert world.phase is Phase.SUCCEEDED
+    assert world.is_in(Phase.SUCCEEDED)
 
 
 def test_canary_pods_lost_while_promoting_give_the_traffic_to_the_primary() -> None:
@@ -166,7 +173,7 @@ def test_canary_pods_lost_while_promoting_give_the_traffic_to_the_primary() -> N
     world.look()
     assert world.route == Split(0)
     world.settle(ended)
-    assert world.phase is Phase.SUCCEEDED
+    assert world.is_in(Phase.SUCCEEDED)
 
 
 def test_a_rollout_that_is_held_by_a_config_that_changed_is_named() -> None:
@@ -247,7 +254,7 @@ def test_a_refused_spec_from_the_start_makes_nothing() -> None:
     world.problems = ("spec.a: no", "spec.b: no")
     world.run_for(5)
     assert world.primary is None
-    assert world.phase is Phase.INITIALIZING
+    assert world.is_in(Phase.INITIALIZING)
     assert "spec.a: no; spec.b: no" in world.texts()
 
 
