@@ -6,6 +6,7 @@ not wanted any more go (a port, a container). That is done once, before our firs
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from typing import Any
 
 from flaggerpy.cluster import kinds
@@ -19,6 +20,8 @@ from flaggerpy.controller.world import World
 
 Obj = dict[str, Any]
 
+REMEMBERED = 50_000
+
 
 class Applier:
     """Writes manifests and remembers them: `apply` sends nothing where this manifest led to this very version."""
@@ -26,7 +29,7 @@ class Applier:
     def __init__(self, client: Client, world: World) -> None:
         self._client = client
         self._world = world
-        self._applied: dict[tuple[str, str, str], tuple[str, str]] = {}
+        self._applied: OrderedDict[tuple[str, str, str], tuple[str, str]] = OrderedDict()
 
     async def apply(self, manifest: Obj, have: Obj | None) -> Obj:
         """The object as the server has it afterwards; `have` is what was looked at, None for nothing.
@@ -48,6 +51,8 @@ class Applier:
             await self.read_again(kind, at[1], at[2])
             raise StaleError(f"{kind} {at[2]} has changed: {error}") from error
         self._applied[at] = (words, made["metadata"]["resourceVersion"])
+        if len(self._applied) > REMEMBERED:
+            self._applied.popitem(last=False)
         self._world.wrote(made)
         return made
 
@@ -68,8 +73,3 @@ class Applier:
         if found is not None:
             self._world.wrote(found)
         return found
-
-    def forget(self, namespace: str, names: frozenset[str]) -> None:
-        """Objects of these names are gone with their Canary."""
-        for at in [at for at in self._applied if at[1] == namespace and at[2] in names]:
-            del self._applied[at]

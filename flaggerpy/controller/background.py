@@ -72,7 +72,7 @@ class Background:
         self._inbox = inbox
         self._sleep = sleep
         self._canaries: dict[Key, _Of] = {}
-        self._events: set[asyncio.Task[None]] = set()
+        self._events: dict[asyncio.Task[None], str] = {}
 
     def answers(self, key: Key, status: CanaryStatus) -> Answers:
         """What is known for this Canary. A new run begins with nothing but the deliveries that are still owed."""
@@ -155,15 +155,20 @@ class Background:
         self._inbox.put(key)
 
     def tell_event(self, canary: Canary, status: CanaryStatus, effect: RecordEvent) -> None:
-        """Call the event webhooks; nobody waits for it, and too many at once are dropped."""
+        """Call the event webhooks, one event of a Canary after the other; nobody waits for it, and too many at once are dropped."""
         if len(self._events) >= EVENT_CALLS:
             _log.warning("%s: event webhooks are too slow, dropped %r", canary.key, effect.message)
             return
-        task = asyncio.create_task(self._tell_event(canary, status, effect))
-        self._events.add(task)
-        task.add_done_callback(self._events.discard)
+        before = [task for task, of in self._events.items() if of == canary.key]
+        task = asyncio.create_task(self._tell_event(before, canary, status, effect))
+        self._events[task] = canary.key
+        task.add_done_callback(lambda done: self._events.pop(done, None))
 
-    async def _tell_event(self, canary: Canary, status: CanaryStatus, effect: RecordEvent) -> None:
+    async def _tell_event(
+        self, before: list[asyncio.Task[None]], canary: Canary, status: CanaryStatus, effect: RecordEvent
+    ) -> None:
+        if before:
+            await asyncio.wait(before)
         try:
             await self._outside.tell_event(canary, status, effect)
         except Exception as error:
@@ -175,6 +180,13 @@ class Background:
         for name, task in (of.tasks if of else {}).items():
             if not name.startswith("deliver/"):
                 task.cancel()
+
+    def stand_down(self) -> None:
+        """Another replica leads: it asks and delivers all this itself, from what the status holds."""
+        for of in self._canaries.values():
+            for task in of.tasks.values():
+                task.cancel()
+        self._canaries.clear()
 
     async def stop(self) -> None:
         """Give deliveries and event calls a few seconds, then cancel everything."""

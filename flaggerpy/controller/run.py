@@ -146,6 +146,7 @@ class Controller:
 
     def _stand_down(self) -> None:
         self.metrics.leading(False)
+        self.background.stand_down()
         for task in self._workers.values():
             task.cancel()
 
@@ -186,7 +187,7 @@ class Controller:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             with contextlib.suppress(ApiError):
-                await self.world.sweep()
+                await self.world.find_ghosts()
 
     # --- what is told over HTTP --------------------------------------------------------------------------------------------------------
 

@@ -100,6 +100,7 @@ class Worker:
         self._parts = parts
         self._trouble = ""
         self._told = ""
+        self._left_to_flagger = False
 
     async def run(self) -> None:
         inbox = self._parts.inbox
@@ -110,7 +111,7 @@ class Worker:
             try:
                 if not await self._look():
                     return
-                self.failures = 0
+                self.failures, self._told = 0, ""
             except Exception as error:
                 await self._failed(error)
                 # events may tell that the cause is gone, but a cause that stays must not be run into with each of them
@@ -190,8 +191,8 @@ class Worker:
 
     def _stand_down(self, obj: Obj) -> bool:
         sentence = "Flagger still writes the status of this Canary: it is left to Flagger until flaggerpy is started again without it"
-        if self._told != sentence:
-            self._told = sentence
+        if not self._left_to_flagger:
+            self._left_to_flagger = True
             _log.warning(sentence)
             self._parts.hands.tell(self.key, obj, sentence)
         self._parts.inbox.wake_in(self.key, None)

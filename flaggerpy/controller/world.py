@@ -94,12 +94,24 @@ class World:
 
     async def sweep(self) -> None:
         """Read our kinds anew: what kopf never reported as deleted (it cannot know after a relist) goes."""
+        for plural in OUR_KINDS:
+            await self._list(plural)
+
+    async def _list(self, plural: str) -> None:
+        objects, version = await self.client.snapshot(OUR_KINDS[plural], self._namespace)
+        cache = self._ours(plural)
+        cache.replace(list(objects), version)
+        # events of kopf come per object, in no common order: only an object's own version says what is newer
+        cache.version = ""
+
+    async def find_ghosts(self) -> None:
+        """Compare names and versions only, and read anew where they do not agree with the cache."""
         for plural, kind in OUR_KINDS.items():
-            objects, version = await self.client.snapshot(kind, self._namespace)
-            cache = self._ours(plural)
-            cache.replace(list(objects), version)
-            # events of kopf come per object, in no common order: only an object's own version says what is newer
-            cache.version = ""
+            objects, _ = await self.client.snapshot(kind, self._namespace, metadata_only=True)
+            there = {str(obj["metadata"].get("uid")) for obj in objects}
+            known = {str(obj["metadata"].get("uid")) for _, obj in self._ours(plural).items()}
+            if there != known:
+                await self._list(plural)
 
     async def stop(self) -> None:
         for task in self._tasks.values():

@@ -217,7 +217,11 @@ async def test_a_flagger_at_work_is_left_alone(scene: Scene) -> None:
     notes = [{"manager": "flagger", "operation": "Update", "subresource": "status", "time": "2026-01-01T00:00:00Z"}]
     scene.server.patch(kinds.CANARY, *KEY, {"metadata": {"managedFields": notes}})
     scene.start()
-    await eventually(lambda: any("Flagger still writes" in sentence for sentence in scene.hands.told))
+    await eventually(lambda: bool(scene.hands.told))
+    scene.inbox.put(KEY)
+    await asyncio.sleep(0.05)
+    assert len(scene.hands.told) == 1
+    assert "Flagger still writes" in scene.hands.told[0]
     assert scene.looks == 0
     assert scene.server.writes == []
 

@@ -1,0 +1,149 @@
+"""The caches: who is woken by what, ghosts that go, and kinds and pods that are followed when somebody needs them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from flaggerpy.cluster import kinds
+from flaggerpy.controller.inbox import Inbox, Key
+from flaggerpy.controller.interests import Ref
+from flaggerpy.controller.world import World, kind_ref
+from flaggerpy.routers.base import RouteObject
+from tests.cluster.fake_apiserver import FakeApiServer, eventually
+from tests.controller.living import canary, deployment, owner
+
+Obj = dict[str, Any]
+KEY = Key("shop", "podinfo")
+ROUTE = RouteObject("gateway.networking.k8s.io", "v1", "httproutes", "HTTPRoute", "podinfo")
+
+
+class Noting(Inbox):
+    """Writes down what it gets."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.woken: list[Key] = []
+
+    def put(self, key: Key) -> None:
+        self.woken.append(key)
+
+
+class Scene:
+    """A started world, and the keys that it woke."""
+
+    def __init__(self, server: FakeApiServer) -> None:
+        self.server = server
+        inbox = Noting()
+        self.woken = inbox.woken
+        self.world = World(server.client(), inbox)
+
+
+@pytest.fixture
+async def scene() -> AsyncIterator[Scene]:
+    async with FakeApiServer() as server:
+        server.add(canary())
+        made = Scene(server)
+        await made.world.start()
+        made.woken.clear()
+        yield made
+        await made.world.stop()
+
+
+async def test_an_object_wakes_those_who_look_at_it(scene: Scene) -> None:
+    scene.world.interests.set(KEY, [Ref("deployments", "shop", "podinfo")])
+    scene.server.add(deployment("other"))
+    scene.server.add(deployment())
+    await eventually(lambda: KEY in scene.woken)
+    assert set(scene.woken) == {KEY}
+
+
+async def test_a_replica_set_wakes_those_who_look_at_its_deployment_and_is_found_by_it(scene: Scene) -> None:
+    scene.world.interests.set(KEY, [Ref("deployments", "shop", "podinfo")])
+    made = scene.server.add(deployment())
+    await eventually(lambda: KEY in scene.woken)
+    scene.woken.clear()
+    replica_set = {"name": "podinfo-1", "namespace": "shop", "ownerReferences": [owner(made)]}
+    scene.server.add({"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": replica_set, "spec": {"replicas": 1}})
+    await eventually(lambda: KEY in scene.woken)
+    assert [obj["metadata"]["name"] for obj in scene.world.replica_sets_of("shop", "podinfo")] == ["podinfo-1"]
+    scene.server.remove(kinds.REPLICA_SET, "shop", "podinfo-1")
+    await eventually(lambda: scene.world.replica_sets_of("shop", "podinfo") == [])
+
+
+async def test_configs_are_followed_as_metadata_only(scene: Scene) -> None:
+    scene.server.add({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "namespace": "shop"}, "data": {"token": "aGlkZGVu"}})
+    await eventually(lambda: scene.world.secrets.get("shop", "s") is not None)
+    assert "hidden" not in str(scene.world.secrets.get("shop", "s"))
+    assert "data" not in (scene.world.secrets.get("shop", "s") or {})
+
+
+async def test_a_deleted_canary_does_not_come_back_by_a_late_event_or_write(scene: Scene) -> None:
+    obj = scene.server.get(kinds.CANARY, *KEY)
+    assert obj is not None
+    scene.world.feed("canaries", "DELETED", obj)
+    assert scene.world.canaries.get(*KEY) is None
+    late = {**obj, "metadata": {**obj["metadata"], "resourceVersion": "999999"}}
+    scene.world.feed("canaries", "MODIFIED", late)
+    scene.world.wrote_canary(late)
+    assert scene.world.canaries.get(*KEY) is None
+
+
+async def test_a_ghost_is_found_and_woken(scene: Scene) -> None:
+    scene.server.remove(kinds.CANARY, *KEY)
+    await scene.world.find_ghosts()
+    assert scene.world.canaries.get(*KEY) is None
+    assert KEY in scene.woken
+
+
+async def test_rivals_are_woken_when_one_comes_or_goes(scene: Scene) -> None:
+    younger = canary("younger", targetRef={"apiVersion": "apps/v1", "kind": "Deployment", "name": "podinfo"})
+    made = scene.server.add(younger)
+    scene.world.feed("canaries", "ADDED", made)
+    assert scene.world.canaries_of_target("shop", "Deployment", "podinfo") == {KEY, Key("shop", "younger")}
+    assert KEY in scene.woken
+    scene.woken.clear()
+    scene.world.feed("canaries", "DELETED", made)
+    assert scene.world.canaries_of_target("shop", "Deployment", "podinfo") == {KEY}
+    assert KEY in scene.woken
+
+
+async def test_a_kind_of_route_is_followed_from_the_first_need_on(scene: Scene) -> None:
+    assert not any("httproutes" in request.path for request in scene.server.requests)
+    scene.world.interests.set(KEY, [kind_ref(ROUTE), Ref("httproutes", "shop", "podinfo")])
+    assert scene.world.follow_routes([ROUTE]) == (False, [])
+    await eventually(lambda: KEY in scene.woken)
+    assert scene.world.follow_routes([ROUTE]) == (True, [])
+    scene.woken.clear()
+    meta = {"name": "podinfo", "namespace": "shop"}
+    scene.server.add({"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": meta, "spec": {}})
+    await eventually(lambda: scene.world.route(ROUTE, "shop") is not None)
+    assert KEY in scene.woken
+
+
+async def test_a_kind_that_is_not_served_is_named(scene: Scene) -> None:
+    scene.server.unserve(kinds.HTTP_ROUTE)
+    scene.world.interests.set(KEY, [kind_ref(ROUTE)])
+    scene.world.follow_routes([ROUTE])
+    await eventually(lambda: KEY in scene.woken)
+    ready, [sentence] = scene.world.follow_routes([ROUTE])
+    assert not ready
+    assert "does not serve HTTPRoute of gateway.networking.k8s.io/v1" in sentence
+
+
+async def test_pods_are_followed_by_selector_and_only_as_long_as_wanted(scene: Scene) -> None:
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "shop", "labels": {"app": "podinfo"}}}
+    scene.server.add(pod)
+    scene.server.add({**pod, "metadata": {"name": "q", "namespace": "shop", "labels": {"app": "other"}}})
+    assert scene.world.pods(KEY, "target") is None
+    await eventually(lambda: scene.server.watches == len(scene.world.watchers))
+    before = scene.server.watches
+    scene.world.follow_pods(KEY, "target", "app=podinfo")
+    await eventually(lambda: KEY in scene.woken)
+    assert [obj["metadata"]["name"] for obj in scene.world.pods(KEY, "target") or ()] == ["p"]
+    await eventually(lambda: scene.server.watches == before + 1)
+    scene.world.follow_pods(KEY, "target", None)
+    assert scene.world.pods(KEY, "target") is None
+    await eventually(lambda: scene.server.watches == before)
