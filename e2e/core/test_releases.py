@@ -188,8 +188,7 @@ def test_gates_hooks_and_alerts(stage: Stage, receiver: Receiver) -> None:
     receiver.answers.pop("/confirm-rollout")
     stage.phase("Succeeded", seconds=60)
     for kind in kinds:
-        assert receiver.at(f"/{kind}"), kind
-    until(lambda: receiver.at("/post-rollout"), 10, "the post-rollout hook")
+        until(partial(receiver.at, f"/{kind}"), 15, f"the hook {kind}")
     body = receiver.at("/pre-rollout")[0].body
     assert body["name"] == "app"
     assert body["phase"] == "Progressing"
