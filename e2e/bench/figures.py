@@ -37,9 +37,9 @@ class Row:
 
     @property
     def ratio(self) -> float | None:
-        """Theirs divided by ours: how many times less ours is. None where one is missing or ours is 0."""
+        """Theirs divided by ours: how many times less ours is. None where one is missing or 0."""
         ours, theirs = value_of(self.ours), value_of(self.theirs)
-        return theirs / ours if ours and theirs is not None else None
+        return theirs / ours if ours and theirs else None
 
     @property
     def goal(self) -> str:
