@@ -39,7 +39,7 @@ def install_crds(kube: Kube) -> None:
 
 
 def _established(kube: Kube, name: str) -> bool:
-    conditions = kube.get("CustomResourceDefinition", name).get("status", {}).get("conditions", [])
+    conditions = kube.get("CustomResourceDefinition", name).get("status", {}).get("conditions") or ()
     return any(condition["type"] == "Established" and condition["status"] == "True" for condition in conditions)
 
 

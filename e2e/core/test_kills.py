@@ -120,6 +120,7 @@ def route_path(routes: Sequence[Seen], since: float) -> list[int]:
     return [weight for _, weight in releases.weights([seen for seen in routes if seen.at >= since])]
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize("kills", [8, pytest.param(20, marks=pytest.mark.slow)])
 def test_a_controller_that_is_killed_again_and_again_loses_nothing(
