@@ -51,10 +51,23 @@ class Answers:
     """What has come back for one Canary in its present run."""
 
     run_id: str = ""
+    round: int = 0
     hooks: dict[str, Answer] = field(default_factory=dict)
     measurements: dict[str, Measurement] = field(default_factory=dict)
     delivered: set[str] = field(default_factory=set)
     providers: tuple[str, ...] | None = None
+
+    def begin_round(self, round: int) -> None:
+        """Forget what earlier rounds of the analysis were told: a run may wait for its promotion for days."""
+        self.round = round
+        self.hooks = {key: answer for key, answer in self.hooks.items() if not _of_earlier(key, round)}
+        self.measurements = {key: told for key, told in self.measurements.items() if not _of_earlier(key, round)}
+
+
+def _of_earlier(key: str, round: int) -> bool:
+    """Keys of a round are `RUN/NUMBER/...`; gates before the first round and rollback hooks have a word there."""
+    number = key.split("/", 2)[1:2]
+    return bool(number) and number[0].isdigit() and int(number[0]) < round
 
 
 @dataclass
@@ -82,10 +95,12 @@ class Background:
         if of.answers.run_id != run_id:
             of.answers = Answers(run_id=run_id, delivered=of.answers.delivered, providers=of.answers.providers)
         of.answers.delivered &= owed
+        if status.run and of.answers.round != status.run.asked_round:
+            of.answers.begin_round(status.run.asked_round)
         return of.answers
 
     def keep_only(self, key: Key, effects: Iterable[Effect]) -> None:
-        """End the repeated questions that this decision does not ask any more, and forget answers that it has no use for."""
+        """End the repeated questions that this decision does not ask any more."""
         of = self._canaries.get(key)
         if of is None:
             return
@@ -108,7 +123,8 @@ class Background:
 
     async def _ask(self, key: Key, answers: Answers, canary: Canary, status: CanaryStatus, effect: AskHook) -> None:
         while True:
-            answers.hooks[effect.key] = await self._outside.ask(canary, status, effect)
+            said = await self._outside.ask(canary, status, effect)
+            answers.hooks[effect.key] = said
             self._inbox.put(key)
             if effect.every is None:
                 return
@@ -120,7 +136,8 @@ class Background:
             self._start(key, _task_key(effect, of.answers.run_id), self._measure(key, of.answers, canary, effect))
 
     async def _measure(self, key: Key, answers: Answers, canary: Canary, effect: Measure) -> None:
-        answers.measurements[effect.key] = await self._outside.measure(canary, effect)
+        told = await self._outside.measure(canary, effect)
+        answers.measurements[effect.key] = told
         self._inbox.put(key)
 
     def check_providers(self, key: Key, canary: Canary) -> None:

@@ -32,6 +32,9 @@ from flaggerpy.rollout.facts import Answer, Measurement
 
 Obj = dict[str, Any]
 
+SENT_KEPT = 1000
+"""How many deliveries are remembered, the newest."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -47,6 +50,7 @@ class Beyond:
         self._http = http
         self._measurer = measurer
         self._settings = settings
+        self._sent: dict[tuple[str, str], None] = {}
         self._secrets: dict[tuple[str, str], tuple[str, dict[str, str]]] = {}
         self._metrics = evaluate.Settings(
             metrics_server=settings.metrics_server,
@@ -65,6 +69,7 @@ class Beyond:
         hooks = canary.spec.plan.hooks("event")
         if not hooks and self._settings.event_webhook:
             hooks = (Webhook(name="event", url=self._settings.event_webhook, type="event"),)
+        failures = []
         for hook in hooks:
             body = payloads.event_payload(
                 canary.name,
@@ -78,7 +83,9 @@ class Beyond:
             )
             answer = await calling.call(self._http, hook, body)
             if not answer.ok:
-                raise RuntimeError(f"{hook.name}: {answer.text}")
+                failures.append(f"{hook.name}: {answer.text}")
+        if failures:
+            raise RuntimeError("; ".join(failures))
 
     # --- metrics -----------------------------------------------------------------------------------------------------------------------
 
@@ -118,10 +125,13 @@ class Beyond:
 
     async def _post_rollout(self, canary: Canary, status: CanaryStatus, item: OutboxItem) -> None:
         for hook in canary.spec.plan.hooks("post-rollout"):
+            if (item.id, hook.name) in self._sent:
+                continue
             body = payloads.payload(canary.name, canary.namespace, item.phase, _checksum(status), hook.metadata)
             answer = await calling.call(self._http, hook, body, f"{item.id}/{hook.name}")
             if not answer.ok:
                 raise RuntimeError(f"Post-rollout hook {hook.name} failed {answer.text}")
+            self._note_sent(item.id, hook.name)
 
     async def _alert(self, canary: Canary, item: OutboxItem) -> None:
         alert = routing.alert(canary, item.message, item.severity, with_facts=item.with_facts, cluster=self._settings.cluster_name)
@@ -135,11 +145,21 @@ class Beyond:
                 # what only informs warns and does not stop a release; asking again changes nothing
                 _log.warning("%s: %s", canary.key, place)
                 continue
+            if (item.id, place.url) in self._sent:
+                continue
             delivery = await sending.send(self._http, alert, place)
-            if not delivery.ok:
+            if delivery.ok:
+                self._note_sent(item.id, place.url)
+            else:
                 failures.append(delivery.text)
         if failures:
             raise RuntimeError("; ".join(failures))
+
+    def _note_sent(self, item: str, place: str) -> None:
+        """A repetition after a failure elsewhere passes this place over."""
+        self._sent[item, place] = None
+        while len(self._sent) > SENT_KEPT:
+            del self._sent[next(iter(self._sent))]
 
     async def _place(self, canary: Canary, ref: AlertRef) -> Destination | str:
         namespace, name = routing.provider_key(canary, ref)

@@ -198,3 +198,14 @@ async def test_stopping_lets_deliveries_leave(background: Background, places: Pl
     await background.stop()
     assert background.answers(KEY, status("r1", "a")).delivered == {"a"}
     assert sorted(places.asked) == ["a", "hello"]
+
+
+async def test_answers_of_earlier_rounds_are_forgotten_but_not_those_of_gates(places: Places, background: Background) -> None:
+    for key in ("r1/1/rollout/0-a", "r1/2/rollout/0-a", "r1/rollback/0-b", "r1/confirm-rollout/0-c"):
+        background.ask(KEY, CANARY, status(), ask(key=key))
+    background.measure(KEY, CANARY, Measure(key="r1/1/metric/0-m", metric=Metric(name="m")))
+    await settle()
+    second = CanaryStatus(run=RunState(id="r1", revision="x", asked_round=2))
+    answers = background.answers(KEY, second)
+    assert set(answers.hooks) == {"r1/2/rollout/0-a", "r1/rollback/0-b", "r1/confirm-rollout/0-c"}
+    assert answers.measurements == {}

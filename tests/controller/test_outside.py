@@ -1,0 +1,62 @@
+"""Alerts and hooks as they leave: what was delivered is not sent again when something else of the same item failed."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from flaggerpy.api.canary import Canary, parse_canary
+from flaggerpy.api.status import CanaryStatus, OutboxItem
+from flaggerpy.controller.outside import Beyond
+from flaggerpy.controller.settings import Settings
+from flaggerpy.http import HttpRequest, HttpResponse
+from flaggerpy.rollout.effects import RecordEvent
+from tests.fake_http import FakeHttp, answer
+
+
+def canary(**analysis: Any) -> Canary:
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "app"}
+    return parse_canary({"metadata": {"name": "app", "namespace": "shop", "uid": "u"}, "spec": {"targetRef": target, "analysis": analysis}})
+
+
+def provider(name: str) -> dict[str, Any]:
+    spec = {"type": "slack", "channel": "c", "username": "u", "address": f"http://{name}/"}
+    return {"metadata": {"name": name, "namespace": "shop", "resourceVersion": "1"}, "spec": spec}
+
+
+class Providers:
+    def get(self, namespace: str, name: str) -> dict[str, Any]:
+        return provider(name)
+
+
+def beyond(http: FakeHttp) -> Beyond:
+    world = SimpleNamespace(alert_providers=Providers(), secrets=SimpleNamespace(get=lambda *_: None))
+    client = SimpleNamespace(now=lambda: 0.0)
+    return Beyond(cast(Any, client), cast(Any, world), http, cast(Any, None), Settings(), cast(Any, None))
+
+
+async def test_an_alert_is_repeated_only_where_it_did_not_arrive() -> None:
+    refusing = {"http://two/"}
+
+    def respond(request: HttpRequest) -> HttpResponse:
+        return answer(b"no", 500) if request.url in refusing else answer()
+
+    http = FakeHttp(respond)
+    outside = beyond(http)
+    released = canary(alerts=[{"name": name, "providerRef": {"name": name}} for name in ("one", "two")])
+    item = OutboxItem(id="i", kind="alert", phase="Failed", severity="error", message="no")
+    with pytest.raises(RuntimeError):
+        await outside.deliver(released, CanaryStatus(), item)
+    refusing.clear()
+    await outside.deliver(released, CanaryStatus(), item)
+    assert [request.url for request in http.sent] == ["http://one/", "http://two/", "http://two/"]
+
+
+async def test_every_event_webhook_is_told_though_one_fails() -> None:
+    http = FakeHttp(lambda request: answer(b"no", 500) if "bad" in request.url else answer())
+    hooks = [{"name": name, "type": "event", "url": f"http://{name}/"} for name in ("bad", "good")]
+    with pytest.raises(RuntimeError, match="bad"):
+        await beyond(http).tell_event(canary(webhooks=hooks), CanaryStatus(), RecordEvent("Normal", "hello", "Progressing"))
+    assert [request.url for request in http.sent] == ["http://bad/", "http://good/"]
