@@ -34,6 +34,7 @@ from flaggerpy.cluster import kinds
 from flaggerpy.cluster.clock import ServerClock
 from flaggerpy.cluster.errors import ApiError, Gone, NotConfigured, NotFound, ServerError, Silent, TooManyRequests, Unreachable, error_from
 from flaggerpy.cluster.kinds import Kind, kind_of
+from flaggerpy.cluster.tasks import end
 
 # the library's loaders carry no types
 kube_config: Any = config
@@ -154,10 +155,7 @@ class Client:
 
     async def close(self) -> None:
         """Close both sessions; watches that still run get an error."""
-        if self._refresher:
-            self._refresher.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._refresher
+        await end(self._refresher)
         await self._requests.close()
         await self._streams.close()
 

@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import itertools
 import logging
 import socket
@@ -23,6 +22,7 @@ from typing import Any, NamedTuple
 from flaggerpy.cluster.client import Client, Manifest
 from flaggerpy.cluster.errors import ApiError, NotFound
 from flaggerpy.cluster.kinds import EVENT
+from flaggerpy.cluster.tasks import end
 
 SERIES_SECONDS = 600.0
 BURST = 25
@@ -82,10 +82,7 @@ class EventRecorder:
         """Write what is queued, for at most `timeout` seconds, and end."""
         await self.flush(timeout)
         task, self._task = self._task, None
-        if task:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await end(task)
 
     async def flush(self, timeout: float = 5.0) -> bool:  # noqa: ASYNC109
         """Wait until all that was recorded is written or given up; False when `timeout` seconds did not suffice."""

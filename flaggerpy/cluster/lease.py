@@ -23,6 +23,7 @@ from typing import Any
 from flaggerpy.cluster.client import Client, Manifest
 from flaggerpy.cluster.errors import AlreadyExists, ApiError, Conflict, NotFound
 from flaggerpy.cluster.kinds import LEASE
+from flaggerpy.cluster.tasks import end
 from flaggerpy.cluster.watch import Key, Watcher
 
 RELEASE_SECONDS = 5.0
@@ -102,9 +103,7 @@ class LeaderElection:
         if task is None:
             return
         held = self.leading.is_set()
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        await end(task)
         if held:
             try:
                 async with asyncio.timeout(RELEASE_SECONDS):

@@ -17,7 +17,6 @@ nothing and the watch brings the object.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 import random
@@ -29,6 +28,7 @@ from flaggerpy.cluster.client import JSON, METADATA, Client, Manifest
 from flaggerpy.cluster.errors import ApiError, Gone, Silent, error_from
 from flaggerpy.cluster.kinds import Kind
 from flaggerpy.cluster.selectors import matches
+from flaggerpy.cluster.tasks import end
 
 SILENCE = 75.0
 SERVER_TIMEOUT = 300
@@ -235,10 +235,7 @@ class Watcher:
     async def stop(self) -> None:
         """End the connection and the task; the cache stays as it was."""
         task, self._task = self._task, None
-        if task:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await end(task)
 
     async def __aenter__(self) -> Watcher:
         self.start()
