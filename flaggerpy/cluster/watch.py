@@ -155,8 +155,13 @@ class Cache:
     def _store(self, key: Key, obj: Mapping[str, Any]) -> None:
         known = self._entries.get(key)
         uid, version = _uid(obj), str(obj["metadata"].get("resourceVersion") or "")
-        value = self._project(self._copy(obj))
         old = known.value if known else None
+        try:
+            value = self._project(self._copy(obj))
+        except Exception:
+            # one odd object must not end the watch for all others; what cannot be read is taken as unchanged
+            _log.exception("%s %s/%s could not be projected", self._kind.kind, key.namespace, key.name)
+            value = old
         if known and known.uid != uid and old is not None and value is not None:
             # deleted and made again between two looks: two changes, not one
             self._drop(key)

@@ -238,6 +238,24 @@ async def test_a_listener_that_fails_does_not_end_the_watch(server: FakeApiServe
         await eventually(lambda: seen == ["a", "b"])
 
 
+async def test_an_object_that_cannot_be_projected_counts_as_unchanged_and_ends_no_watch(server: FakeApiServer, client: Client) -> None:
+    told = Told()
+
+    def project(obj: Manifest) -> Manifest:
+        return {"x": int(obj["data"]["x"])}
+
+    server.add(config_map("a", x="1"))
+    server.add(config_map("odd", x="no number"))
+    async with follow(client, told, project=project) as watcher:
+        await watcher.synced.wait()
+        await eventually(lambda: server.watches)
+        server.patch(CONFIG_MAP, "test", "a", {"data": {"x": "neither"}})
+        server.add(config_map("b", x="2"))
+        await eventually(lambda: "+b" in told.lines)
+        assert dict(watcher.items()) == {Key("test", "a"): {"x": 1}, Key("test", "b"): {"x": 2}}
+    assert told.lines == ["+a", "+b"]
+
+
 async def test_stopping_closes_the_connection(server: FakeApiServer, client: Client) -> None:
     watcher = follow(client, Told())
     watcher.start()
