@@ -150,6 +150,15 @@ class Background:
         of.answers.providers = found
         self._inbox.put(key)
 
+    def fetch(self, key: Key, name: str, work: Callable[[], Awaitable[None]]) -> None:
+        """Run `work`, unless one of that name runs for this Canary, and look at the Canary again when it is done."""
+        self._canaries.setdefault(key, _Of())
+        self._start(key, f"fetch/{name}", self._fetch(key, work))
+
+    async def _fetch(self, key: Key, work: Callable[[], Awaitable[None]]) -> None:
+        await work()
+        self._inbox.put(key)
+
     def deliver(self, key: Key, canary: Canary, status: CanaryStatus, effect: Deliver) -> None:
         of = self._canaries.setdefault(key, _Of())
         item = next((item for item in status.outbox if item.id == effect.id), None)

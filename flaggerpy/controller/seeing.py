@@ -6,9 +6,11 @@ them, and the one live read before a promotion, a scale-down and Succeeded.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from flaggerpy.api import problems as spec
@@ -208,21 +210,37 @@ class Seeing:
     # --- events of pods: what no status tells -------------------------------------------------------------------------------------------
 
     async def _read_events(self, key: Key) -> None:
-        """Read the events of pods that restarted (a probe's kill is no crash), and now and then of those that do not get ready."""
+        """Read the events of pods that restarted (a probe's kill is no crash), and now and then of those that do not get ready.
+
+        Only the former are waited for: they count for a verdict. The latter are told later: a cut of the weight must not wait for them.
+        """
         pods = self._followed_pods(key)
         told = self._events.setdefault(key, {}) if pods else self._events.pop(key, {})
         for uid in told.keys() - {pod["metadata"].get("uid") for pod in pods}:
             del told[uid]
         now = self._client.now()
-        due = [pod for pod in pods if _events_due(pod, told.get(pod["metadata"].get("uid", "")), now)]
-        for pod in due[:PODS_AT_ONCE]:
-            uid = str(pod["metadata"].get("uid"))
-            try:
-                found = await self._client.list(kinds.EVENT, key.namespace, field_selector=f"involvedObject.uid={uid}")
-            except ApiError as error:
-                _log.info("events of pod %s cannot be read: %s", pod["metadata"]["name"], error)
-                found = []
-            told[uid] = Told(_restarts(pod), now, tuple(found[-EVENTS_KEPT:]))
+        due = [(pod, told.get(str(pod["metadata"].get("uid")))) for pod in pods]
+        due = [(pod, before) for pod, before in due if _events_due(pod, before, now)]
+        restarted = [pod for pod, before in due if _restarted(pod, before)]
+        waiting = [pod for pod, before in due if not _restarted(pod, before)]
+        if waiting:
+            self._background.fetch(key, "events", partial(self._read_events_of, key, waiting[:PODS_AT_ONCE], told))
+        await self._read_events_of(key, restarted[:PODS_AT_ONCE], told)
+
+    async def _read_events_of(self, key: Key, pods: Sequence[Obj], told: dict[str, Told]) -> None:
+        await asyncio.gather(*(self._read_events_of_pod(key, pod, told) for pod in pods))
+
+    async def _read_events_of_pod(self, key: Key, pod: Obj, told: dict[str, Told]) -> None:
+        uid = str(pod["metadata"].get("uid"))
+        try:
+            found = await self._client.list(kinds.EVENT, key.namespace, field_selector=f"involvedObject.uid={uid}")
+        except ApiError as error:
+            _log.info("events of pod %s cannot be read: %s", pod["metadata"]["name"], error)
+            before = told.get(uid)
+            # what was told stands, and restarts that were not looked at are looked at next time
+            told[uid] = replace(before, at=self._client.now()) if before else Told(0, self._client.now(), ())
+            return
+        told[uid] = Told(_restarts(pod), self._client.now(), tuple(found[-EVENTS_KEPT:]))
 
     def look_again_in(self, key: Key) -> float | None:
         """Seconds after which the events of waiting pods should be read again; None when no pod waits."""
@@ -243,13 +261,17 @@ def _service_names(canary: Canary) -> tuple[str, ...]:
 
 
 def _events_due(pod: Obj, told: Told | None, now: float) -> bool:
-    if _restarts(pod) != (told.restarts if told else 0):
+    if _restarted(pod, told):
         return True
     if _ready(pod):
         return False
     created = pod["metadata"].get("creationTimestamp")
     last = told.at if told else from_timestamp(created) if created else now
     return now - last >= EVENTS_EVERY
+
+
+def _restarted(pod: Obj, told: Told | None) -> bool:
+    return _restarts(pod) != (told.restarts if told else 0)
 
 
 def _restarts(pod: Obj) -> int:

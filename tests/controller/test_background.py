@@ -106,6 +106,28 @@ async def test_a_hook_is_asked_once_per_key_and_its_answer_wakes_the_worker(plac
     assert places.asked == ["1/gate"]
 
 
+async def test_what_is_fetched_runs_once_at_a_time_and_wakes_the_worker() -> None:
+    inbox = Inbox()
+    background = Background(Places(), inbox, sleep=no_pause)
+    gate, begun = asyncio.Event(), []
+
+    async def work() -> None:
+        begun.append(1)
+        await gate.wait()
+
+    for _ in range(3):
+        background.fetch(KEY, "events", work)
+        await settle()
+    assert begun == [1]
+    inbox.put(KEY)
+    await inbox.take(KEY)
+    gate.set()
+    await asyncio.wait_for(inbox.take(KEY), 1)
+    background.fetch(KEY, "events", work)
+    await settle()
+    assert begun == [1, 1]
+
+
 async def test_a_repeated_question_ends_when_a_decision_does_not_ask_it(places: Places, background: Background) -> None:
     background.ask(KEY, CANARY, status(), ask(every=2))
     await settle()

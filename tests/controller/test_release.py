@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from flaggerpy.cluster import kinds
+from flaggerpy.controller import seeing
 from flaggerpy.controller.run import Controller, serve
 from flaggerpy.controller.settings import Settings
 from flaggerpy.rollout import deleting, traffic
@@ -168,6 +169,23 @@ async def test_weights_move_by_the_gateway_api(server: FakeApiServer) -> None:
     assert image(server, "podinfo-primary") == "podinfo:2"
 
 
+async def test_a_cut_of_the_weight_does_not_wait_for_the_events_of_pods(server: FakeApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seeing, "EVENTS_EVERY", 0.0)
+    analysis = {"interval": "60s", "threshold": 2, "stepWeight": 30, "maxWeight": 60}
+    service = {"port": 9898, "gatewayRefs": [{"name": "gw", "namespace": "infra"}]}
+    server.reactors.append(lambda type_, obj: accept(server, obj))
+    async with controller(server):
+        await initialized(server, provider="gatewayapi:v1", analysis=analysis, service=service)
+        new_image(server, "podinfo:2")
+        await eventually(lambda: route_weight(server) == 30)
+        server.delay = lambda request: 60.0 if request.resource == "events" and request.verb == "list" else 0.0
+        unready = {"type": "Ready", "status": "False"}
+        for _, pod in list(server.objects[("", "pods")]):
+            if not pod.startswith("podinfo-primary"):
+                server.patch(kinds.POD, SHOP, pod, {"status": {"conditions": [unready]}})
+        await eventually(lambda: route_weight(server) == 0, 2)
+
+
 async def test_a_tracked_config_is_copied_in_versions_and_a_change_is_a_release(server: FakeApiServer) -> None:
     target = deployment()
     target["spec"]["template"]["spec"]["containers"][0]["envFrom"] = [{"configMapRef": {"name": "settings"}}]
@@ -229,6 +247,11 @@ def accept(server: FakeApiServer, route: Obj) -> None:
     parents = [{"parentRef": ref, "conditions": conditions} for ref in route["spec"]["parentRefs"]]
     if (route.get("status") or {}).get("parents") != parents:
         server.patch(kinds.HTTP_ROUTE, SHOP, route["metadata"]["name"], {"status": {"parents": parents}})
+
+
+def route_weight(server: FakeApiServer) -> int:
+    route = server.get(kinds.HTTP_ROUTE, SHOP, "podinfo")
+    return weight(route) if route else 0
 
 
 def weight(route: Obj) -> int:
