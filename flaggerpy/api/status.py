@@ -173,6 +173,8 @@ class RunState(Model):
     mirrored: bool = False
     routed_to_canary: bool = False
     promoted_at: float | None = None
+    primary_id: str = ""
+    """The primary's flagger-id before the promotion: a template is the old one only with it, and its pods need not be made anew."""
     primary_weight_step_at: float | None = None
     drain_since: float | None = None
     drained: bool = False

@@ -92,7 +92,9 @@ def _primary_back(d: Draft) -> None:
     """A primary that is gone comes back with what was last promoted, never with what the target holds (Q-18)."""
     promoted = d.status.last_promoted_spec
     if promoted and d.facts.primary is not UNKNOWN and isinstance(d.facts.kept, frozenset) and promoted in d.facts.kept:
-        d.do(EnsurePrimary(promoted, f"{d.run.id}-undo" if d.status.run else promoted, d.status.run.replicas if d.status.run else None))
+        run = d.status.run
+        identity = (run.primary_id or f"{run.id}-undo") if run else promoted
+        d.do(EnsurePrimary(promoted, identity, run.replicas if run else None))
 
 
 def _primary_restored(d: Draft) -> bool:

@@ -333,8 +333,11 @@ def test_a_primary_that_does_not_take_the_revision_gets_its_old_template_back() 
     assert world.primary is not None
     # the primary's new pods cannot get ready, those of the canary can
     world.broken_pods = "app-primary-v2"
+    before = [pod.name for pod in world.primary.pods if pod.name.startswith("app-primary-v1")]
     world.settle(ended)
     assert world.is_in(Phase.FAILED)
+    # the pods that were there count again: where no new pod finds room (a quota, a full node) only they can serve
+    assert [pod.name for pod in world.primary.pods] == before
     assert world.primary.source_revision == "v1"
     assert world.route == Split(0)
     assert any(text.startswith("Promotion of app.test failed, primary not ready") for text in world.texts())

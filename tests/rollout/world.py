@@ -50,6 +50,7 @@ class Pod:
     revision: str
     born: float
     name: str
+    flagger_id: str = ""
     lost: bool = False
 
 
@@ -128,7 +129,7 @@ class World:
             del mine[side.replicas :]
             while len(mine) < side.replicas:
                 side.counter += 1
-                mine.append(Pod(side.template, self.now, f"{side.name}-{side.template}-{side.counter}"))
+                mine.append(Pod(side.template, self.now, f"{side.name}-{side.template}-{side.counter}", side.flagger_id))
             if side.replicas == 0 or sum(self.is_ready(pod) for pod in mine) >= side.replicas:
                 old = []
             side.pods = mine + old
@@ -352,7 +353,8 @@ class World:
             self.primary.template = template
             for pod in self.primary.pods:
                 # another flagger-id is another template: the pods roll even where the rest is the same
-                pod.revision = pod.revision.rstrip("~") + "~"
+                plain = pod.revision.rstrip("~")
+                pod.revision = plain if (plain, pod.flagger_id) == (template, effect.run_id) else f"{plain}~"
             self.primary.source_revision, self.primary.flagger_id = effect.revision, effect.run_id
         self.reconcile()
 
