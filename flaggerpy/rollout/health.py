@@ -108,5 +108,6 @@ def _join(
     elif health.verdict:
         return Verdict(health.verdict, lacking, until, advice)
     if until is not None and d.now >= until:
-        return Verdict(f"progress deadline of {limit:g}s exceeded: {lacking}", lacking, until, advice)
+        means = f": {health.means}" if health.means and lacking == health.waiting else ""
+        return Verdict(f"progress deadline of {limit:g}s exceeded: {lacking}{means}", lacking, until, advice)
     return Verdict(None, lacking, until, advice)

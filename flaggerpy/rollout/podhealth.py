@@ -48,6 +48,8 @@ class Health:
     command: str = ""
     cause: str = ""
     """The foremost failure's id in the table of causes; "" when nothing fails."""
+    means: str = ""
+    """What the foremost failure means, for who must give it up; "" when nothing fails."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,7 @@ def judge(
         advice=head[0].diagnosis.advice if head else "",
         command=head[0].diagnosis.command if head else "",
         cause=head[0].diagnosis.cause if head else "",
+        means=head[0].diagnosis.means if head else "",
     )
 
 

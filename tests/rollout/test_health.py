@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from flaggerpy.api.canary import parse_canary
-from flaggerpy.api.status import CanaryStatus, FailureState, Phase, PodFailure, RunState
+from flaggerpy.api.status import CanaryStatus, DeadlineState, FailureState, Phase, PodFailure, RunState
 from flaggerpy.rollout.draft import Draft
-from flaggerpy.rollout.facts import Facts, PodFacts, WorkloadFacts
+from flaggerpy.rollout.facts import ContainerFacts, Facts, PodFacts, WorkloadFacts
 from flaggerpy.rollout.health import judge_canary, judge_primary
 from tests.rollout.kubelet import ROWS, pod, waiting
 
@@ -52,6 +52,15 @@ def test_commands_for_people_name_the_namespace() -> None:
     d = draft(ILL)
     judge_canary(d)
     assert "kubectl -n shop get pod" in d.status.pod_failures[0].diagnosis
+
+
+def test_a_deadline_that_runs_out_says_what_the_failure_means() -> None:
+    lost = PodFacts(name="podinfo-2", containers=(ContainerFacts("podinfo"),), unschedulable="0/3 nodes are available: 3 Insufficient cpu.")
+    d = draft(lost, now=700.0)
+    d.set_run(deadline=DeadlineState(max_available=0, max_desired=1, advanced_at=100.0))
+    verdict = judge_canary(d)
+    assert verdict.waiting == "no node takes pod podinfo-2 (1 of 1 pod)"
+    assert verdict.cause == f"progress deadline of 600s exceeded: {verdict.waiting}: 0/3 nodes are available: 3 Insufficient cpu."
 
 
 def test_why_no_pod_can_be_made_is_told_in_words() -> None:
