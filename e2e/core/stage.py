@@ -74,10 +74,10 @@ class Stage:
             "spec": {key: value for key, value in body.items() if value is not None},
         }
 
-    def initialise(self, canary: Object, deployment: Object | None = None) -> Stage:
+    def initialise(self, canary: Object, deployment: Object | None = None, seconds: float = 40) -> Stage:
         """Apply both and wait until the Canary is Initialized."""
         self.kube.apply(deployment or self.deployment(), canary)
-        self.phase("Initialized", seconds=40)
+        self.phase("Initialized", seconds=seconds)
         return self
 
     def release(self, tag: str) -> None:
