@@ -156,6 +156,19 @@ async def test_no_answer_in_time_is_told_and_repeated(site: Site, http: Http) ->
     assert len(site.requests) == 2
 
 
+async def test_an_answer_that_drips_has_no_more_time_than_any_other(http: Http) -> None:
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        for _ in range(200):
+            writer.write(b".")
+            await asyncio.sleep(0.02)
+
+    server = await asyncio.start_server(drip, "127.0.0.1", 0)
+    async with server:
+        with pytest.raises(TimedOut):
+            await http.send(HttpRequest("GET", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", timeout=0.2))
+
+
 async def test_a_refused_connection_is_told(http: Http) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
