@@ -162,6 +162,7 @@ async def test_an_answer_that_drips_has_no_more_time_than_any_other(http: Http) 
         for _ in range(200):
             writer.write(b".")
             await asyncio.sleep(0.02)
+        writer.close()
 
     server = await asyncio.start_server(drip, "127.0.0.1", 0)
     async with server:
