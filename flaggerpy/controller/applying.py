@@ -14,7 +14,7 @@ from flaggerpy.cluster.client import Client
 from flaggerpy.cluster.errors import Conflict, Invalid, NotFound
 from flaggerpy.cluster.kinds import Kind
 from flaggerpy.controller.look import StaleError
-from flaggerpy.controller.patches import digest
+from flaggerpy.controller.patches import covers, digest
 from flaggerpy.controller.takeover import claim
 from flaggerpy.controller.world import World
 
@@ -50,7 +50,11 @@ class Applier:
         except Conflict as error:
             await self.read_again(kind, at[1], at[2])
             raise StaleError(f"{kind} {at[2]} has changed: {error}") from error
-        self._applied[at] = (words, made["metadata"]["resourceVersion"])
+        if covers(made, manifest):
+            self._applied.pop(at, None)
+        else:
+            # the server words it differently: only our memory keeps us from saying it again
+            self._applied[at] = (words, made["metadata"]["resourceVersion"])
         if len(self._applied) > REMEMBERED:
             self._applied.popitem(last=False)
         self._world.wrote(made)

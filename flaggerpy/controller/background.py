@@ -89,11 +89,14 @@ class Background:
 
     def answers(self, key: Key, status: CanaryStatus) -> Answers:
         """What is known for this Canary. A new run begins with nothing but the deliveries that are still owed."""
-        of = self._canaries.setdefault(key, _Of())
         run_id = status.run.id if status.run else ""
         owed = {item.id for item in status.outbox}
+        if key not in self._canaries and not run_id and not owed:
+            # thousands are idle: they have nothing here
+            return Answers()
+        of = self._canaries.setdefault(key, _Of())
         if of.answers.run_id != run_id:
-            of.answers = Answers(run_id=run_id, delivered=of.answers.delivered, providers=of.answers.providers)
+            of.answers = Answers(run_id=run_id, delivered=of.answers.delivered)
         of.answers.delivered &= owed
         if status.run and of.answers.round != status.run.asked_round:
             of.answers.begin_round(status.run.asked_round)
@@ -110,6 +113,8 @@ class Background:
             task = of.tasks.pop(name, None)
             if task is not None:
                 task.cancel()
+        if of.answers == Answers() and not of.tasks:
+            del self._canaries[key]
 
     def ask(self, key: Key, canary: Canary, status: CanaryStatus, effect: AskHook) -> None:
         """See `AskHook`: once per key, or again and again until a decision stops asking."""

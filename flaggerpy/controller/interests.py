@@ -20,25 +20,26 @@ class Ref(NamedTuple):
 
 
 class Interests:
-    """Two maps that mirror each other."""
+    """Two maps that mirror each other; of tuples, because nearly every object matters to one Canary only."""
 
     def __init__(self) -> None:
-        self._wanted: dict[Key, frozenset[Ref]] = {}
-        self._who: dict[Ref, set[Key]] = {}
+        self._wanted: dict[Key, tuple[Ref, ...]] = {}
+        self._who: dict[Ref, tuple[Key, ...]] = {}
 
     def set(self, key: Key, refs: Iterable[Ref]) -> None:
         """From now on this Canary cares about these objects and no others."""
-        new = frozenset(refs)
-        old = self._wanted.get(key, frozenset())
+        new = tuple(sorted(set(refs)))
+        old = self._wanted.get(key, ())
         if new == old:
             return
-        for ref in old - new:
-            who = self._who[ref]
-            who.discard(key)
-            if not who:
+        for ref in set(old) - set(new):
+            rest = tuple(other for other in self._who[ref] if other != key)
+            if rest:
+                self._who[ref] = rest
+            else:
                 del self._who[ref]
-        for ref in new - old:
-            self._who.setdefault(ref, set()).add(key)
+        for ref in set(new) - set(old):
+            self._who[ref] = (*self._who.get(ref, ()), key)
         if new:
             self._wanted[key] = new
         else:

@@ -109,6 +109,8 @@ class Keeping:
     async def forget(self, look: Look, but: frozenset[str]) -> None:
         """Remove the kept revisions that are not in `but`, and the config copies that none of the others needs."""
         key, canary = look.key, look.canary
+        # the run has ended: what its primary was made of need not be remembered
+        self._made.pop(key, None)
         kept = dict(self._world.kept(key))
         needed: set[str] = set()
         for name, revision in kept.items():
@@ -121,9 +123,9 @@ class Keeping:
                 await self._delete(kinds.CONTROLLER_REVISION, key.namespace, name)
         if not any(revision in but for revision in kept.values()):
             return
-        for kind, watcher in (("configmap", self._world.config_maps), ("secret", self._world.secrets)):
-            for (namespace, name), obj in watcher.items():
-                copied = namespace == key.namespace and REVISION_OF in (obj["metadata"].get("labels") or {}) and _owned_by(obj, canary)
+        for kind, view in (("configmap", self._world.config_maps), ("secret", self._world.secrets)):
+            for (_, name), obj in view.items_of(key.namespace):
+                copied = REVISION_OF in (obj["metadata"].get("labels") or {}) and _owned_by(obj, canary)
                 if copied and name not in needed:
                     await self._release(KINDS[kind], obj, canary)
 

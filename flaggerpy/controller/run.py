@@ -138,8 +138,9 @@ class Controller:
 
     def _lead(self) -> None:
         self.metrics.leading(True)
-        _log.info("leading with %d canaries", sum(1 for _ in self.world.canaries.items()))
-        for at, _ in self.world.canaries.items():
+        keys = self.world.canaries.keys()
+        _log.info("leading with %d canaries", len(keys))
+        for at in keys:
             key = Key(*at)
             self.inbox.put(key)
             self._arrived(key)
@@ -163,7 +164,7 @@ class Controller:
             del self._workers[key]
             self.inbox.close(key)
             # it may have been made anew while its worker ended
-            if self.world.canaries.get(*key) is not None:
+            if key in self.world.canaries:
                 self.inbox.put(key)
 
     def _forget(self, key: Key) -> None:

@@ -135,7 +135,7 @@ class Seeing:
             template = target["spec"].get("template") or {}
             self._world.interests.set(key, [*fixed, *self._configs.refs(key.namespace, template)])
             tracked = await self._configs.read(key.namespace, template)
-            if self._world.deployments.get(key.namespace, canary.target) is target:
+            if _same(self._world.deployments.get(key.namespace, canary.target), target):
                 return tracked, target
 
     def _workload(self, key: Key, role: str, name: str, obj: Obj | None, problem: str) -> Workload:

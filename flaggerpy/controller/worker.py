@@ -106,7 +106,7 @@ class Worker:
         inbox = self._parts.inbox
         while True:
             await inbox.take(self.key)
-            if self._parts.world.canaries.get(*self.key) is None:
+            if self.key not in self._parts.world.canaries:
                 return
             try:
                 if not await self._look():

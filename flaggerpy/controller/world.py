@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from flaggerpy.api.names import REVISION_LABEL, REVISION_OF
@@ -19,10 +19,11 @@ from flaggerpy.cluster import kinds
 from flaggerpy.cluster.client import Client
 from flaggerpy.cluster.errors import ApiError
 from flaggerpy.cluster.kinds import Kind
-from flaggerpy.cluster.watch import Cache, Watcher
+from flaggerpy.cluster.watch import Cache, OnChange, Watcher, key_of
 from flaggerpy.cluster.watch import Key as ObjectKey
 from flaggerpy.controller.inbox import Inbox, Key
 from flaggerpy.controller.interests import Interests, Ref
+from flaggerpy.controller.packing import View, opened, packed
 from flaggerpy.controller.takeover import flagger_wrote_status, is_flaggers
 from flaggerpy.controller.workloads import TEMPLATE_DIGEST, template_digest
 from flaggerpy.routers.base import RouteObject
@@ -50,35 +51,29 @@ class World:
         self._tombstones: OrderedDict[str, None] = OrderedDict()
         self.flagger_wrote: dict[str, float] = {}
         """When Flagger last wrote a Canary's status (epoch seconds), by the Canary's uid."""
-        self.canaries = Cache(kinds.CANARY, project=slim, on_change=self._canary_changed)
-        self.templates = Cache(kinds.METRIC_TEMPLATE, project=slim, on_change=self._told("metrictemplates"))
-        self.alert_providers = Cache(kinds.ALERT_PROVIDER, project=slim, on_change=self._told("alertproviders"))
-        self.deployments = self._watcher(kinds.DEPLOYMENT, slim)
-        self.replica_sets = Watcher(client, kinds.REPLICA_SET, self._namespace, project=slim_replica_set, on_change=self._set_changed)
-        self.services = self._watcher(kinds.SERVICE, slim)
-        self.config_maps = self._watcher(kinds.CONFIG_MAP, slim, metadata_only=True)
-        self.secrets = self._watcher(kinds.SECRET, slim, metadata_only=True)
-        self.revisions = Watcher(
-            client,
-            kinds.CONTROLLER_REVISION,
-            self._namespace,
-            label_selector=REVISION_OF,
-            metadata_only=True,
-            project=slim,
-            on_change=self._revision_changed,
+        self._ours = {
+            "canaries": Cache(kinds.CANARY, project=packed(slim), on_change=self._canary_changed),
+            "metrictemplates": Cache(kinds.METRIC_TEMPLATE, project=packed(slim), on_change=self._told("metrictemplates")),
+            "alertproviders": Cache(kinds.ALERT_PROVIDER, project=packed(slim), on_change=self._told("alertproviders")),
+        }
+        self.canaries, self.templates, self.alert_providers = (View(cache) for cache in self._ours.values())
+        self.watchers: list[Watcher] = []
+        """The watches that always run."""
+        self.deployments = self._watch(kinds.DEPLOYMENT)
+        self.services = self._watch(kinds.SERVICE)
+        self.config_maps = self._watch(kinds.CONFIG_MAP, metadata_only=True)
+        self.secrets = self._watch(kinds.SECRET, metadata_only=True)
+        self.replica_sets = self._watch(kinds.REPLICA_SET, project=slim_replica_set, on_change=self._set_changed)
+        self.revisions = self._watch(
+            kinds.CONTROLLER_REVISION, label_selector=REVISION_OF, metadata_only=True, on_change=self._revision_changed
         )
         self._kept: dict[Key, dict[str, str]] = {}
-        self._routes: dict[Kind, Watcher] = {}
+        self._routes: dict[Kind, tuple[Watcher, View]] = {}
         self._not_served: dict[Kind, str] = {}
         self._pods: dict[tuple[Key, str], tuple[str, Watcher]] = {}
         self._tasks: dict[object, asyncio.Task[None]] = {}
 
     # --- life --------------------------------------------------------------------------------------------------------------------------
-
-    @property
-    def watchers(self) -> list[Watcher]:
-        """The watches that always run."""
-        return [self.deployments, self.replica_sets, self.services, self.config_maps, self.secrets, self.revisions]
 
     async def start(self) -> None:
         """List our kinds (kopf goes on from there), start all watches and wait until each has listed once."""
@@ -99,7 +94,7 @@ class World:
 
     async def _list(self, plural: str) -> None:
         objects, version = await self.client.snapshot(OUR_KINDS[plural], self._namespace)
-        cache = self._ours(plural)
+        cache = self._ours[plural]
         cache.replace(list(objects), version)
         # events of kopf come per object, in no common order: only an object's own version says what is newer
         cache.version = ""
@@ -108,27 +103,25 @@ class World:
         """Compare names and versions only, and read anew where they do not agree with the cache."""
         for plural, kind in OUR_KINDS.items():
             objects, _ = await self.client.snapshot(kind, self._namespace, metadata_only=True)
-            there = {str(obj["metadata"].get("uid")) for obj in objects}
-            known = {str(obj["metadata"].get("uid")) for _, obj in self._ours(plural).items()}
-            if there != known:
+            if {key_of(obj) for obj in objects} != set(View(self._ours[plural]).keys()):
                 await self._list(plural)
 
     async def stop(self) -> None:
         for task in self._tasks.values():
             task.cancel()
-        everything = [*self.watchers, *self._routes.values(), *(watcher for _, watcher in self._pods.values())]
-        await asyncio.gather(*(watcher.stop() for watcher in everything), return_exceptions=True)
+        every = [*self.watchers, *(watcher for watcher, _ in self._routes.values()), *(watcher for _, watcher in self._pods.values())]
+        await asyncio.gather(*(watcher.stop() for watcher in every), return_exceptions=True)
 
     def watch_problems(self) -> list[str]:
         """Sentences about watches that do not work now."""
-        every = [*self.watchers, *self._routes.values(), *(watcher for _, watcher in self._pods.values())]
+        every = [*self.watchers, *(watcher for watcher, _ in self._routes.values()), *(watcher for _, watcher in self._pods.values())]
         return [f"watching {watcher.kind}: {watcher.problem}" for watcher in every if watcher.problem]
 
     # --- our kinds, from kopf ----------------------------------------------------------------------------------------------------------
 
     def feed(self, plural: str, type_: str, obj: Obj) -> None:
         """An event of kopf: see `watching.Feed`."""
-        cache = self._ours(plural)
+        cache = self._ours[plural]
         uid = str(obj["metadata"].get("uid"))
         if type_ == "DELETED":
             self._tombstones[uid] = None
@@ -145,17 +138,14 @@ class World:
     def wrote_canary(self, obj: Obj) -> None:
         """The answer of our own write: no decision is made on anything older."""
         if str(obj["metadata"].get("uid")) not in self._tombstones:
-            self.canaries.put(obj)
+            self._ours["canaries"].put(obj)
 
     def canary_is_gone(self, key: Key) -> None:
         """The API server knows no such Canary: forget it without waiting for the watch."""
         known = self.canaries.get(*key)
         if known is not None:
-            self.canaries.event("DELETED", known)
-            self.canaries.version = ""
-
-    def _ours(self, plural: str) -> Cache:
-        return {"canaries": self.canaries, "metrictemplates": self.templates, "alertproviders": self.alert_providers}[plural]
+            self._ours["canaries"].event("DELETED", known)
+            self._ours["canaries"].version = ""
 
     def canaries_of_target(self, namespace: str, kind: str, name: str) -> frozenset[Key]:
         """The Canaries that name this target."""
@@ -163,7 +153,7 @@ class World:
 
     def _canary_changed(self, at: ObjectKey, new: Obj | None, old: Obj | None) -> None:
         key = Key(*at)
-        before, after = _target_of(old), _target_of(new)
+        before, after = _target_of(opened(old)), _target_of(opened(new))
         if before != after:
             for target in (before, after):
                 if target is None:
@@ -178,19 +168,35 @@ class World:
 
     # --- the neighbours ----------------------------------------------------------------------------------------------------------------
 
-    def _watcher(self, kind: Kind, project: Any, *, metadata_only: bool = False) -> Watcher:
-        return Watcher(
-            self.client, kind, self._namespace, project=project, metadata_only=metadata_only, on_change=self._told(kind.plural)
-        )  # fmt: skip
+    def _watch(
+        self,
+        kind: Kind,
+        *,
+        project: Callable[[Obj], Obj] | None = None,
+        on_change: OnChange | None = None,
+        label_selector: str | None = None,
+        metadata_only: bool = False,
+    ) -> View:
+        watcher = Watcher(
+            self.client,
+            kind,
+            self._namespace,
+            label_selector,
+            metadata_only,
+            packed(project or slim),
+            on_change or self._told(kind.plural),
+        )
+        self.watchers.append(watcher)
+        return View(watcher.cache)
 
-    def _told(self, plural: str) -> Any:
+    def _told(self, plural: str) -> OnChange:
         def changed(at: ObjectKey, new: Obj | None, old: Obj | None) -> None:
             self.inbox.put_all(self.interests.who(Ref(plural, at.namespace, at.name)))
 
         return changed
 
     def _set_changed(self, at: ObjectKey, new: Obj | None, old: Obj | None) -> None:
-        for obj in (old, new):
+        for obj in (opened(old), opened(new)):
             owner = _owner(obj, "Deployment")
             if not owner:
                 continue
@@ -207,15 +213,16 @@ class World:
         return [obj for obj in found if obj is not None]
 
     def _revision_changed(self, at: ObjectKey, new: Obj | None, old: Obj | None) -> None:
-        key = Key(at.namespace, _owner(new or old, "Canary"))
+        obj = opened(new or old)
+        key = Key(at.namespace, _owner(obj, "Canary"))
         kept = self._kept.setdefault(key, {})
-        if new is None:
+        if obj is None or new is None:
             kept.pop(at.name, None)
         else:
-            kept[at.name] = (new["metadata"].get("labels") or {}).get(REVISION_LABEL, "")
+            kept[at.name] = (obj["metadata"].get("labels") or {}).get(REVISION_LABEL, "")
         if not kept:
             del self._kept[key]
-        if self.canaries.get(*key) is not None:
+        if key in self.canaries:
             self.inbox.put(key)
 
     def kept(self, key: Key) -> Mapping[str, str]:
@@ -225,7 +232,7 @@ class World:
     def wrote(self, obj: Obj) -> None:
         """The answer of our own write to any other object goes into the cache that follows it."""
         kind = kinds.kind_of(obj)
-        for watcher in (*self.watchers, *self._routes.values()):
+        for watcher in (*self.watchers, *(watcher for watcher, _ in self._routes.values())):
             if (watcher.kind.group, watcher.kind.plural) == (kind.group, kind.plural):
                 watcher.cache.put(obj)
 
@@ -233,15 +240,15 @@ class World:
 
     def route(self, wanted: RouteObject, namespace: str) -> Obj | None:
         """A route as it stands, None when it is not there. Only after `route_problem` said that its kind is followed."""
-        watcher = self._routes.get(_kind(wanted))
-        return watcher.get(namespace, wanted.name) if watcher else None
+        followed = self._routes.get(_kind(wanted))
+        return followed[1].get(namespace, wanted.name) if followed else None
 
     def follow_routes(self, wanted: Iterable[RouteObject]) -> tuple[bool, list[str]]:
         """Whether all these kinds are followed by now, and sentences about those that the cluster does not serve."""
         ready, problems = True, []
         for kind in {_kind(route) for route in wanted}:
-            watcher = self._routes.get(kind)
-            if watcher is None or not watcher.synced.is_set():
+            followed = self._routes.get(kind)
+            if followed is None or not followed[0].synced.is_set():
                 ready = False
                 if kind not in self._tasks:
                     self._tasks[kind] = asyncio.create_task(self._begin_routes(kind), name=f"begin {kind}")
@@ -263,7 +270,8 @@ class World:
             await asyncio.sleep(ASK_AGAIN_SECONDS)
             self.client.forget_discovery()
         self._not_served.pop(kind, None)
-        watcher = self._routes[kind] = Watcher(self.client, kind, self._namespace, project=as_is, on_change=self._told(kind.plural))
+        watcher = Watcher(self.client, kind, self._namespace, project=packed(as_is), on_change=self._told(kind.plural))
+        self._routes[kind] = (watcher, View(watcher.cache))
         watcher.start()
         await watcher.synced.wait()
         self.inbox.put_all(self.interests.who(_any(kind)))

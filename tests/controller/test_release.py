@@ -55,7 +55,7 @@ def status(server: FakeApiServer, name: str = "podinfo") -> Obj:
     return answer
 
 
-async def phase(server: FakeApiServer, wanted: str, within: float = 15, name: str = "podinfo") -> None:
+async def phase(server: FakeApiServer, wanted: str, within: float = 45, name: str = "podinfo") -> None:
     try:
         await eventually(lambda: status(server, name).get("phase") == wanted, within)
     except TimeoutError:
@@ -163,7 +163,7 @@ async def test_weights_move_by_the_gateway_api(server: FakeApiServer) -> None:
     async with controller(server):
         await initialized(server, provider="gatewayapi:v1", analysis=analysis, service=service)
         new_image(server, "podinfo:2")
-        await phase(server, "Succeeded", 30)
+        await phase(server, "Succeeded")
     moves = [one for one, before in zip(seen, [-1, *seen], strict=False) if one != before]
     assert moves == [0, 30, 60, 0]
     assert image(server, "podinfo-primary") == "podinfo:2"
@@ -322,7 +322,7 @@ async def test_a_death_at_any_write_of_a_run_leads_to_the_same_end(server: FakeA
 
     server.fault = die
     victim = await born(server)
-    reached = asyncio.create_task(phase(server, "Succeeded", 20), name="spared")
+    reached = asyncio.create_task(phase(server, "Succeeded", 60), name="spared")
     died = asyncio.create_task(dead.wait(), name="spared")
     await asyncio.wait({reached, died}, return_when=asyncio.FIRST_COMPLETED)
     await killed(victim)

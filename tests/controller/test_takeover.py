@@ -9,7 +9,7 @@ from flaggerpy.controller.applying import Applier
 from flaggerpy.controller.inbox import Inbox
 from flaggerpy.controller.takeover import claim, flagger_wrote_status
 from flaggerpy.controller.world import World, slim
-from tests.cluster.fake_apiserver import FakeApiServer
+from tests.cluster.fake_apiserver import FakeApiServer, Request
 
 Obj = dict[str, Any]
 
@@ -66,7 +66,28 @@ async def test_a_field_that_flagger_set_can_go_after_the_claim() -> None:
         applier = Applier(client, World(client, Inbox()))
         after = await applier.apply(manifest, made)
         assert after["spec"] == {"type": "ClusterIP", "selector": {"app": "podinfo-primary"}}
-        sent = len(server.requests)
-        assert await applier.apply(manifest, after) is after
-        assert len(server.requests) == sent
         assert server.get(kinds.SERVICE, "shop", "podinfo") is not None
+
+
+async def test_what_the_server_words_differently_is_said_once() -> None:
+    async with FakeApiServer() as server:
+        client = server.client()
+
+        def admit(request: Request, obj: Obj) -> None:
+            obj["spec"]["timeout"] = "1m0s"
+
+        server.admit = admit
+        applier = Applier(client, World(client, Inbox()))
+        manifest = {
+            "apiVersion": "projectcontour.io/v1",
+            "kind": "HTTPProxy",
+            "metadata": {"name": "podinfo", "namespace": "shop"},
+            "spec": {"timeout": "60s"},
+        }
+        made = await applier.apply(manifest, None)
+        sent = len(server.requests)
+        assert await applier.apply(manifest, made) is made
+        assert len(server.requests) == sent
+        other = {**manifest, "spec": {"timeout": "90s"}}
+        await applier.apply(other, made)
+        assert len(server.requests) == sent + 1
