@@ -6,6 +6,7 @@ UNKNOWN, never changed (Q-65); a config that is not there is left out, and the p
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,8 @@ from flaggerpy.targets import configs
 
 Obj = dict[str, Any]
 
+AT_ONCE = 8
+"""After a start thousands are to be read: they must not stand in line before a write that is urgent."""
 KINDS: dict[str, Kind] = {"configmap": kinds.CONFIG_MAP, "secret": kinds.SECRET}
 
 
@@ -39,6 +42,7 @@ class ConfigReader:
         self._client = client
         self._world = world
         self._known: dict[tuple[str, str, str], tuple[str, str | None]] = {}
+        self._turn = asyncio.Semaphore(AT_ONCE)
 
     def refs(self, namespace: str, template: Mapping[str, Any]) -> list[Ref]:
         """The objects that a pod template is changed by."""
@@ -65,7 +69,8 @@ class ConfigReader:
             return None
         known = self._known.get(at)
         if known is None or known[0] != seen["metadata"]["resourceVersion"]:
-            obj = await self.data(ref.kind, namespace, ref.name)
+            async with self._turn:
+                obj = await self.data(ref.kind, namespace, ref.name)
             if obj is None:
                 return None
             known = self._known[at] = (obj["metadata"]["resourceVersion"], configs.checksum(obj) if configs.tracked(obj) else None)

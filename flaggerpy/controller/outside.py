@@ -20,6 +20,7 @@ from flaggerpy.api.status import CanaryStatus, OutboxItem
 from flaggerpy.cluster import kinds
 from flaggerpy.cluster.client import Client
 from flaggerpy.cluster.errors import ApiError
+from flaggerpy.cluster.events import EventRecorder
 from flaggerpy.controller.exporting import Exporting
 from flaggerpy.controller.settings import Settings
 from flaggerpy.controller.world import World
@@ -42,9 +43,17 @@ class Beyond:
     """See `background.Outside`."""
 
     def __init__(
-        self, client: Client, world: World, http: Http, measurer: Measurer, settings: Settings, exporting: Exporting
+        self,
+        client: Client,
+        world: World,
+        http: Http,
+        measurer: Measurer,
+        settings: Settings,
+        exporting: Exporting,
+        recorder: EventRecorder,
     ) -> None:
         self._exporting = exporting
+        self._recorder = recorder
         self._client = client
         self._world = world
         self._http = http
@@ -124,14 +133,22 @@ class Beyond:
             await self._alert(canary, item)
 
     async def _post_rollout(self, canary: Canary, status: CanaryStatus, item: OutboxItem) -> None:
+        """The hooks in order up to the first that fails; a hook has retries of its own, so it is not asked again here."""
         for hook in canary.spec.plan.hooks("post-rollout"):
             if (item.id, hook.name) in self._sent:
                 continue
             body = payloads.payload(canary.name, canary.namespace, item.phase, _checksum(status), hook.metadata)
             answer = await calling.call(self._http, hook, body, f"{item.id}/{hook.name}")
             if not answer.ok:
-                raise RuntimeError(f"Post-rollout hook {hook.name} failed {answer.text}")
+                self._tell(canary, f"Post-rollout hook {hook.name} failed {answer.text}", type="Warning")
+                return
             self._note_sent(item.id, hook.name)
+            self._tell(canary, f"Post-rollout check {hook.name} passed")
+
+    def _tell(self, canary: Canary, message: str, *, type: str = "Normal") -> None:
+        """An event on the Canary about what the release does not wait for."""
+        metadata = {"name": canary.name, "namespace": canary.namespace, "uid": canary.uid}
+        self._recorder.record({"apiVersion": kinds.CANARY.api_version, "kind": "Canary", "metadata": metadata}, message, type=type)
 
     async def _alert(self, canary: Canary, item: OutboxItem) -> None:
         alert = routing.alert(canary, item.message, item.severity, with_facts=item.with_facts, cluster=self._settings.cluster_name)
@@ -143,7 +160,8 @@ class Beyond:
                 continue
             if isinstance(place, str):
                 # what only informs warns and does not stop a release; asking again changes nothing
-                _log.warning("%s: %s", canary.key, place)
+                _log.warning("%s", place)
+                self._tell(canary, f"Alert not sent: {place}", type="Warning")
                 continue
             if (item.id, place.url) in self._sent:
                 continue

@@ -18,7 +18,7 @@ from flaggerpy.cluster.watch import Key as ObjectKey
 Obj = dict[str, Any]
 
 PACKED = "packed"
-REMEMBERED = 256
+REMEMBERED = 512
 # zlib finds again what stands here: the words that nearly every object has
 WORDS = (
     b'"metadata":{"name":"","namespace":"","uid":"","resourceVersion":"","generation":1,"creationTimestamp":"2026-01-01T00:00:00Z",'
@@ -89,8 +89,9 @@ class View:
         """All objects of a namespace; for what is done seldom."""
         return ((key, unpack(value[PACKED])) for key, value in self._cache.items() if key.namespace == namespace)
 
-    def keys(self) -> list[ObjectKey]:
-        return [key for key, _ in self._cache.items()]
+    def __iter__(self) -> Iterator[ObjectKey]:
+        """All keys; safe while the cache changes."""
+        return (key for key, _ in self._cache.items())
 
     def __contains__(self, key: object) -> bool:
         return isinstance(key, tuple) and len(key) == 2 and self._cache.get(*key) is not None

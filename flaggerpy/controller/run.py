@@ -12,6 +12,7 @@ import logging
 import signal
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from flaggerpy import __version__
 from flaggerpy.cluster.client import Client
@@ -43,6 +44,7 @@ from flaggerpy.telemetry.server import ProbeServer
 
 CHECK_AGAIN_SECONDS = 10.0
 SWEEP_SECONDS = 600.0
+IN_A_ROW = 20
 
 _log = logging.getLogger(__name__)
 
@@ -61,9 +63,11 @@ class Controller:
         self.inbox = Inbox(self._arrived)
         self.world = World(client, self.inbox, settings.namespace)
         self.http = Http()
-        beyond = outside or Beyond(client, self.world, self.http, Measurer(self.http, Lookups()), settings, self.exporting)
-        self.background = Background(beyond, self.inbox)
         self.recorder = EventRecorder(client)
+        beyond = outside or Beyond(
+            client, self.world, self.http, Measurer(self.http, Lookups()), settings, self.exporting, self.recorder
+        )
+        self.background = Background(beyond, self.inbox)
         configs = ConfigReader(client, self.world)
         applier = Applier(client, self.world)
         self.keeping = Keeping(client, self.world, applier, configs, settings)
@@ -80,6 +84,7 @@ class Controller:
             hands=executor,
             decide=decide,
             on_decision=self.exporting.decided,
+            kstatus=settings.kstatus_conditions,
             holds=lambda: self.election.holds(),
         )
         self.watching = Watching(
@@ -93,6 +98,7 @@ class Controller:
         self.problems: list[str] = ["starting"]
         self._workers: dict[Key, asyncio.Task[None]] = {}
         self._sweeper: asyncio.Task[None] | None = None
+        self._starter: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Return when the caches are warm and the campaign for the Lease has begun."""
@@ -123,8 +129,9 @@ class Controller:
 
     async def stop(self) -> None:
         """See the module for the order."""
-        if self._sweeper:
-            self._sweeper.cancel()
+        for task in (self._sweeper, self._starter):
+            if task:
+                task.cancel()
         await self.lag.stop()
         await self._end_workers()
         await self.election.stop()
@@ -138,15 +145,33 @@ class Controller:
 
     def _lead(self) -> None:
         self.metrics.leading(True)
-        keys = self.world.canaries.keys()
+        self._starter = asyncio.create_task(self._start_workers())
+
+    async def _start_workers(self) -> None:
+        """Those with a run under way first; the loop has its turn between them, for what comes in meanwhile is more urgent."""
+        keys = [Key(*at) for at in self.world.canaries]
         _log.info("leading with %d canaries", len(keys))
-        for at in keys:
-            key = Key(*at)
-            self.inbox.put(key)
-            self._arrived(key)
+        idle: list[Key] = []
+        for number, key in enumerate(keys):
+            if _under_way(self.world.canaries.get(*key)):
+                self._begin(key)
+            else:
+                idle.append(key)
+            if number % IN_A_ROW == 0:
+                await asyncio.sleep(0)
+        for number, key in enumerate(idle):
+            self._begin(key)
+            if number % IN_A_ROW == 0:
+                await asyncio.sleep(0)
+
+    def _begin(self, key: Key) -> None:
+        self.inbox.put(key)
+        self._arrived(key)
 
     def _stand_down(self) -> None:
         self.metrics.leading(False)
+        if self._starter:
+            self._starter.cancel()
         self.background.stand_down()
         for task in self._workers.values():
             task.cancel()
@@ -184,11 +209,14 @@ class Controller:
     # --- housekeeping ------------------------------------------------------------------------------------------------------------------
 
     async def _sweep(self) -> None:
-        """A list of our kinds now and then finds ghosts, and checks again what we need of the cluster."""
+        """A list of our kinds now and then finds ghosts; and our CRDs may have been replaced by Flagger's, or by older ones."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             with contextlib.suppress(ApiError):
                 await self.world.find_ghosts()
+                self.problems = await checks.crd_problems(self.client)
+                for sentence in self.problems:
+                    _log.error("%s", sentence)
 
     # --- what is told over HTTP --------------------------------------------------------------------------------------------------------
 
@@ -201,7 +229,11 @@ class Controller:
         if not self.warm:
             return "; ".join(self.problems) or "the caches are being filled"
         lease = [f"the lease: {self.election.problem}"] if self.election.problem else []
-        return "; ".join([*self.world.watch_problems(), *lease]) or None
+        return "; ".join([*self.problems, *self.world.watch_problems(), *lease]) or None
+
+
+def _under_way(obj: dict[str, Any] | None) -> bool:
+    return bool(((obj or {}).get("status") or {}).get("run"))
 
 
 async def serve(

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 
 from flaggerpy.api.canary import Canary, parse_canary
-from flaggerpy.api.conditions import RECONCILING, STALLED
+from flaggerpy.api.conditions import READY, RECONCILING, STALLED
 from flaggerpy.api.status import CanaryStatus, Condition, Phase, parse_status, timestamp
 from flaggerpy.cluster import kinds
 from flaggerpy.cluster.client import Client
@@ -85,6 +85,8 @@ class Parts:
     hands: Hands
     decide: Decide
     on_decision: Callable[[Key, Canary, Decision], None] = lambda key, canary, decision: None
+    kstatus: bool = True
+    """Whether Ready and Reconciling are written."""
     holds: Callable[[], bool] = lambda: True
     """Whether nobody else can be leading: asked before each write."""
     started_at: float = 0.0
@@ -165,7 +167,7 @@ class Worker:
             # either the lease is renewed in a moment, or this worker is about to be ended
             parts.inbox.wake_in(self.key, FIRST_PAUSE)
             return True
-        wanted = self._with_trouble(status, decision.status, now)
+        wanted = self._with_trouble(status, self._worded(decision.status), now)
         written = await write_status(parts.client, obj, wanted)
         if written is not None:
             parts.world.wrote_canary(written)
@@ -254,6 +256,13 @@ class Worker:
         patch = {"metadata": {"resourceVersion": obj["metadata"]["resourceVersion"]}, "status": {"conditions": [*kept, stalled]}}
         written = await self._parts.client.merge_patch(kinds.CANARY, *self.key, patch, subresource="status")
         self._parts.world.wrote_canary(written)
+
+    def _worded(self, decided: CanaryStatus) -> CanaryStatus:
+        """The status with the conditions that the settings ask for: `flux` waits for Ready, which lasts as long as an analysis."""
+        if self._parts.kstatus:
+            return decided
+        kept = [condition for condition in decided.conditions if condition.type not in (READY, RECONCILING)]
+        return decided.model_copy(update={"conditions": kept})
 
     def _with_trouble(self, stored: CanaryStatus, decided: CanaryStatus, now: float) -> CanaryStatus:
         """The status that was decided, with the failure of the last look in it: it stands until a look succeeds."""

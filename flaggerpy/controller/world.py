@@ -103,7 +103,7 @@ class World:
         """Compare names and versions only, and read anew where they do not agree with the cache."""
         for plural, kind in OUR_KINDS.items():
             objects, _ = await self.client.snapshot(kind, self._namespace, metadata_only=True)
-            if {key_of(obj) for obj in objects} != set(View(self._ours[plural]).keys()):
+            if {key_of(obj) for obj in objects} != set(View(self._ours[plural])):
                 await self._list(plural)
 
     async def stop(self) -> None:

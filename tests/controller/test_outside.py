@@ -31,10 +31,22 @@ class Providers:
         return provider(name)
 
 
-def beyond(http: FakeHttp) -> Beyond:
-    world = SimpleNamespace(alert_providers=Providers(), secrets=SimpleNamespace(get=lambda *_: None))
+class Recorder:
+    """Writes down events."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str]] = []
+
+    def record(self, involved: Any, message: str, *, type: str = "Normal", reason: str = "Synced") -> bool:
+        self.told.append((type, message))
+        return True
+
+
+def beyond(http: FakeHttp, recorder: Recorder | None = None, providers: Any = None) -> Beyond:
+    world = SimpleNamespace(alert_providers=providers or Providers(), secrets=SimpleNamespace(get=lambda *_: None))
     client = SimpleNamespace(now=lambda: 0.0)
-    return Beyond(cast(Any, client), cast(Any, world), http, cast(Any, None), Settings(), cast(Any, None))
+    told = cast(Any, recorder or Recorder())
+    return Beyond(cast(Any, client), cast(Any, world), http, cast(Any, None), Settings(), cast(Any, None), told)
 
 
 async def test_an_alert_is_repeated_only_where_it_did_not_arrive() -> None:
@@ -60,3 +72,23 @@ async def test_every_event_webhook_is_told_though_one_fails() -> None:
     with pytest.raises(RuntimeError, match="bad"):
         await beyond(http).tell_event(canary(webhooks=hooks), CanaryStatus(), RecordEvent("Normal", "hello", "Progressing"))
     assert [request.url for request in http.sent] == ["http://bad/", "http://good/"]
+
+
+async def test_post_rollout_hooks_are_told_one_by_one_and_stop_at_the_first_that_fails() -> None:
+    http = FakeHttp(lambda request: answer(b"not today", 500) if "second" in request.url else answer())
+    hooks = [{"name": name, "type": "post-rollout", "url": f"http://{name}/"} for name in ("first", "second", "third")]
+    recorder = Recorder()
+    await beyond(http, recorder).deliver(canary(webhooks=hooks), CanaryStatus(), OutboxItem(id="i", kind="post-rollout", phase="Succeeded"))
+    assert [request.url for request in http.sent] == ["http://first/", "http://second/"]
+    assert recorder.told == [
+        ("Normal", "Post-rollout check first passed"),
+        ("Warning", "Post-rollout hook second failed not today"),
+    ]
+
+
+async def test_an_alert_provider_that_is_not_there_is_told_and_stops_nothing() -> None:
+    recorder = Recorder()
+    outside = beyond(FakeHttp(lambda request: answer()), recorder, SimpleNamespace(get=lambda *_: None))
+    released = canary(alerts=[{"name": "one", "providerRef": {"name": "gone"}}])
+    await outside.deliver(released, CanaryStatus(), OutboxItem(id="i", kind="alert", phase="Failed", severity="error", message="no"))
+    assert recorder.told == [("Warning", "Alert not sent: alert provider gone.shop does not exist")]

@@ -58,7 +58,7 @@ def test_a_view_remembers_few_and_lists_a_namespace() -> None:
         cache.event("ADDED", numbered(f"d{number}", str(number + 1)))
         view.get("shop", f"d{number}")
     assert len(view._recent) == REMEMBERED
-    assert len(view.keys()) == REMEMBERED + 10
+    assert len(list(view)) == REMEMBERED + 10
     assert sum(1 for _ in view.items_of("shop")) == REMEMBERED + 10
     assert list(view.items_of("other")) == []
 

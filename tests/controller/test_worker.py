@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from flaggerpy.api.canary import Canary
-from flaggerpy.api.status import CanaryStatus, Phase
+from flaggerpy.api.status import CanaryStatus, Condition, Phase
 from flaggerpy.cluster import kinds
 from flaggerpy.cluster.client import Client
 from flaggerpy.cluster.errors import Cause, Forbidden
@@ -235,3 +235,12 @@ async def test_a_namespace_that_goes_is_left_in_peace(scene: Scene) -> None:
     await eventually(lambda: len(scene.hands.done) >= 1)
     assert scene.hands.told == []
     assert stalled(scene.server) == ""
+
+
+async def test_ready_and_reconciling_can_be_left_out(scene: Scene) -> None:
+    scene.parts.kstatus = False
+    conditions = [Condition(type=type_, status="True", reason="x") for type_ in ("Promoted", "Ready", "Reconciling")]
+    scene.decision = Decision(CanaryStatus(phase=Phase.INITIALIZED, conditions=conditions))
+    scene.start()
+    await eventually(lambda: stored(scene.server).get("phase") == "Initialized")
+    assert [condition["type"] for condition in stored(scene.server)["conditions"]] == ["Promoted"]
