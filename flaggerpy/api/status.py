@@ -160,6 +160,8 @@ class RunState(Model):
     """When the weight of the present step was seen in the route and accepted: from here the interval counts."""
     step_ready_pods: int = 0
     carried_weight: bool = False
+    announced_since: float | None = None
+    """When a route of the user was seen to be accepted as we changed it last, on its way to be taken over."""
     settled_since: float | None = None
     settled: bool = False
     settled_restarts: int = 0

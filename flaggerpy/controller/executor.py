@@ -75,6 +75,7 @@ class Executor:
             fx.ScaleTarget: self._scale_target,
             fx.ScalePrimary: self._scale_primary,
             fx.SetSplit: self._set_split,
+            fx.AnnounceBackends: self._announce_backends,
             fx.RestoreRouting: self._restore_routing,
             fx.AskHook: self._ask_hook,
             fx.Measure: self._measure,
@@ -109,6 +110,14 @@ class Executor:
             return
         routes = list(snapshot.routes)
         for manifest in snapshot.router.desired(look.canary, wanted, routes, snapshot.router_settings):
+            await self._apply_route(look, manifest, routes)
+
+    async def _announce_backends(self, look: Look, effect: fx.AnnounceBackends) -> None:
+        snapshot = look.snapshot
+        if snapshot.router is None or snapshot.routes is None:
+            raise StaleError("the route's kind is not followed yet")
+        routes = list(snapshot.routes)
+        for manifest in snapshot.router.announce(look.canary, routes, snapshot.router_settings, lead=effect.lead):
             await self._apply_route(look, manifest, routes)
 
     async def _restore_routing(self, look: Look, effect: fx.RestoreRouting) -> None:

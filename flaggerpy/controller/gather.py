@@ -80,6 +80,7 @@ def facts_of(snapshot: Snapshot) -> Facts:
         config_problem=snapshot.config_problem,
         services_ready=services_ready,
         apex_ready=apex_ready,
+        apex_exists=snapshot.services.get(canary.apex) is not None,
         route=_route(snapshot, observed),
         kept=snapshot.kept,
         answers=dict(snapshot.answers.hooks),
@@ -123,16 +124,19 @@ def observed_route(snapshot: Snapshot) -> Observed | None:
 
 
 def _route(snapshot: Snapshot, observed: Observed | None) -> RouteFacts | Unknown:
-    if observed is None:
+    if observed is None or snapshot.router is None:
         return UNKNOWN
-    found = observed.split
+    found, routes, router = observed.split, list(snapshot.routes or ()), snapshot.router
     return RouteFacts(
         split=Split(canary=found.canary, match=found.match, mirror=found.mirror) if found else None,
         # where a provider judges routes, not judged yet is not accepted
         accepted=bool(observed.accepted) if observed.judges else None,
         refusal=observed.refusal,
         in_shape=observed.in_shape,
-        written_at=snapshot.route_written_at if snapshot.route_written_at is not None else last_write(snapshot.routes or ()),
+        written_at=snapshot.route_written_at if snapshot.route_written_at is not None else last_write(routes),
+        foreign=observed.foreign,
+        announced=not (observed.foreign and router.announce(snapshot.canary, routes, snapshot.router_settings)),
+        leads=not (observed.foreign and router.announce(snapshot.canary, routes, snapshot.router_settings, lead=True)),
     )
 
 

@@ -69,6 +69,16 @@ class SetSplit:
 
 
 @dataclass(frozen=True)
+class AnnounceBackends:
+    """A route of the user names our backends beside its own; else it stays as it is (`router.announce`).
+
+    All weight stays with its own, or with `lead` is with the primary.
+    """
+
+    lead: bool = False
+
+
+@dataclass(frozen=True)
 class AskHook:
     """Call a webhook with this phase in the payload; at most one call per key at a time, the answer comes as a fact."""
 
@@ -148,6 +158,7 @@ Effect = (
     | ScaleTarget
     | ScalePrimary
     | SetSplit
+    | AnnounceBackends
     | AskHook
     | Measure
     | CheckProviders

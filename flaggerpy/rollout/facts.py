@@ -55,6 +55,12 @@ class RouteFacts:
     in_shape: bool = True
     """False when the route differs from what the spec asks in something that is not the split."""
     written_at: float | None = None
+    foreign: bool = False
+    """A route of that name exists that is not ours and names backends that are not ours: traffic may go through it to them."""
+    announced: bool = True
+    """A foreign route names our backends beside its own (`effects.AnnounceBackends`), or cannot be made to."""
+    leads: bool = True
+    """A foreign route leads to the primary, and names its own backends with weight 0, or cannot be made to."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +104,7 @@ class Facts:
     """The generated Services exist in the wanted shape (the apex apart)."""
     apex_ready: bool = True
     """The apex Service selects the primary."""
+    apex_exists: bool = True
     route: RouteFacts | Unknown = UNKNOWN
     kept: frozenset[str] | Unknown = frozenset()
     """Revisions whose template is kept in a ControllerRevision."""

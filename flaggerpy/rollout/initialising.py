@@ -1,6 +1,9 @@
 """The first steps: primary from the target, Services and route around it, target to zero. The target's traffic is never left alone.
 
-Order: primary made and ready, apex Service and route lead to it, drain, and only then is the target scaled down.
+Order: primary made and ready; the route leads to it; then the apex Service does, for those who ask it directly; drain; and only then is
+the target scaled down. A route of the user that is taken over under load learns of our backends a moment before it leads to them
+(`traffic.announced`). The apex Service comes last as its change moves the traffic of all who use it; where there is none yet it comes
+first, as a route may need it for its parent and nobody can be using it.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from flaggerpy.rollout.draft import Draft
 from flaggerpy.rollout.effects import CheckProviders, EnsurePrimary, EnsureServices, ForgetRevisions, KeepRevision, ScaleTarget
 from flaggerpy.rollout.facts import UNKNOWN, WorkloadFacts
 from flaggerpy.rollout.revision import run_id
-from flaggerpy.rollout.traffic import drained, routed
+from flaggerpy.rollout.traffic import announced, drained, routed
 
 
 def initialising(d: Draft) -> None:
@@ -42,11 +45,17 @@ def initialising(d: Draft) -> None:
         return
     if not _primary_ready(d):
         return
-    if not d.facts.apex_ready or not d.facts.services_ready:
+    if not d.facts.services_ready or not d.facts.apex_exists:
+        d.do(EnsureServices(apex=not d.facts.apex_exists))
+        d.wait(f"the Services of {d.canary.apex} to be made")
+        return
+    if not announced(d) or not routed(d):
+        return
+    if not d.facts.apex_ready:
         d.do(EnsureServices(apex=True))
         d.wait(f"the Service {d.canary.apex} to lead to the primary")
         return
-    if not routed(d) or not drained(d):
+    if not drained(d):
         return
     if target.replicas > 0:
         d.do(ScaleTarget(0))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from flaggerpy.api.status import Phase
 from flaggerpy.rollout.draft import Draft
-from flaggerpy.rollout.effects import EnsureServices, SetSplit
+from flaggerpy.rollout.effects import AnnounceBackends, EnsureServices, SetSplit
 from flaggerpy.rollout.facts import RouteFacts, Split, WorkloadFacts
 from flaggerpy.rollout.phases import ANALYSING
 
@@ -16,6 +16,11 @@ DRAIN = 5.0
 """Seconds that a side which carried traffic keeps its pods after the route left it."""
 UNTOLD = 5.0
 """Seconds after a write that count as accepted where a provider cannot tell."""
+WARM = 2.0
+"""Seconds that the proxies have to follow an accepted change of a route that is being taken over."""
+REFUSED = 10.0
+"""Seconds after which such a route that is not accepted is taken over all the same: what it lacks may be the user's own backend or
+another parent, which only the split of ours puts right."""
 
 
 def ready_count(workload: WorkloadFacts | None) -> int:
@@ -107,7 +112,7 @@ def routed(d: Draft) -> bool:
         d.wait(f"the route of {d.canary.apex} cannot be read")
         return False
     ensure_route(d)
-    if route.split != wanted(d):
+    if route.split != wanted(d) or route.foreign:
         d.wait(f"the route of {d.canary.apex} to carry {wanted(d).canary}% for the canary")
         return False
     if route.accepted is False:
@@ -122,6 +127,39 @@ def routed(d: Draft) -> bool:
             d.wait(f"the route of {d.canary.apex} to take effect", until=until)
             return False
     return True
+
+
+def announced(d: Draft) -> bool:
+    """True once a route of the user can become ours without a lost request; at once where there is no such route.
+
+    A proxy learns of backends and of who is led to them by separate ways. A backend that it knows only since a moment, or has forgotten a
+    moment too early, answers nobody (Envoy: 503 for a cluster without endpoints yet, or without a cluster). So the route names our backends
+    first, then leads to the primary while it still names its own, and only then are those dropped; each step has its time to arrive.
+    """
+    route, apex = d.facts.route, d.canary.apex
+    if not d.facts.supports_weights or not isinstance(route, RouteFacts) or not route.foreign:
+        return True
+    if not route.announced:
+        return _announce(d, AnnounceBackends(), f"the route of {apex} to learn of the primary")
+    if route.accepted:
+        since = d.run.announced_since if d.run.announced_since is not None else d.now
+        d.set_run(announced_since=since)
+        until = since + WARM
+    else:
+        until = (route.written_at or 0.0) + (UNTOLD if route.accepted is None else REFUSED)
+    if d.now < until:
+        d.wait(f"the gateway to follow the route of {apex}", until=until)
+        return False
+    if route.leads or route.accepted is False:
+        return True
+    return _announce(d, AnnounceBackends(lead=True), f"the route of {apex} to lead to the primary")
+
+
+def _announce(d: Draft, effect: AnnounceBackends, text: str) -> bool:
+    d.do(effect)
+    d.set_run(announced_since=None)
+    d.wait(text)
+    return False
 
 
 def drained(d: Draft) -> bool:

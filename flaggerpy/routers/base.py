@@ -47,6 +47,7 @@ class Observed:
 
     `accepted` True/False when the route's controller has judged the present generation, None when it cannot be told (yet).
     `judges` tells whether this provider reports acceptance at all. `in_shape`: nothing but the split differs from what is desired.
+    `foreign`: somebody else made it, and it names backends that are not ours.
     """
 
     split: RouteSplit | None
@@ -54,6 +55,7 @@ class Observed:
     judges: bool = False
     refusal: str = ""
     in_shape: bool = True
+    foreign: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,14 @@ class Router(Protocol):
 
     def desired(self, canary: Canary, split: RouteSplit, current: Sequence[Obj], settings: Settings) -> list[Obj]:
         """Complete manifests (server-side apply) for that split. `current` are the objects as they stand (those that exist)."""
+
+    def announce(self, canary: Canary, current: Sequence[Obj], settings: Settings, *, lead: bool = False) -> list[Obj]:
+        """What a route of somebody else is told before it is taken over by `desired`; [] where there is none, or it knows already.
+
+        First it keeps leading where it did, and names our backends with weight 0 beside its own: the proxies know them before any
+        request is theirs. Then, with `lead`, it leads to the primary and names its own backends with weight 0: no proxy forgets a backend
+        that requests are still led to.
+        """
 
     def observed(self, canary: Canary, current: Sequence[Obj], settings: Settings) -> Observed:
         """The split read back, and what the route's controller says."""

@@ -7,6 +7,7 @@ hold for the matching requests only), then one per `service.match` for everybody
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -89,18 +90,45 @@ class Contour:
         meta = manifest.metadata(canary, canary.apex, service.apex, manifest.find(current, "HTTPProxy", canary.apex))
         return [{"apiVersion": f"{GROUP}/v1", "kind": "HTTPProxy", "metadata": meta, "spec": spec}]
 
+    def announce(self, canary: Canary, current: Sequence[Obj], settings: Settings, *, lead: bool = False) -> list[Obj]:
+        """A route without services (a redirect, an answer of its own) stays as it is.
+
+        Services without any weight share alike, those of weight 0 among them: then each of the user's gets weight 1.
+        """
+        have = manifest.find(current, "HTTPProxy", canary.apex)
+        if have is None or manifest.is_ours(have, canary):
+            return []
+        service, before = manifest.service_of(canary), (have.get("spec") or {}).get("routes") or []
+        routes: list[Obj] = copy.deepcopy(before)
+        for services in (route["services"] for route in routes if route.get("services")):
+            standing = [each for each in services if not each.get("mirror")]
+            new = [name for name in manifest.our_services(canary) if all(each.get("name") != name for each in standing)]
+            if new and not any(each.get("weight") for each in standing):
+                for each in standing:
+                    each["weight"] = 1
+            services += [_service(canary, name, 0) for name in new]
+            if lead:
+                for each in services:
+                    if not each.get("mirror"):
+                        each["weight"] = 100 if each.get("name") == manifest.primary_service(canary) else 0
+        if routes == before:
+            return []
+        meta = manifest.metadata(canary, canary.apex, service.apex, have)
+        return [{"apiVersion": f"{GROUP}/v1", "kind": "HTTPProxy", "metadata": meta, "spec": {"routes": routes}}]
+
     def observed(self, canary: Canary, current: Sequence[Obj], settings: Settings) -> Observed:
         have = manifest.find(current, "HTTPProxy", canary.apex)
         if have is None:
             return Observed(split=None, judges=True, in_shape=False)
         accepted, refusal = acceptance(have)
         judges = accepted is not None
-        split = _split(canary, (have.get("spec") or {}).get("routes") or [])
+        routes = (have.get("spec") or {}).get("routes") or []
+        split, foreign = _split(canary, routes), manifest.leads_elsewhere(canary, have, [route.get("services") for route in routes])
         if split is None:
-            return Observed(None, accepted, judges, refusal, in_shape=False)
+            return Observed(None, accepted, judges, refusal, in_shape=False, foreign=foreign)
         [want] = self.desired(canary, split, current, settings)
         in_shape = manifest.same_metadata(want, have) and manifest.covers(want["spec"], have["spec"], ours=_OURS, ordered=_ORDERED)
-        return Observed(split, accepted, judges, refusal, in_shape)
+        return Observed(split, accepted, judges, refusal, in_shape, foreign)
 
     def restore(self, canary: Canary, current: Sequence[Obj]) -> list[Obj]:
         """The spec that a taken-over proxy had; where it is not known, all requests to the apex Service."""

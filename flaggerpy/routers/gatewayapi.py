@@ -12,6 +12,7 @@ Both backends are always there with an explicit weight, so that a step changes t
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Mapping, Sequence, Set
 from typing import Any
@@ -30,6 +31,7 @@ CAN = Capabilities(
 )
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"})
 MOST_MATCHES = 64
+MOST_BACKENDS = 16
 
 _DURATION = re.compile(r"^([0-9]{1,5}(h|m|s|ms)){1,4}$")
 _TYPES = {"exact": "Exact", "regex": "RegularExpression", "prefix": "PathPrefix"}
@@ -90,19 +92,41 @@ class GatewayAPI:
         meta = manifest.metadata(canary, canary.apex, service.apex, manifest.find(current, "HTTPRoute", canary.apex))
         return [{"apiVersion": f"{GROUP}/{self.version}", "kind": "HTTPRoute", "metadata": meta, "spec": spec}]
 
+    def announce(self, canary: Canary, current: Sequence[Obj], settings: Settings, *, lead: bool = False) -> list[Obj]:
+        """A rule without backends (a redirect) must have none, and one that is full takes no more: these stay as they are."""
+        have = manifest.find(current, "HTTPRoute", canary.apex)
+        if have is None or manifest.is_ours(have, canary):
+            return []
+        service, before = manifest.service_of(canary), (have.get("spec") or {}).get("rules") or []
+        rules: list[Obj] = copy.deepcopy(before)
+        for backends in (rule["backendRefs"] for rule in rules if rule.get("backendRefs")):
+            named = {backend.get("name") for backend in backends}
+            new = [name for name in manifest.our_services(canary) if name not in named]
+            if len(backends) + len(new) > MOST_BACKENDS:
+                continue
+            backends += [_backend(name, service.port, 0) for name in new]
+            if lead:
+                for backend in backends:
+                    backend["weight"] = 100 if backend.get("name") == manifest.primary_service(canary) else 0
+        if rules == before:
+            return []
+        meta = manifest.metadata(canary, canary.apex, service.apex, have)
+        return [{"apiVersion": f"{GROUP}/{self.version}", "kind": "HTTPRoute", "metadata": meta, "spec": {"rules": rules}}]
+
     def observed(self, canary: Canary, current: Sequence[Obj], settings: Settings) -> Observed:
         have = manifest.find(current, "HTTPRoute", canary.apex)
         if have is None:
             return Observed(split=None, judges=True, in_shape=False)
         accepted, refusal = acceptance(canary, have)
         judges = accepted is not None
-        split = _split(canary, (have.get("spec") or {}).get("rules") or [])
+        rules = (have.get("spec") or {}).get("rules") or []
+        split, foreign = _split(canary, rules), manifest.leads_elsewhere(canary, have, [rule.get("backendRefs") for rule in rules])
         if split is None:
-            return Observed(None, accepted, judges, refusal, in_shape=False)
+            return Observed(None, accepted, judges, refusal, in_shape=False, foreign=foreign)
         [want] = self.desired(canary, split, current, settings)
         ours = _OURS | {"hostnames"} if manifest.is_ours(have, canary) else _OURS
         in_shape = manifest.same_metadata(want, have) and manifest.covers(want["spec"], have["spec"], ours=ours, ordered=_ORDERED)
-        return Observed(split, accepted, judges, refusal, in_shape)
+        return Observed(split, accepted, judges, refusal, in_shape, foreign)
 
     def restore(self, canary: Canary, current: Sequence[Obj]) -> list[Obj]:
         """The spec that a taken-over route had; where it is not known, all requests to the apex Service."""

@@ -31,6 +31,9 @@ class Kubernetes:
     def desired(self, canary: Canary, split: RouteSplit, current: Sequence[Obj], settings: Settings) -> list[Obj]:
         return []
 
+    def announce(self, canary: Canary, current: Sequence[Obj], settings: Settings, *, lead: bool = False) -> list[Obj]:
+        return []
+
     def observed(self, canary: Canary, current: Sequence[Obj], settings: Settings) -> Observed:
         return Observed(split=RouteSplit(0))
 

@@ -37,6 +37,16 @@ def canary_service(canary: Canary) -> str:
     return canary_name(canary.apex)
 
 
+def our_services(canary: Canary) -> tuple[str, str]:
+    """The names of the two backends of every route of ours: primary, canary."""
+    return primary_service(canary), canary_service(canary)
+
+
+def leads_elsewhere(canary: Canary, route: Obj, backends: Iterable[Sequence[Obj] | None]) -> bool:
+    """True for a route of somebody else that names backends that are not ours; `backends` are those of each of its rules."""
+    return not is_ours(route, canary) and any(each.get("name") not in our_services(canary) for rule in backends for each in rule or ())
+
+
 def owner_reference(canary: Canary) -> Obj:
     """The reference that makes the garbage collector remove an object with its Canary."""
     return {

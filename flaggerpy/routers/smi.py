@@ -55,6 +55,9 @@ class TrafficSplit:
             }
         ]
 
+    def announce(self, canary: Canary, current: Sequence[Obj], settings: Settings, *, lead: bool = False) -> list[Obj]:
+        return []
+
     def observed(self, canary: Canary, current: Sequence[Obj], settings: Settings) -> Observed:
         have = manifest.find(current, "TrafficSplit", canary.apex)
         weights = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from flaggerpy.controller import seeing
 from flaggerpy.controller.run import Controller, serve
 from flaggerpy.controller.settings import Settings
 from flaggerpy.rollout import deleting, traffic
+from flaggerpy.routers.manifest import ORIGINAL
 from tests.cluster.fake_apiserver import FakeApiServer, eventually
 from tests.controller.living import Living, canary, deployment
 
@@ -226,6 +228,41 @@ async def test_deletion_with_revert_gives_the_target_its_size_and_traffic_back(s
         assert target["spec"]["replicas"] == 2
 
 
+@pytest.mark.parametrize("dies", [False, True])
+async def test_a_route_of_the_user_is_taken_over_step_by_step(server: FakeApiServer, monkeypatch: pytest.MonkeyPatch, dies: bool) -> None:
+    monkeypatch.setattr(traffic, "WARM", 1.0)
+    theirs = {"name": "podinfo", "port": 9898, "weight": 1}
+    spec = {"parentRefs": [{"name": "gw", "namespace": "infra"}], "hostnames": ["a.example.com"], "rules": [{"backendRefs": [theirs]}]}
+    seen: list[dict[str, int]] = []
+    server.reactors.append(lambda type_, obj: accept(server, obj))
+    server.reactors.append(lambda type_, obj: seen.append(backends(obj)) if obj["kind"] == "HTTPRoute" else None)
+    metadata = {"name": "podinfo", "namespace": SHOP}
+    server.add({"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": metadata, "spec": spec})
+    service = {"port": 9898, "gatewayRefs": spec["parentRefs"]}
+    server.add(deployment())
+    server.add(canary(provider="gatewayapi:v1", service=service, analysis={"interval": "1s", "threshold": 2, "stepWeight": 30}))
+    if dies:
+        async with controller(server):
+            await eventually(lambda: len(seen[-1]) == 3, 15)
+    async with controller(server):
+        await phase(server, "Initialized")
+    moves = [one for one, before in zip(seen, [{}, *seen], strict=False) if one != before]
+    assert moves == [
+        {"podinfo": 1},
+        {"podinfo": 1, "podinfo-primary": 0, "podinfo-canary": 0},
+        {"podinfo": 0, "podinfo-primary": 100, "podinfo-canary": 0},
+        {"podinfo-primary": 100, "podinfo-canary": 0},
+    ]
+    route = server.get(kinds.HTTP_ROUTE, SHOP, "podinfo")
+    assert route is not None
+    assert route["spec"]["hostnames"] == ["a.example.com"]
+    assert json.loads(route["metadata"]["annotations"][ORIGINAL]) == spec
+
+
+def backends(route: Obj) -> dict[str, int]:
+    return {backend["name"]: backend["weight"] for backend in route["spec"]["rules"][-1]["backendRefs"]}
+
+
 def found(server: FakeApiServer) -> Obj | None:
     return server.get(kinds.CANARY, SHOP, "podinfo")
 
@@ -255,8 +292,7 @@ def route_weight(server: FakeApiServer) -> int:
 
 
 def weight(route: Obj) -> int:
-    backends = {backend["name"]: backend["weight"] for backend in route["spec"]["rules"][-1]["backendRefs"]}
-    return int(backends["podinfo-canary"])
+    return int(backends(route)["podinfo-canary"])
 
 
 def events(server: FakeApiServer) -> list[Obj]:

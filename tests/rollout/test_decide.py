@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from functools import partial
 from typing import Any
 
 import pytest
 
 from flaggerpy.api.status import Phase
+from flaggerpy.rollout import traffic
 from flaggerpy.rollout.facts import Measurement, Split
 
-from .world import MISSING_IMAGE, NEVER_READY, Behaviour, World, ended, in_phase, weights_of
+from .world import MISSING_IMAGE, NEVER_READY, ROUTE_LAG, Behaviour, Killed, World, ended, in_phase, weights_of
 
 
 def _said(state: dict[str, bool], _: float) -> bool:
@@ -474,6 +476,59 @@ def test_a_failed_bootstrap_touches_nothing_and_goes_on_when_mended() -> None:
     world.settle(in_phase(Phase.INITIALIZED))
     assert world.primary is not None
     assert world.primary.source_revision == "v1b"
+
+
+def test_a_route_of_the_user_learns_of_the_primary_before_it_leads_to_it() -> None:
+    world = World(foreign=True)
+    orders: list[str] = []
+    world.checks.append(lambda w, d: orders.extend(type(e).__name__ + str(getattr(e, "apex", getattr(e, "lead", ""))) for e in d.effects))
+    world.initialised()
+    assert world.announced_at is not None
+    assert world.leads_at is not None
+    assert world.announcements == 2
+    [(at, split)] = world.route_writes
+    assert split == Split(0)
+    assert world.leads_at >= world.announced_at + ROUTE_LAG + traffic.WARM
+    assert at >= world.leads_at + ROUTE_LAG + traffic.WARM
+    wanted = ["AnnounceBackendsFalse", "AnnounceBackendsTrue", "SetSplit", "EnsureServicesTrue", "ScaleTarget"]
+    assert [name for name in dict.fromkeys(orders) if name in wanted] == wanted
+
+
+@pytest.mark.parametrize("writes", range(20))
+def test_a_death_between_the_writes_to_a_route_of_the_user_is_made_up_for(writes: int) -> None:
+    world = World(foreign=True)
+    left = [writes]
+
+    def fault() -> None:
+        left[0] -= 1
+        if left[0] == -1:
+            raise Killed
+
+    world.fault = fault
+    with contextlib.suppress(Killed):
+        world.initialised()
+    world.initialised()
+    assert world.announcements == 2
+    assert world.announced_at is not None
+    assert world.leads_at is not None
+    [(at, _)] = world.route_writes
+    assert world.leads_at >= world.announced_at + ROUTE_LAG + traffic.WARM
+    assert at >= world.leads_at + ROUTE_LAG + traffic.WARM
+
+
+def test_a_route_that_its_controller_refuses_is_taken_over_all_the_same() -> None:
+    world = World(foreign=True)
+    world.refused = True
+    world.settle(lambda w: w.announced_at is not None)
+    told = world.announced_at or 0.0
+    world.settle(lambda w: not w.foreign, limit=30)
+    assert traffic.REFUSED <= world.now - told <= traffic.REFUSED + 2
+    world.run_for(20)
+    assert not world.apex
+    assert world.target is not None
+    assert world.target.replicas == 2
+    world.refused = False
+    world.initialised()
 
 
 def test_a_primary_deleted_by_hand_comes_back_with_what_was_promoted() -> None:

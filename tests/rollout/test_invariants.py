@@ -18,10 +18,10 @@ from flaggerpy.rollout import effects as fx
 from flaggerpy.rollout.decision import Decision
 from flaggerpy.rollout.facts import Measurement, Split, WorkloadFacts
 from flaggerpy.rollout.phases import IDLE
-from flaggerpy.rollout.traffic import ready_count
+from flaggerpy.rollout.traffic import WARM, ready_count
 from flaggerpy.rollout.weights import plan
 
-from .world import GOOD, MISSING_IMAGE, NEVER_READY, Behaviour, Killed, World
+from .world import GOOD, MISSING_IMAGE, NEVER_READY, ROUTE_LAG, Behaviour, Killed, World
 
 WEIGHTED = {"interval": "10s", "threshold": 2, "stepWeight": 30, "maxWeight": 60, "metrics": [{"name": "m"}]}
 GATES = [
@@ -36,6 +36,7 @@ STRATEGIES: dict[str, dict[str, Any]] = {
     "blue/green": {"analysis": {"interval": "10s", "threshold": 2, "iterations": 2, "webhooks": GATES}},
     "A/B": {"analysis": {"interval": "10s", "threshold": 2, "iterations": 2, "match": [{"headers": {"x": {"exact": "y"}}}]}},
     "by Services": {"analysis": {"interval": "10s", "threshold": 2, "iterations": 2}, "weights": False},
+    "adopting": {"analysis": WEIGHTED, "foreign": True},
     "skipped": {"skipAnalysis": True, "analysis": WEIGHTED},
 }
 
@@ -61,6 +62,19 @@ def check_nothing_that_is_routed_to_is_scaled_down(world: World, decision: Decis
     if fx.ScaleTarget(0) in decision.effects:
         assert not carries(world.route)
         assert world.apex
+
+
+def check_a_route_of_the_user_is_taken_over_step_by_step(world: World, decision: Decision) -> None:
+    for effect in decision.effects:
+        if isinstance(effect, fx.SetSplit) and world.foreign:
+            assert world.leads_at is not None
+            assert world.now >= world.leads_at + ROUTE_LAG + WARM
+        if effect == fx.AnnounceBackends(lead=True):
+            assert world.announced_at is not None
+            assert world.now >= world.announced_at + ROUTE_LAG + WARM
+        if effect == fx.EnsureServices(apex=True) and world.apex_exists and not world.apex and world.weights:
+            assert world.route is not None
+            assert world.now >= world.route_at + ROUTE_LAG
 
 
 def check_only_what_passed_is_promoted(world: World, decision: Decision) -> None:
@@ -90,6 +104,7 @@ def check_every_state_ends_or_says_what_it_waits_for(world: World, decision: Dec
 CHECKS = (
     check_traffic_goes_only_to_ready_pods_of_the_run,
     check_nothing_that_is_routed_to_is_scaled_down,
+    check_a_route_of_the_user_is_taken_over_step_by_step,
     check_only_what_passed_is_promoted,
     check_every_state_ends_or_says_what_it_waits_for,
 )

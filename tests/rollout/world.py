@@ -72,7 +72,7 @@ class Killed(Exception):
 
 
 class World:
-    def __init__(self, *, weights: bool = True, mirror: bool = True, replicas: int = 2, **spec: Any) -> None:
+    def __init__(self, *, weights: bool = True, mirror: bool = True, replicas: int = 2, foreign: bool = False, **spec: Any) -> None:
         body: dict[str, Any] = {
             "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "app"},
             "service": {"port": 80},
@@ -95,6 +95,13 @@ class World:
         self.configs: dict[str, str] | Unknown | None = None
         self.services = False
         self.apex = False
+        self.apex_exists = foreign
+        self.foreign = foreign
+        """A route of the user's, to a Service of the user's, is there."""
+        self.announced_at: float | None = None
+        self.leads_at: float | None = None
+        self.announcements = 0
+        self.refused = False
         self.route: Split | None = None
         self.route_at = self.now
         self.route_writes: list[tuple[float, Split]] = []
@@ -209,14 +216,15 @@ class World:
 
     def facts(self) -> Facts:
         self.reconcile()
-        accepted = self.now >= self.route_at + ROUTE_LAG
+        accepted = not self.refused and self.now >= self.route_at + ROUTE_LAG
         return Facts(
             target=self._facts_of(self.target),
             primary=self._facts_of(self.primary),
             configs=self.configs,
             services_ready=self.services,
             apex_ready=self.apex,
-            route=RouteFacts(split=self.route, accepted=accepted) if self.weights else UNKNOWN,
+            apex_exists=self.apex_exists,
+            route=self._route(accepted) if self.weights else UNKNOWN,
             kept=frozenset(self.kept),
             answers=dict(self.answers),
             measurements=dict(self.measurements),
@@ -226,6 +234,17 @@ class World:
             problems=self.problems,
             supports_weights=self.weights,
             supports_mirror=self.mirror,
+        )
+
+    def _route(self, accepted: bool) -> RouteFacts:
+        return RouteFacts(
+            split=Split() if self.foreign and self.leads_at is not None else self.route,
+            accepted=accepted,
+            in_shape=not self.foreign,
+            written_at=self.route_at,
+            foreign=self.foreign,
+            announced=not self.foreign or self.announced_at is not None,
+            leads=not self.foreign or self.leads_at is not None,
         )
 
     def look(self) -> Decision:
@@ -271,14 +290,14 @@ class World:
     def _everything(self) -> tuple[Any, ...]:
         counts = (len(self.answers), len(self.measurements), len(self.kept), len(self.delivered), self.services, self.apex)
         sides = tuple((s.replicas, s.source_revision, s.flagger_id) if s else None for s in (self.target, self.primary))
-        return (repr(self.status), self.route, *counts, len(self.finalizers), sides)
+        return (repr(self.status), self.route, self.foreign, self.announced_at, self.leads_at, *counts, len(self.finalizers), sides)
 
     def carry_out(self, effect: fx.Effect, decision: Decision) -> None:
         """What the executor does."""
         match effect:
             case fx.EnsureServices(apex=apex):
                 self.fault()
-                self.services, self.apex = True, self.apex or apex
+                self.services, self.apex, self.apex_exists = True, self.apex or apex, self.apex_exists or apex
             case fx.KeepRevision(revision=revision):
                 self.fault()
                 configs = self.configs if isinstance(self.configs, dict) else None
@@ -299,9 +318,16 @@ class World:
                     self.primary.replicas = replicas
             case fx.SetSplit(split=split):
                 self.fault()
+                self.foreign = False
                 if self.route != split:
                     self.route, self.route_at = split, self.now
                     self.route_writes.append((self.now, split))
+            case fx.AnnounceBackends(lead=lead):
+                self.fault()
+                self.announcements += 1
+                self.route_at = self.now
+                self.announced_at = self.announced_at or self.now
+                self.leads_at = self.leads_at or (self.now if lead else None)
             case fx.AskHook():
                 self._ask(effect)
             case fx.Measure(key=key, metric=metric):

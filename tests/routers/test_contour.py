@@ -216,6 +216,43 @@ def test_a_root_proxy_of_the_user_keeps_its_virtualhost_and_is_given_back() -> N
     assert back["spec"] == theirs["spec"]
 
 
+def test_a_proxy_of_the_user_learns_of_our_services_and_leads_where_it_did() -> None:
+    redirect: Obj = {"requestRedirectPolicy": {"scheme": "https"}}
+    weighted = [{"name": "a", "port": 80, "weight": 9}, {"name": "b", "port": 80}]
+    mirrored = [{"name": "podinfo", "port": 80}, {"name": "shadow", "port": 80, "mirror": True}]
+    theirs: Obj = {
+        "kind": "HTTPProxy",
+        "metadata": {"name": "podinfo", "namespace": "test"},
+        "spec": {"virtualhost": {"fqdn": "a"}, "routes": [{"services": weighted}, {"services": mirrored}, redirect]},
+    }
+    before, canary = copy.deepcopy(theirs), a_canary()
+    [told] = ROUTER.announce(canary, [theirs], SETTINGS)
+    assert theirs == before
+    # Contour shares evenly where no service has a weight
+    alone = [{"name": "podinfo", "port": 80, "weight": 1}, mirrored[1]]
+    assert told["spec"] == {"routes": [{"services": weighted + services(0, 0)}, {"services": alone + services(0, 0)}, redirect]}
+    assert json.loads(told["metadata"]["annotations"][ORIGINAL]) == theirs["spec"]
+    assert ROUTER.observed(canary, [told], SETTINGS).split is None
+    assert ROUTER.observed(canary, [told], SETTINGS).foreign
+    assert ROUTER.announce(canary, [told], SETTINGS) == []
+    assert desired(canary, RouteSplit(0), [told]) == desired(canary, RouteSplit(0), [theirs])
+    [leading] = ROUTER.announce(canary, [told], SETTINGS, lead=True)
+    # the weight of a mirror is its share of the copies
+    away = [[each | {"weight": 0} for each in weighted], [alone[0] | {"weight": 0}, mirrored[1]]]
+    assert leading["spec"] == {"routes": [{"services": each + services(100, 0)} for each in away] + [redirect]}
+    assert ROUTER.announce(canary, [leading], SETTINGS, lead=True) == []
+    taken = desired(canary, RouteSplit(0), [leading])
+    assert taken == desired(canary, RouteSplit(0), [theirs])
+    assert not ROUTER.observed(canary, [taken], SETTINGS).foreign
+
+
+def test_nothing_is_announced_where_no_proxy_of_the_user_could_learn_it() -> None:
+    canary = a_canary()
+    delegating = {"metadata": {"name": "podinfo"}, "spec": {"includes": [{"name": "other"}]}}
+    for current in ([], [delegating], [desired(canary, RouteSplit(0))]):
+        assert ROUTER.announce(canary, current, SETTINGS) == []
+
+
 def test_a_proxy_whose_former_spec_is_not_known_is_led_to_the_apex_service() -> None:
     canary = a_canary()
     proxy = desired(canary, RouteSplit(0))

@@ -490,6 +490,66 @@ def test_a_route_of_the_user_is_taken_over_without_owning_it_and_given_back() ->
     assert back["metadata"] == {"name": "podinfo", "namespace": "test"}
 
 
+def ours_unweighted() -> list[Obj]:
+    names = ("podinfo-primary", "podinfo-canary")
+    return [{"group": "", "kind": "Service", "name": name, "port": 80, "weight": 0} for name in names]
+
+
+def test_a_route_of_the_user_learns_of_our_backends_and_leads_where_it_did() -> None:
+    canary, theirs = a_canary(GATEWAY), users_route()
+    redirect: Obj = {"filters": [{"type": "RequestRedirect", "requestRedirect": {"scheme": "https"}}]}
+    full = {"backendRefs": [{"name": f"b{number}", "port": 80} for number in range(15)]}
+    theirs["spec"]["rules"] += [redirect, full]
+    before = copy.deepcopy(theirs)
+    [told] = ROUTER.announce(canary, [theirs], SETTINGS)
+    assert theirs == before
+    assert told["spec"] == {"rules": [{"backendRefs": [{"name": "podinfo", "port": 80}, *ours_unweighted()]}, redirect, full]}
+    assert json.loads(told["metadata"]["annotations"][ORIGINAL]) == theirs["spec"]
+    assert "ownerReferences" not in told["metadata"]
+
+
+def test_what_was_announced_is_no_split_and_is_given_back_or_taken_over_as_it_was_first() -> None:
+    canary, theirs = a_canary(GATEWAY), users_route()
+    [told] = ROUTER.announce(canary, [theirs], SETTINGS)
+    told["spec"]["parentRefs"] = theirs["spec"]["parentRefs"]
+    assert ROUTER.observed(canary, [told], SETTINGS).split is None
+    assert ROUTER.announce(canary, [told], SETTINGS) == []
+    [back] = ROUTER.restore(canary, [told])
+    assert back["spec"] == theirs["spec"]
+    assert desired(canary, RouteSplit(0), [told]) == desired(canary, RouteSplit(0), [theirs])
+
+
+def test_a_route_that_was_told_leads_to_the_primary_while_it_still_names_its_own() -> None:
+    canary, theirs = a_canary(GATEWAY), users_route()
+    assert ROUTER.observed(canary, [theirs], SETTINGS).foreign
+    [told] = ROUTER.announce(canary, [theirs], SETTINGS)
+    assert ROUTER.observed(canary, [told], SETTINGS).foreign
+    [leading] = ROUTER.announce(canary, [told], SETTINGS, lead=True)
+    [rule] = leading["spec"]["rules"]
+    weights = {backend["name"]: backend["weight"] for backend in rule["backendRefs"]}
+    assert weights == {"podinfo": 0, "podinfo-primary": 100, "podinfo-canary": 0}
+    assert leading["metadata"] == told["metadata"]
+    leading["spec"]["parentRefs"] = theirs["spec"]["parentRefs"]
+    observed = ROUTER.observed(canary, [leading], SETTINGS)
+    assert (observed.split, observed.foreign, observed.in_shape) == (RouteSplit(0), True, False)
+    assert ROUTER.announce(canary, [leading], SETTINGS, lead=True) == []
+    taken = desired(canary, RouteSplit(0), [leading])
+    assert taken == desired(canary, RouteSplit(0), [theirs])
+    assert not ROUTER.observed(canary, [taken], SETTINGS).foreign
+
+
+def test_nothing_is_announced_where_no_route_of_the_user_could_learn_it() -> None:
+    canary = a_canary(GATEWAY)
+    redirects = users_route() | {"spec": {"rules": [{"filters": []}, {"backendRefs": []}]}}
+    for current in ([], [redirects], [desired(canary, RouteSplit(0))], [users_route() | {"spec": {}}]):
+        assert ROUTER.announce(canary, current, SETTINGS) == []
+        assert ROUTER.announce(canary, current, SETTINGS, lead=True) == []
+        assert not ROUTER.observed(canary, current, SETTINGS).foreign
+    both = users_route()
+    both["spec"]["rules"][0]["backendRefs"] = ours_unweighted()
+    assert ROUTER.announce(canary, [both], SETTINGS) == []
+
+
 def test_a_route_of_ours_is_left_to_the_garbage_collector() -> None:
     canary = a_canary(GATEWAY)
     assert ROUTER.restore(canary, [desired(canary, RouteSplit(0))]) == []
