@@ -15,8 +15,9 @@ $(READY): pyproject.toml constraints.txt
 
 venv: $(READY) ## the virtual environment
 
+# Tests of the shell meet real sockets and clocks: one that fails on a busy machine is run once more, and named (-r R). It is a defect.
 unit: $(READY) ## unit and property tests
-	$(PY) -m pytest -q -n 2 -m "not slow" tests
+	$(PY) -m pytest -q -n 2 --reruns 1 -r R -m "not slow" tests
 
 lint: $(READY) ## ruff and mypy --strict
 	$(VENV)/bin/ruff check flaggerpy tests e2e
