@@ -2,7 +2,8 @@
 
 Variables: CONTEXT=name plays on that context of the kubeconfig, and on no other; it then needs a Gateway whose address can be reached from
 here, or URL=http://.., and GATEWAY=namespace/name where there are several. PROMETHEUS=http://.. lets the controller measure; without it,
-story d is left out. RATE is the number of requests per second (50).
+story d is left out. Images are public ones, or podinfo:1.0.0 to 1.0.2 and crasher:1.0.0 from REGISTRY=host:port. RATE is the number of
+requests per second (50).
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ LOG_WIDTH = 160
 def main() -> int:
     """Exit code 0 when every story ended as it should."""
     context = os.environ.get("CONTEXT", "")
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else LOG_WIDTH)
     if sys.argv[1:] == ["down"]:
         return asyncio.run(_down(context)) if context else _sandbox_down()
     try:
@@ -142,7 +143,9 @@ async def _place_of(client: Client) -> manifests.Place:
     if not url:
         raise install.NotInstalled("the Gateway has no address: forward a port to it and pass URL=http://127.0.0.1:PORT")
     metadata = chosen[0]["metadata"]
-    return manifests.Place(metadata["namespace"], metadata["name"], url, HOST, os.environ.get("PROMETHEUS", ""), public_images())
+    registry = os.environ.get("REGISTRY", "")
+    prometheus = os.environ.get("PROMETHEUS", "")
+    return manifests.Place(metadata["namespace"], metadata["name"], url, HOST, prometheus, public_images(registry))
 
 
 @asynccontextmanager
@@ -256,7 +259,7 @@ def _screen(console: Console, load: Load) -> Iterator[Screen]:
 
 def _end(console: Console, place: manifests.Place, results: list[Result], looks: list[tuple[str, str]]) -> int:
     console.print()
-    console.print(table(results), width=None if console.is_terminal else LOG_WIDTH)
+    console.print(table(results), soft_wrap=False)
     console.print(farewell(looks), soft_wrap=True)
     played = [story for story in stories(place.images) if place.prometheus or not story.needs_metrics]
     return 0 if good(results, len(played)) else 1

@@ -45,7 +45,7 @@ def deployment(pods: Template) -> Obj:
 
 
 def first_release(images: Images) -> Obj:
-    return deployment(template(images.first))
+    return deployment(template(images, images.first))
 
 
 def canary(place: Place) -> Obj:
@@ -79,7 +79,7 @@ def canary(place: Place) -> Obj:
 def metric(place: Place) -> Obj:
     """The success rate: of the canary as the Gateway's Envoy counts it, or Flagger's built-in one of the pods."""
     if not place.envoy_metrics:
-        return {"name": "request-success-rate", "thresholdRange": {"min": 95}, "interval": "30s"}
+        return {"name": "request-success-rate", "thresholdRange": {"min": 95}, "interval": "10s"}
     requests = 'envoy_cluster_upstream_rq{envoy_cluster_name=~"{{ namespace }}_{{ service }}-canary_[0-9]+"%s}[{{ interval }}]'
     good = requests % ',envoy_response_code!~"5.*"'
     query = f"100 * sum(rate({good})) / sum(rate({requests % ''}))"

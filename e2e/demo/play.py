@@ -28,6 +28,8 @@ class Images:
     crasher_port: int = 0
     """A port on which the crasher answers its readiness probe between its crashes; 0 for none."""
     failing_environment: Mapping[str, str] = field(default_factory=dict)
+    probe: Mapping[str, int] = field(default_factory=dict)
+    """Fields to add to the application's readiness probe."""
     failing_on_demand: bool = True
     """True when the failing version fails from the POST /fail on, False when it fails by itself."""
 
@@ -46,18 +48,24 @@ def sandbox_images(registry: str) -> Images:
     )
 
 
-def public_images() -> Images:
-    """Public ones, for a cluster that can pull from the internet. Podinfo can fail at random, but from its start only."""
+def public_images(registry: str = "") -> Images:
+    """For a cluster that is not ours: public ones, or podinfo and crasher of the sandbox's tags from a registry of one's own.
+
+    Podinfo can fail at random, but from its start only, and then its probes fail too now and then. It counts its probes' answers among all
+    others, so the first of them must not come before it is ready.
+    """
+    podinfo = f"{registry}/podinfo:1.0." if registry else "ghcr.io/stefanprodan/podinfo:6.9."
     return Images(
-        first="ghcr.io/stefanprodan/podinfo:6.9.0",
-        good="ghcr.io/stefanprodan/podinfo:6.9.1",
-        missing="ghcr.io/stefanprodan/podinfo:6.9.999",
-        beside_crasher="ghcr.io/stefanprodan/podinfo:6.9.1",
-        crasher="docker.io/library/busybox:1.37",
-        crasher_command=("sh", "-c", "sleep 1; exit 1"),
-        failing="ghcr.io/stefanprodan/podinfo:6.9.2",
+        first=f"{podinfo}0",
+        good=f"{podinfo}1",
+        missing=f"{podinfo}9999",
+        beside_crasher=f"{podinfo}2",
+        crasher=f"{registry}/crasher:1.0.0" if registry else "docker.io/library/busybox:1.37",
+        crasher_command=("/crasher", "-after", "1500ms") if registry else ("sh", "-c", "sleep 1; exit 1"),
+        failing=f"{podinfo}2",
         failing_environment={"PODINFO_RANDOM_ERROR": "true"},
         failing_on_demand=False,
+        probe={"initialDelaySeconds": 3, "failureThreshold": 10},
     )
 
 
@@ -79,13 +87,15 @@ class Story:
     needs_metrics: bool = False
 
 
-def template(image: str, *, environment: Mapping[str, str] | None = None, sidecar: Mapping[str, Any] | None = None) -> Template:
+def template(
+    images: Images, image: str, *, environment: Mapping[str, str] | None = None, sidecar: Mapping[str, Any] | None = None
+) -> Template:
     """The pod template of the application: ready within a second of its start, and gone without a lost request."""
     app: dict[str, Any] = {
         "name": APP,
         "image": image,
         "ports": [{"name": "http", "containerPort": PORT}],
-        "readinessProbe": {"httpGet": {"path": "/readyz", "port": PORT}, "periodSeconds": 1, "timeoutSeconds": 2},
+        "readinessProbe": {"httpGet": {"path": "/readyz", "port": PORT}, "periodSeconds": 1, "timeoutSeconds": 2, **images.probe},
         "env": [
             {"name": "LINGER", "value": "3s"},
             *({"name": name, "value": value} for name, value in (environment or {}).items()),
@@ -111,11 +121,11 @@ def crashing_sidecar(images: Images) -> dict[str, Any]:
 def stories(images: Images) -> tuple[Story, ...]:
     """The four acts."""
     return (
-        Story("a", "a good release", template(images.good), "Succeeded", within=50, highest_weight=100),
+        Story("a", "a good release", template(images, images.good), "Succeeded", within=50, highest_weight=100),
         Story(
             "b",
             "an image tag that the registry does not have",
-            template(images.missing),
+            template(images, images.missing),
             "Failed",
             within=30,
             highest_weight=0,
@@ -124,7 +134,7 @@ def stories(images: Images) -> tuple[Story, ...]:
         Story(
             "c",
             "a sidecar that crash-loops while the main container is ready",
-            template(images.beside_crasher, sidecar=crashing_sidecar(images)),
+            template(images, images.beside_crasher, sidecar=crashing_sidecar(images)),
             "Failed",
             within=45,
             highest_weight=0,
@@ -133,7 +143,7 @@ def stories(images: Images) -> tuple[Story, ...]:
         Story(
             "d",
             "a version that answers 500 once it carries 40 %" if images.failing_on_demand else "a version that answers 500 at random",
-            template(images.failing, environment=images.failing_environment),
+            template(images, images.failing, environment=images.failing_environment),
             "Failed",
             within=60,
             highest_weight=40 if images.failing_on_demand else 20,

@@ -36,7 +36,7 @@ def test_without_prometheus_nothing_is_measured() -> None:
     assert "metrics" not in manifests.canary(place)["spec"]["analysis"]
 
 
-@pytest.mark.parametrize("images", [IMAGES, public_images()])
+@pytest.mark.parametrize("images", [IMAGES, public_images(), public_images("registry:5000")])
 def test_every_story_is_another_template_with_the_same_labels(images: Any) -> None:
     acts = stories(images)
     templates = [manifests.first_release(images)["spec"]["template"], *(act.template for act in acts)]
