@@ -78,15 +78,16 @@ class App:
 
 @dataclass
 class Records:
-    """What was seen of one app: its Canary, its route, all pods of its namespace."""
+    """What was seen of one app: the Canaries, routes and pods of its namespace, its own among them."""
 
+    name: str
     canaries: Recorder
     routes: Recorder
     pods: Recorder
 
     def wait(self, phases: tuple[str, ...], seconds: float, since: float) -> tuple[float, Object] | None:
         """When the Canary was first in one of the phases after `since`; None when not within `seconds`."""
-        found = self.canaries.wait(lambda seen: releases.phase(seen.obj) in phases, seconds, since)
+        found = self.canaries.wait(lambda seen: seen.name == self.name and releases.phase(seen.obj) in phases, seconds, since)
         return (found.at, found.obj) if found else None
 
 
@@ -117,7 +118,7 @@ class Rig:
         routes = Recorder(self.kube, "HTTPRoute", app.namespace)
         pods = Recorder(self.kube, "Pod", app.namespace)
         with canaries, routes, pods:
-            yield Records(canaries, routes, pods)
+            yield Records(app.name, canaries, routes, pods)
 
     def fleet(self) -> Fleet:
         """Many Canaries with pods that are only pretended: made when first asked for."""

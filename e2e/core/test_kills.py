@@ -59,8 +59,8 @@ class Killer:
         self._kube, self._controller, self._dice = kube, controller, dice
 
     def pause(self) -> float:
-        """Seconds until the next one, counted from a controller that serves."""
-        return self._dice.uniform(0.1, 5.0)
+        """Seconds until the next one, counted from a controller that leads."""
+        return self._dice.uniform(0.0, 5.0)
 
     def kill(self, status: Object) -> None:
         self.left -= 1
@@ -69,7 +69,13 @@ class Killer:
         if self._dice.random() < 0.75:
             name, namespace = LEASE
             self._kube.patch("Lease", name, {"spec": {"holderIdentity": ""}}, namespace)
+        before = self._holder()
         self._controller.start()
+        until(lambda: self._holder() not in ("", before), 40, "a controller that leads")
+
+    def _holder(self) -> str:
+        name, namespace = LEASE
+        return str(self._kube.get("Lease", name, namespace)["spec"].get("holderIdentity") or "")
 
 
 def ended(stage: Stage, image: str) -> bool:

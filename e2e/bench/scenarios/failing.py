@@ -27,7 +27,7 @@ def template(app: App, case: str) -> Object:
 
 
 def one(rig: Rig, side: Controller, case: str) -> list[Measured]:
-    patience = 120.0 if rig.quick else 300.0
+    patience = 120.0 if rig.quick else 240.0
     with rig.app(side, case.replace(" ", "-")) as app, rig.records(app) as records:
         changed = app.release(template(app, case))
         end = records.wait(("Failed", "Succeeded"), patience, changed)
