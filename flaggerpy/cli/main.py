@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import importlib
 import json
 import os
 import sys
@@ -103,7 +102,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments[:1] == ["run"]:
         # the controller's imports are heavy, and no other word needs them
-        return int(importlib.import_module("flaggerpy.controller.run").main(arguments[1:]))
+        from flaggerpy.controller.run import main as run
+
+        return run(arguments[1:])
     options = parser().parse_args(arguments)
     if options.word == "version":
         print(f"flaggerpy {__version__}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -74,3 +76,11 @@ def test_the_first_report_of_a_failure_is_told_from_a_start() -> None:
     assert fails(status(state={"waiting": {"reason": "ErrImagePull"}}))
     assert fails(status(state={"terminated": {"exitCode": 1}}))
     assert fails(status(state={"running": {}}, lastState={"terminated": {"exitCode": 1}}))
+
+
+def test_the_page_of_the_manual_has_every_variable_of_the_program() -> None:
+    root = Path(__file__).parents[2]
+    used = set(re.findall(r'environ.get\("([A-Z]+)"', (root / "e2e" / "demo" / "__main__.py").read_text()))
+    page = (root / "docs" / "demo.md").read_text()
+    assert used >= {"CONTEXT", "GATEWAY", "URL", "PROMETHEUS", "REGISTRY", "RATE"}
+    assert {name for name in used - {"KUBECONFIG"} if f"| `{name}` |" not in page} == set()
