@@ -122,7 +122,7 @@ ROWS = [
     Row(
         "registry-out-of-reach",
         {"containers": [app(f"{NOWHERE}/toggle:1.0.1")]},
-        "app", UNPULLED, (f"the registry {NOWHERE} refused the connection for image {NOWHERE}/toggle:1.0.1 of container app",), 35,
+        "app", UNPULLED, (f"the registry {NOWHERE} refused the connection for image {NOWHERE}/toggle:1.0.1 of container app",), 40,
     ),
     # rule: crashes are counted per container, init containers and sidecars included (podhealth)
     Row(
