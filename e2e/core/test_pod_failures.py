@@ -37,7 +37,7 @@ BUSY = 120.0
 SLACK = 8.0
 """Seconds that a deadline may be late: pods flap between what two watches tell, and the way back is part of it."""
 CUT = 3.0
-"""Seconds from the kubelet's report to a route without the lost share: 0.15 s on a quiet machine (docs/benchmarks.md), 1.2 s on a busy one."""
+"""Seconds from the kubelet's report to a route without the lost share: 0.15 on a quiet machine (docs/benchmarks.md), 1.2 on a busy one."""
 NOWHERE = "127.0.0.1:9"
 """No registry listens there."""
 
