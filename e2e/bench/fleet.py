@@ -22,6 +22,9 @@ from e2e.sandbox.console import step
 SCHEDULER = "nobody"
 IMAGE = "example.com/app"
 PAUSE = 0.3
+BATCH = 25
+"""So many are made at a time: the API server gives out Service addresses one after the other, and slowly when many ask."""
+PATIENCE = 240.0
 
 
 def running(pod: Object, address: str, at: str) -> Object:
@@ -65,9 +68,11 @@ class Fleet:
         self._thread.start()
 
     def grow(self, size: int) -> None:
-        fresh = [f"app-{number:03d}" for number in range(len(self.names), size)]
-        if not fresh:
-            return
+        while len(self.names) < size:
+            self._add(min(BATCH, size - len(self.names)))
+
+    def _add(self, number: int) -> None:
+        fresh = [f"app-{index:03d}" for index in range(len(self.names), len(self.names) + number)]
         with step(f"{len(fresh)} more Canaries for each controller, initialised"):
             for name in fresh:
                 for side in self._sides:
@@ -80,7 +85,7 @@ class Fleet:
                     )
             self.names += fresh
             for side in self._sides:
-                until(lambda side=side: self._all_idle(side), 120 + 3 * size, f"{size} Canaries of {side.name} initialised")  # type: ignore[misc]
+                until(lambda side=side: self._all_idle(side), PATIENCE, f"{len(self.names)} Canaries of {side.name} initialised")  # type: ignore[misc]
 
     def _all_idle(self, side: Controller) -> bool:
         time.sleep(0.5)
