@@ -50,7 +50,7 @@ def main() -> int:
         build(("flagger",))
         around = [sys.executable, "-m", "e2e.sandbox", "with", "--logs", "build/bench-logs", "--"]
         return subprocess.run([*around, sys.executable, "-m", "e2e.bench", *sys.argv[1:]], cwd=ROOT).returncode
-    names = [name for name in SCENARIOS if not args.only or name in args.only]
+    names = args.only or list(SCENARIOS)
     outcomes, failed = measure(names, args.quick)
     if args.write or not (args.only or args.quick or failed):
         write(outcomes)
