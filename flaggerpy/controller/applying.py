@@ -6,6 +6,8 @@ not wanted any more go (a port, a container). That is done once, before our firs
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections import OrderedDict
 from typing import Any
 
@@ -21,6 +23,9 @@ from flaggerpy.controller.world import World
 Obj = dict[str, Any]
 
 REMEMBERED = 50_000
+NEW_SERVICES_AT_ONCE = 16
+"""The API server gives out cluster addresses one after the other: of a hundred that wait at once, most run into its time limit, are
+asked for again, and so keep each other waiting."""
 
 
 class Applier:
@@ -29,6 +34,7 @@ class Applier:
     def __init__(self, client: Client, world: World) -> None:
         self._client = client
         self._world = world
+        self._new_services = asyncio.Semaphore(NEW_SERVICES_AT_ONCE)
         self._applied: OrderedDict[tuple[str, str, str], tuple[str, str]] = OrderedDict()
 
     async def apply(self, manifest: Obj, have: Obj | None) -> Obj:
@@ -46,7 +52,8 @@ class Applier:
             if have is not None:
                 have = await self._claim(kind, have)
                 metadata["resourceVersion"] = have["metadata"]["resourceVersion"]
-            made = await self._client.apply({**manifest, "metadata": metadata})
+            async with self._new_services if have is None and kind == kinds.SERVICE else contextlib.nullcontext():
+                made = await self._client.apply({**manifest, "metadata": metadata})
         except Conflict as error:
             await self.read_again(kind, at[1], at[2])
             raise StaleError(f"{kind} {at[2]} has changed: {error}") from error
