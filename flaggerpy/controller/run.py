@@ -11,7 +11,7 @@ import contextlib
 import logging
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from flaggerpy import __version__
@@ -43,7 +43,8 @@ from flaggerpy.telemetry.metrics import Metrics
 from flaggerpy.telemetry.server import ProbeServer
 
 CHECK_AGAIN_SECONDS = 10.0
-SWEEP_SECONDS = 600.0
+SWEEP_SECONDS = 300.0
+SETTLED_SECONDS = 5.0
 IN_A_ROW = 20
 
 _log = logging.getLogger(__name__)
@@ -88,12 +89,14 @@ class Controller:
             holds=lambda: self.election.holds(),
         )
         self.watching = Watching(
-            client.configuration, settings.namespace, self.world.feed, on_restart=lambda: self.metrics.restarted("kopf")
+            client.configuration, settings.namespace, self.world.feed, on_restart=self._kopf_restarted
         )
         self.lag = LoopLag(self.metrics.lagged)
         self.election = LeaderElection(
             client, settings.lease_namespace, identity=identity or None, on_started=self._lead, on_stopped=self._stand_down
         )
+        self._loop = asyncio.get_running_loop()
+        self._sweep_now = asyncio.Event()
         self.warm = False
         self.problems: list[str] = ["starting"]
         self._workers: dict[Key, asyncio.Task[None]] = {}
@@ -103,7 +106,7 @@ class Controller:
     async def start(self) -> None:
         """Return when the caches are warm and the campaign for the Lease has begun."""
         await self._check()
-        await self.world.start()
+        await self._until_answered(self.world.start)
         self.watching.start()
         self.recorder.start()
         self.parts.started_at = self.client.now()
@@ -111,6 +114,15 @@ class Controller:
         self.warm = True
         self.lag.start()
         self._sweeper = asyncio.create_task(self._sweep())
+
+    async def _until_answered(self, work: Callable[[], Awaitable[None]]) -> None:
+        """An API server that has a bad minute when we start is no reason to end."""
+        while True:
+            try:
+                return await work()
+            except ApiError as error:
+                _log.warning("the API server cannot be asked: %s", error)
+                await asyncio.sleep(CHECK_AGAIN_SECONDS)
 
     async def _check(self) -> None:
         providers = [self.settings.mesh_provider] if self.settings.mesh_provider in rbac.ROUTES else []
@@ -208,10 +220,19 @@ class Controller:
 
     # --- housekeeping ------------------------------------------------------------------------------------------------------------------
 
+    def _kopf_restarted(self) -> None:
+        """Called in kopf's thread: what was deleted while it was down, it will never tell."""
+        self.metrics.restarted("kopf")
+        self._loop.call_soon_threadsafe(self._sweep_now.set)
+
     async def _sweep(self) -> None:
         """A list of our kinds now and then finds ghosts; and our CRDs may have been replaced by Flagger's, or by older ones."""
         while True:
-            await asyncio.sleep(SWEEP_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._sweep_now.wait(), SWEEP_SECONDS)
+                # kopf lists anew first
+                await asyncio.sleep(SETTLED_SECONDS)
+            self._sweep_now.clear()
             with contextlib.suppress(ApiError):
                 await self.world.find_ghosts()
                 self.problems = await checks.crd_problems(self.client)
@@ -250,6 +271,8 @@ async def serve(
         client = await Client.connect(
             settings.kubeconfig or None, settings.kube_context or None, qps=settings.kubeconfig_qps, burst=settings.kubeconfig_burst
         )
+    if settings.master:
+        client.configuration.host = settings.master.rstrip("/")
     controller = Controller(settings, client, decide=decide, outside=outside)
     pages = ProbeServer(
         settings.port,
@@ -296,6 +319,9 @@ def main(argv: Sequence[str]) -> int:
         asyncio.run(_until_signal(settings))
     except NotConfigured as error:
         sys.stderr.write(f"flaggerpy run: {error}\n")
+        return 1
+    except OSError as error:
+        sys.stderr.write(f"flaggerpy run: cannot serve on port {settings.port}: {error.strerror or error}\n")
         return 1
     return 0
 

@@ -185,19 +185,18 @@ class Seeing:
     async def prove(self, snapshot: Snapshot) -> bool:
         """Read target, primary and routes live; true when the caches said the same."""
         canary = snapshot.canary
-        same = True
-        for workload, name in ((snapshot.target, canary.target), (snapshot.primary, primary_name(canary.target))):
-            found = await self._client.find(kinds.DEPLOYMENT, canary.namespace, name)
-            same &= _same(workload.obj, found)
-            if found is not None:
-                self._world.wrote(found)
-        for wanted in snapshot.router.objects(canary) if snapshot.router and canary.spec.service else ():
-            kind = kinds.Kind(wanted.group, wanted.version, wanted.plural, wanted.kind)
-            route = await self._client.find(kind, canary.namespace, wanted.name)
-            same &= _same(next((obj for obj in snapshot.routes or () if obj["metadata"]["name"] == wanted.name), None), route)
-            if route is not None:
-                self._world.wrote(route)
-        return same
+        wanted = [
+            (kinds.DEPLOYMENT, canary.target, snapshot.target.obj),
+            (kinds.DEPLOYMENT, primary_name(canary.target), snapshot.primary.obj),
+        ]
+        standing = {obj["metadata"]["name"]: obj for obj in snapshot.routes or ()}
+        for route in snapshot.router.objects(canary) if snapshot.router and canary.spec.service else ():
+            wanted.append((kinds.Kind(route.group, route.version, route.plural, route.kind), route.name, standing.get(route.name)))
+        found = await asyncio.gather(*(self._client.find(kind, canary.namespace, name) for kind, name, _ in wanted))
+        for obj in found:
+            if obj is not None:
+                self._world.wrote(obj)
+        return all(_same(known, obj) for (_, _, known), obj in zip(wanted, found, strict=True))
 
     def follow(self, key: Key, snapshot: Snapshot, status: CanaryStatus) -> None:
         """Watch the pods that this status makes interesting: the run's, and the primary's while it rolls or a storm may be."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from flaggerpy.controller.settings import Settings, SettingsError, parse, usage
@@ -65,3 +67,9 @@ def test_what_cannot_be_used_is_refused_with_a_sentence(argv: list[str], sentenc
 
 def test_the_usage_lists_every_flag() -> None:
     assert "-mesh-provider (default 'istio')" in usage()
+
+
+def test_every_flag_stands_in_the_documentation() -> None:
+    page = (Path(__file__).parent.parent.parent / "docs" / "controller.md").read_text()
+    flags = [line.split()[0] for line in usage().splitlines()[1:]]
+    assert [flag for flag in flags if f"`{flag}`" not in page] == []

@@ -1,0 +1,126 @@
+"""The process: what it says before it leads, its pages, and a start against an API server that is not well yet."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import ClientError, ClientSession
+
+from flaggerpy.cluster import kinds
+from flaggerpy.controller import run
+from flaggerpy.controller.run import main, serve
+from flaggerpy.controller.settings import Settings
+from tests.cluster.fake_apiserver import FakeApiServer, eventually
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Process:
+    """`serve` as a task, and its pages."""
+
+    def __init__(self, server: FakeApiServer, **settings: Any) -> None:
+        self.port = free_port()
+        self.stop = asyncio.Event()
+        given = Settings(**{"mesh_provider": "kubernetes", "port": self.port, "address": "127.0.0.1", **settings})
+        self.task = asyncio.create_task(serve(given, stop=self.stop, client=None if settings.get("kubeconfig") else server.client()))
+
+    async def page(self, path: str) -> tuple[int, str]:
+        async with ClientSession() as session, session.get(f"http://127.0.0.1:{self.port}{path}") as answer:
+            return answer.status, await answer.text()
+
+    async def ready(self) -> None:
+        async with asyncio.timeout(20):
+            while not await self._answers():  # noqa: ASYNC110 - a page cannot be awaited
+                await asyncio.sleep(0.05)
+
+    async def _answers(self) -> bool:
+        try:
+            return (await self.page("/readyz"))[0] == 200
+        except ClientError:
+            return False
+
+    async def end(self) -> None:
+        self.stop.set()
+        await asyncio.wait_for(self.task, 20)
+
+
+@pytest.fixture(autouse=True)
+def quick_checks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "CHECK_AGAIN_SECONDS", 0.05)
+
+
+async def test_it_says_what_is_missing_and_goes_on_as_soon_as_it_is_there() -> None:
+    async with FakeApiServer() as server:
+        server.unserve(kinds.CANARY)
+        process = Process(server)
+        await eventually(lambda: any(request.path.endswith("/flagger.app/v1beta1") for request in server.requests))
+        await asyncio.sleep(0.1)
+        status, text = await process.page("/readyz")
+        assert status == 503
+        assert "does not serve canaries.flagger.app" in text
+        assert (await process.page("/healthz"))[0] == 200
+        assert server.get(kinds.LEASE, "kube-system", "flagger-leader-election") is None
+        server.serve(kinds.CANARY)
+        await process.ready()
+        await process.end()
+
+
+async def test_an_api_server_that_fails_at_the_start_is_waited_for() -> None:
+    async with FakeApiServer() as server:
+        failing = True
+        server.fault = lambda request: 500 if failing and request.verb == "list" and request.resource == "canaries" else None
+        process = Process(server)
+        await eventually(lambda: sum(request.resource == "canaries" for request in server.requests) > 4, 20)
+        failing = False
+        await process.ready()
+        status, text = await process.page("/metrics")
+        assert status == 200
+        assert 'flagger_info{mesh_provider="kubernetes"' in text
+        assert "flagger_api_requests_total" in text
+        await process.end()
+
+
+async def test_the_address_of_the_flag_goes_before_the_kubeconfigs(tmp_path: Path) -> None:
+    async with FakeApiServer() as server:
+        url = server.url
+        server.url = "http://127.0.0.1:1"
+        config = server.kubeconfig(tmp_path / "config")
+        server.url = url
+        process = Process(server, kubeconfig=str(config), master=f"{url}/")
+        await process.ready()
+        await process.end()
+
+
+@pytest.mark.parametrize(
+    ("argv", "code", "said"),
+    [
+        (["-help"], 0, "-mesh-provider (default 'istio')"),
+        (["-version"], 0, "0.1.0"),
+        (["-mesh-provider=istoi"], 2, "should be one of"),
+        (["-kubeconfig=/no/such/file"], 1, "no usable Kubernetes configuration"),
+    ],
+)
+def test_the_command_line_answers_with_code_and_sentence(capsys: pytest.CaptureFixture[str], argv: list[str], code: int, said: str) -> None:
+    assert main(argv) == code
+    out, err = capsys.readouterr()
+    assert said in out + err
+
+
+def test_a_port_that_is_taken_is_a_sentence(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    server = FakeApiServer()
+    server.url = "http://127.0.0.1:1"
+    config = server.kubeconfig(tmp_path / "config")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert main([f"-kubeconfig={config}", f"-port={port}", "-address=127.0.0.1"]) == 1
+    assert f"cannot serve on port {port}" in capsys.readouterr().err
