@@ -77,6 +77,7 @@ class LeaderElection:
         self._seen_at = monotonic()
         self._renewed_at = float("-inf")
         self._changed = asyncio.Event()
+        self._claiming = False
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -102,8 +103,9 @@ class LeaderElection:
         task, self._task = self._task, None
         if task is None:
             return
-        held = self.leading.is_set()
         await end(task)
+        # not only what we lead by: a claim may have been carried out a moment before its answer was noticed, or known
+        held = self._claiming or self.holder == self.identity
         if held:
             try:
                 async with asyncio.timeout(RELEASE_SECONDS):
@@ -217,16 +219,25 @@ class LeaderElection:
             "metadata": {"name": self._name, "namespace": self._namespace},
             "spec": self._claim({}),
         }
+        self._claiming = True
         try:
             self._note(await self._ask("POST", LEASE.path(self._namespace), within, lease))
         except AlreadyExists:
+            self._claiming = False
             return False
+        self._claiming = False
         return True
 
     async def _write(self, within: float) -> None:
         assert self._lease
         lease = {**self._lease, "spec": self._claim(self._spec)}
-        self._note(await self._ask("PUT", LEASE.path(self._namespace, self._name), within, lease))
+        self._claiming = True
+        try:
+            self._note(await self._ask("PUT", LEASE.path(self._namespace, self._name), within, lease))
+        except (Conflict, NotFound):
+            self._claiming = False
+            raise
+        self._claiming = False
 
     def _claim(self, spec: Manifest) -> Manifest:
         moment = self._moment()
@@ -242,7 +253,12 @@ class LeaderElection:
         return claimed
 
     async def _release(self) -> None:
-        # a renewal that was cancelled may have reached the server: then our version is old
+        # a claim or renewal that was cancelled may have reached the server: then our version is old, or we have none
+        if self._claiming:
+            try:
+                self._note(await self._ask("GET", LEASE.path(self._namespace, self._name), RELEASE_SECONDS))
+            except NotFound:
+                return
         for _ in range(2):
             lease = copy.deepcopy(self._lease)
             if not lease or lease["spec"].get("holderIdentity") != self.identity:

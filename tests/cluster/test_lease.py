@@ -182,6 +182,23 @@ async def test_a_lost_answer_to_a_renewal_does_not_lose_the_lease(server: FakeAp
     assert first.leading.is_set()
 
 
+async def test_a_claim_whose_answer_never_came_is_given_back_too(server: FakeApiServer, run: Callable[..., LeaderElection]) -> None:
+    claims: list[Request] = []
+
+    def lose(request: Request) -> bool:
+        claimed = request.verb == "create" and request.resource == "leases"
+        claims.extend([request] if claimed else [])
+        return claimed
+
+    server.lose_answer = lose
+    first = run("first", duration=15, renew=10, retry=5)
+    await eventually(lambda: bool(claims) and first.problem is not None)
+    assert lease(server)["holderIdentity"] == "first"
+    assert not first.leading.is_set()
+    await first.stop()
+    assert "holderIdentity" not in lease(server)
+
+
 async def test_of_many_candidates_under_trouble_never_two_hold_the_lease(server: FakeApiServer, run: Callable[..., LeaderElection]) -> None:
     chance = random.Random(7)
     server.fault = lambda request: chance.choice([None, None, 500, ConnectionResetError()]) if request.kind else None
