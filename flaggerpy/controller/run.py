@@ -45,6 +45,7 @@ from flaggerpy.telemetry.server import ProbeServer
 CHECK_AGAIN_SECONDS = 10.0
 SWEEP_SECONDS = 300.0
 SETTLED_SECONDS = 5.0
+KOPF_SECONDS = 2.0
 IN_A_ROW = 20
 
 _log = logging.getLogger(__name__)
@@ -149,7 +150,8 @@ class Controller:
         await self.election.stop()
         await self.background.stop()
         await self.recorder.stop()
-        await self.watching.stop()
+        # kopf takes 5 s to end when it has only just begun; it writes nothing, so the process need not wait
+        await self.watching.stop(KOPF_SECONDS)
         await self.world.stop()
         await self.http.aclose()
 

@@ -144,15 +144,15 @@ class Watching:
         self._thread = threading.Thread(target=lambda: asyncio.run(self._supervise()), name="kopf", daemon=True)
         self._thread.start()
 
-    async def stop(self) -> None:
-        """Ask kopf to end and wait for its thread, 8 s at most: it dies with the process anyway."""
+    async def stop(self, patience: float = 8.0) -> None:
+        """Ask kopf to end and wait for its thread, so many seconds at most: it dies with the process anyway."""
         self._stopping.set()
         if self._thread is None:
             return
         if self._own_loop is not None and self._stop_flag is not None:
             with contextlib.suppress(RuntimeError):
                 self._own_loop.call_soon_threadsafe(self._stop_flag.set)
-        await asyncio.to_thread(self._thread.join, 8.0)
+        await asyncio.to_thread(self._thread.join, patience)
 
     async def _supervise(self) -> None:
         logging.getLogger("kopf").setLevel(logging.ERROR)
