@@ -191,7 +191,10 @@ class Controller:
             task.cancel()
 
     def _arrived(self, key: Key) -> None:
-        if self.election.leading.is_set() and key not in self._workers:
+        if not self.election.leading.is_set():
+            # nobody takes it now, and a key that stays in the inbox is not announced again; whoever leads begins with all there are
+            self.inbox.close(key)
+        elif key not in self._workers:
             self._workers[key] = asyncio.create_task(self._work(key), name=f"worker of {key}")
 
     async def _work(self, key: Key) -> None:

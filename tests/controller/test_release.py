@@ -339,6 +339,23 @@ async def test_the_second_replica_takes_over_in_the_middle_of_a_run(server: Fake
     assert image(server, "podinfo-primary") == "podinfo:2"
 
 
+async def test_a_canary_that_went_while_another_led_is_looked_at_when_it_is_made_anew(server: FakeApiServer) -> None:
+    """A replica that stands by hears of every Canary; what it heard must not hide a later one of the same name from it."""
+    async with contextlib.AsyncExitStack() as leader:
+        await leader.enter_async_context(controller(server))
+        await initialized(server)
+        async with controller(server):
+            new_image(server, "podinfo:2")
+            await phase(server, "Succeeded")
+            first = holder(server)
+            server.remove(kinds.CANARY, SHOP, "podinfo")
+            await quiet(server)
+            await leader.aclose()
+            await eventually(lambda: holder(server) not in ("", first), 20)
+            server.add(canary())
+            await phase(server, "Initialized")
+
+
 DEATHS = [pytest.param(write, marks=() if write in (4, 17) else pytest.mark.slow) for write in range(1, 32)]
 
 
