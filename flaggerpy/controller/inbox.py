@@ -35,7 +35,7 @@ class _Slot:
 
 
 class Inbox:
-    """Lives in one event loop; only `put_from_thread` may be called from elsewhere."""
+    """Lives in one event loop, and is used in no other."""
 
     def __init__(self, on_arrival: Callable[[Key], None] = lambda key: None) -> None:
         self._slots: dict[Key, _Slot] = {}
@@ -44,11 +44,6 @@ class Inbox:
 
     def __len__(self) -> int:
         return len(self._slots)
-
-    @property
-    def waiting(self) -> int:
-        """How many keys are marked and not taken yet (exported as the depth of the inbox)."""
-        return sum(slot.marked for slot in self._slots.values())
 
     def put(self, key: Key) -> None:
         """Mark a key: its worker will look at it, now or as soon as it is done with the present look."""
@@ -64,11 +59,6 @@ class Inbox:
     def put_all(self, keys: Iterable[Key]) -> None:
         for key in tuple(keys):
             self.put(key)
-
-    def put_from_thread(self, key: Key) -> None:
-        """`put`, from any thread. After the loop is closed nothing happens."""
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self.put, key)
 
     def wake_in(self, key: Key, seconds: float | None) -> None:
         """Put the key after that many seconds; replaces its timer."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 
 from flaggerpy.controller.inbox import Inbox, Key
 
@@ -75,14 +74,4 @@ async def test_a_closed_key_is_forgotten_with_its_timer_and_can_arrive_again() -
     assert len(inbox) == 0
     inbox.put(A)
     assert seen == [A, A]
-    assert inbox.waiting == 1
-
-
-async def test_keys_come_in_from_other_threads() -> None:
-    inbox = Inbox()
-    threading.Thread(target=inbox.put_from_thread, args=(A,)).start()
-    for _ in range(100):
-        if len(inbox):
-            break
-        await asyncio.sleep(0.01)
     await asyncio.wait_for(inbox.take(A), 1)

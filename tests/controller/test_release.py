@@ -150,6 +150,18 @@ async def test_the_older_canary_keeps_the_target(server: FakeApiServer) -> None:
         await eventually(lambda: "already released" not in stalled(server, "younger"), 5)
 
 
+async def test_a_controller_of_one_namespace_leaves_the_others_alone(server: FakeApiServer) -> None:
+    server.add(deployment(ns="other"))
+    server.add(canary(ns="other"))
+    async with controller(server, namespace=SHOP):
+        await initialized(server)
+        assert holder(server, SHOP)
+    assert "status" not in (server.get(kinds.CANARY, "other", "podinfo") or {})
+    assert not [request.path for request in server.requests if "/namespaces/other/" in request.path]
+    asked_of_all = [request.path for request in server.requests if request.verb in ("list", "watch") and request.ns is None]
+    assert asked_of_all == []
+
+
 async def test_the_end_gives_the_lease_back(server: FakeApiServer) -> None:
     async with controller(server):
         await eventually(lambda: bool(holder(server)))
@@ -308,8 +320,8 @@ async def is_stalled(server: FakeApiServer, name: str, why: str) -> None:
     await eventually(lambda: why in stalled(server, name))
 
 
-def holder(server: FakeApiServer) -> str:
-    lease = server.get(kinds.LEASE, "kube-system", "flagger-leader-election") or {}
+def holder(server: FakeApiServer, namespace: str = "kube-system") -> str:
+    lease = server.get(kinds.LEASE, namespace, "flagger-leader-election") or {}
     return str((lease.get("spec") or {}).get("holderIdentity") or "")
 
 
