@@ -84,10 +84,11 @@ def measure(names: list[str], quick: bool) -> tuple[dict[str, Outcome], list[str
 
 
 def machine() -> str:
-    """The machine in a few words."""
+    """The machine in a few words, with its load of the last five minutes."""
     model = next((line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
     memory_kb = next((int(line.split()[1]) for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), 0)
-    return f"{os.cpu_count()} x {model}, {memory_kb / 1e6:.0f} GB, Linux {platform.release()}"
+    # what else the machine did is part of every figure that is a time
+    return f"{os.cpu_count()} x {model}, {memory_kb / 1e6:.0f} GB, Linux {platform.release()}, load average {os.getloadavg()[1]:.1f}"
 
 
 def _lines(file: str) -> list[str]:
@@ -97,7 +98,7 @@ def _lines(file: str) -> list[str]:
 def versions() -> dict[str, str]:
     wanted = ("flagger", "kubernetes", "contour", "envoy", "prometheus")
     parts = {part.name: part.version for part in PARTS if isinstance(part, (GoModule, PythonWheel)) and part.name in wanted}
-    commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
     return {"flaggerpy": commit or "unknown", "Python": platform.python_version(), **parts}
 
 

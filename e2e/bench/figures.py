@@ -140,7 +140,8 @@ Measured by `make bench`, which also writes this page. flaggerpy and Flagger 1.4
 same time, each restricted to a namespace of its own, each by a service account of its own, with equal Canaries of the provider
 `gatewayapi:v1` behind Contour and Envoy. What only one of them has stands at its default. A ratio is Flagger's figure divided by ours.
 
-Seconds and bytes depend on the machine; the ratios hardly do.
+Seconds and bytes depend on the machine and on what else it does (its load average, the cluster's own part included, stands below each
+table); the ratios hardly do.
 
 """
 
