@@ -32,7 +32,7 @@ def idle(d: Draft) -> None:
         return
     revision = d.target_revision
     if not revision:
-        d.pending_revision = not target.fresh
+        # The ReplicaSet of a changed template comes within the tenth of a second; a status write now would only stand before the run's.
         return
     if revision == d.status.last_promoted_spec:
         if d.status.last_applied_spec != revision:
