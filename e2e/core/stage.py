@@ -116,6 +116,11 @@ class Stage:
     def texts(self) -> list[str]:
         return [event["message"] for event in self.kube.events(self.namespace, self.name)]
 
+    def told(self, *parts: str) -> None:
+        """Wait until an event with each of these texts is there: events are written beside the work, and may come after the phase."""
+        for part in parts:
+            until(lambda part=part: any(part in text for text in self.texts()), 20, f"the event {part!r}", self.story)  # type: ignore[misc]
+
     def primary_image(self) -> str:
         spec = self.kube.get("Deployment", f"{self.name}-primary", self.namespace)["spec"]["template"]["spec"]
         return str(spec["containers"][0]["image"])
