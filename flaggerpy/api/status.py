@@ -146,7 +146,6 @@ class RunState(Model):
     """Memory of the run under way; None of it is meant for people. Times in epoch seconds.
 
     `id` is derived from Canary uid, revision and attempt: flagger-id, cookies and idempotency keys come from it.
-    `checks` are the answers that count in the present step: hook or metric name to "ok" or the failure's sentence.
     """
 
     id: str
@@ -155,7 +154,6 @@ class RunState(Model):
     images: list[str] = []
     started_at: float = 0.0
     progressing_at: float | None = None
-    step_at: float | None = None
     analysed_at: float | None = None
     """When the weight of the present step was seen in the route and accepted: from here the interval counts."""
     step_ready_pods: int = 0
@@ -171,10 +169,8 @@ class RunState(Model):
     pre_rollout_done: bool = False
     gates_passed: list[str] = []
     promotion_gate_open: bool = False
-    advance_approved: bool = False
     mirrored: bool = False
     routed_to_canary: bool = False
-    promoted_at: float | None = None
     primary_id: str = ""
     """The primary's flagger-id before the promotion: a template is the old one only with it, and its pods need not be made anew."""
     primary_weight_step_at: float | None = None

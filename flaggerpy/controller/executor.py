@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from flaggerpy.api import names
-from flaggerpy.api.names import primary_name
 from flaggerpy.cluster import kinds
 from flaggerpy.cluster.client import Client
 from flaggerpy.cluster.errors import Conflict, Invalid, NotFound
@@ -73,7 +72,6 @@ class Executor:
             fx.ForgetRevisions: self._forget_revisions,
             fx.EnsurePrimary: self._ensure_primary,
             fx.ScaleTarget: self._scale_target,
-            fx.ScalePrimary: self._scale_primary,
             fx.SetSplit: self._set_split,
             fx.AnnounceBackends: self._announce_backends,
             fx.RestoreRouting: self._restore_routing,
@@ -153,9 +151,6 @@ class Executor:
 
     async def _scale_target(self, look: Look, effect: fx.ScaleTarget) -> None:
         await self._scale(look, look.canary.target, effect.replicas)
-
-    async def _scale_primary(self, look: Look, effect: fx.ScalePrimary) -> None:
-        await self._scale(look, primary_name(look.canary.target), effect.replicas)
 
     async def _scale(self, look: Look, name: str, replicas: int) -> None:
         have = self._world.deployments.get(look.key.namespace, name)

@@ -136,6 +136,16 @@ class Draft:
                 self.event("Warning", message)
             self.wait(message)
 
+    def fit_target(self, consequence: str = "") -> WorkloadFacts | None:
+        """The target if it can be released; else None, with the reason told. `consequence` is added where it is missing."""
+        if self.target is None:
+            self.stall("TargetMissing", f"{self.canary.kind} {self.canary.target}.{self.canary.namespace} not found{consequence}")
+            return None
+        if self.target.problem:
+            self.stall("TargetUnfit", self.target.problem)
+            return None
+        return self.target
+
     def record(self, outcome: Literal["Initialized", "Succeeded", "Failed", "Aborted", "Superseded"], cause: str = "") -> None:
         """Put the run that ends into the history, newest first."""
         run = self.run

@@ -54,13 +54,6 @@ class ScaleTarget:
 
 
 @dataclass(frozen=True)
-class ScalePrimary:
-    """The primary has this many replicas."""
-
-    replicas: int
-
-
-@dataclass(frozen=True)
 class SetSplit:
     """The route exists in the shape that the spec asks and carries this split. `cookies` is the run's cookie value base."""
 
@@ -156,7 +149,6 @@ Effect = (
     | ForgetRevisions
     | EnsurePrimary
     | ScaleTarget
-    | ScalePrimary
     | SetSplit
     | AnnounceBackends
     | AskHook

@@ -6,12 +6,12 @@ Nothing is written here while nothing changed: each effect is asked for only whe
 from __future__ import annotations
 
 from flaggerpy.api.status import Phase
-from flaggerpy.rollout import rounds, starting
+from flaggerpy.rollout import starting
 from flaggerpy.rollout.draft import Draft
 from flaggerpy.rollout.effects import EnsurePrimary
 from flaggerpy.rollout.facts import UNKNOWN
 from flaggerpy.rollout.health import rolled_out
-from flaggerpy.rollout.rollback import begin_rollback, roll_back
+from flaggerpy.rollout.rollback import asked_back, roll_back
 from flaggerpy.rollout.traffic import ensure_route, ensure_services, routed, serving_count
 
 
@@ -23,12 +23,8 @@ def idle(d: Draft) -> None:
     _keep(d)
     if d.facts.target is UNKNOWN:
         return
-    target = d.target
+    target = d.fit_target(": the primary keeps serving")
     if target is None:
-        d.stall("TargetMissing", f"{d.canary.kind} {d.canary.target}.{d.canary.namespace} not found: the primary keeps serving")
-        return
-    if target.problem:
-        d.stall("TargetUnfit", target.problem)
         return
     revision = d.target_revision
     if not revision:
@@ -50,13 +46,7 @@ def waiting(d: Draft) -> None:
         return
     _keep(d)
     target, revision = d.target, d.target_revision
-    name = rounds.rollback_wanted(d)
-    if name is not None:
-        d.event("Warning", f"Rollback check {name} passed")
-        begin_rollback(
-            d, f"rollback hook {name} asked for it", told=f"Rolling back {d.canary.key} manual webhook invoked",
-            alert="Rolling back manual webhook invoked", severity="warn",
-        )  # fmt: skip
+    if asked_back(d):
         return
     if target is None or not revision:
         d.wait(f"the newest state of {d.canary.target}")

@@ -24,12 +24,8 @@ def initialising(d: Draft) -> None:
     if d.facts.target is UNKNOWN or d.facts.primary is UNKNOWN or d.facts.kept is UNKNOWN:
         d.wait(f"the state of {d.canary.target}")
         return
-    target = d.target
+    target = d.fit_target()
     if target is None:
-        d.stall("TargetMissing", f"{d.canary.kind} {d.canary.target}.{d.canary.namespace} not found")
-        return
-    if target.problem:
-        d.stall("TargetUnfit", target.problem)
         return
     revision = d.target_revision
     if not revision:

@@ -21,7 +21,7 @@ def promote(d: Draft) -> None:
     d.event("Normal", f"Copying {target}.{namespace} template spec to {target}-primary.{namespace}")
     d.enter(Phase.PROMOTING)
     d.set_run(primary_id=d.primary.flagger_id if d.primary else "")
-    d.set_run(promoted_at=d.now, primary_deadline=None, primary_failures=[], cut=None, mirrored=False, primary_weight_step_at=None)
+    d.set_run(primary_deadline=None, primary_failures=[], cut=None, mirrored=False, primary_weight_step_at=None)
     promoting(d)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Literal
 
 from flaggerpy.api.status import Phase
-from flaggerpy.rollout import health
+from flaggerpy.rollout import health, rounds
 from flaggerpy.rollout.draft import Draft
 from flaggerpy.rollout.effects import CountRelease, EnsurePrimary, ForgetRevisions, ScaleTarget
 from flaggerpy.rollout.facts import UNKNOWN
@@ -27,6 +27,19 @@ def begin_rollback(
     d.event("Warning", told or f"Rolling back {d.canary.key} {cause}")
     d.alert(severity, alert or f"Canary failed: {cause}", with_facts=severity == "error")
     roll_back(d)
+
+
+def asked_back(d: Draft) -> bool:
+    """Ask the rollback hooks; True when one of them wanted the release back, which has then begun."""
+    name = rounds.rollback_wanted(d)
+    if name is None:
+        return False
+    d.event("Warning", f"Rollback check {name} passed")
+    begin_rollback(
+        d, f"rollback hook {name} asked for it", told=f"Rolling back {d.canary.key} manual webhook invoked",
+        alert="Rolling back manual webhook invoked", severity="warn",
+    )  # fmt: skip
+    return True
 
 
 def begin_undo(d: Draft, cause: str) -> None:

@@ -12,7 +12,7 @@ from flaggerpy.rollout.draft import Draft
 from flaggerpy.rollout.effects import EnsurePrimary, KeepRevision, RecordEvent, ScaleTarget
 from flaggerpy.rollout.facts import UNKNOWN, WorkloadFacts
 from flaggerpy.rollout.promoting import promote
-from flaggerpy.rollout.rollback import begin_rollback, roll_back
+from flaggerpy.rollout.rollback import asked_back, begin_rollback, roll_back
 from flaggerpy.rollout.traffic import complete, ensure_route, ensure_services, has_match, ready_count, routed, shortfall
 from flaggerpy.rollout.weights import FULL, next_weight
 
@@ -37,13 +37,7 @@ def running(d: Draft) -> None:
         return
     ensure_route(d)
     _keep_up(d, target)
-    name = rounds.rollback_wanted(d)
-    if name is not None:
-        d.event("Warning", f"Rollback check {name} passed")
-        begin_rollback(
-            d, f"rollback hook {name} asked for it", told=f"Rolling back {d.canary.key} manual webhook invoked",
-            alert="Rolling back manual webhook invoked", severity="warn",
-        )  # fmt: skip
+    if asked_back(d):
         return
     if not _ready(d, target, verdict):
         return
@@ -298,7 +292,7 @@ def _advance_iterations(d: Draft) -> None:
 def _expose(d: Draft) -> None:
     """A new step: its clock starts when the route is seen to carry it."""
     d.set_run(
-        step_at=d.now, analysed_at=None, step_ready_pods=ready_count(d.target), cut=None, asked_round=d.run.asked_round + 1, drained=False,
+        analysed_at=None, step_ready_pods=ready_count(d.target), cut=None, asked_round=d.run.asked_round + 1, drained=False,
         drain_since=None,
     )  # fmt: skip
 

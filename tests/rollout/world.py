@@ -312,10 +312,6 @@ class World:
                 self.fault()
                 if self.target is not None:
                     self.target.replicas = replicas
-            case fx.ScalePrimary(replicas=replicas):
-                self.fault()
-                if self.primary is not None:
-                    self.primary.replicas = replicas
             case fx.SetSplit(split=split):
                 self.fault()
                 self.foreign = False
