@@ -20,10 +20,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "alerts": {"api", "http"},
     "cluster": {"api"},
     "telemetry": {"api"},
+    "model": {"api", "rollout"},
     "controller": {"api", "http", "rollout", "targets", "routers", "metrics", "hooks", "alerts", "cluster", "telemetry"},
-    "cli": {"api", "http", "rollout", "targets", "routers", "metrics", "hooks", "alerts", "cluster", "telemetry", "controller"},
+    "cli": {"api", "http", "rollout", "targets", "routers", "metrics", "hooks", "alerts", "cluster", "telemetry", "model", "controller"},
 }
-PURE = {"rollout", "targets", "routers", "api"}
+PURE = {"rollout", "targets", "routers", "api", "model"}
 IMPURE = {"asyncio", "time", "random", "logging", "httpx", "aiohttp", "kubernetes", "kopf", "requests", "os", "socket"}
 
 

@@ -9,10 +9,9 @@ from typing import Any
 import pytest
 
 from flaggerpy.api.status import Phase
+from flaggerpy.model.world import MISSING_IMAGE, NEVER_READY, ROUTE_LAG, Behaviour, Killed, World, ended, in_phase, weights_of
 from flaggerpy.rollout import traffic
 from flaggerpy.rollout.facts import Measurement, Split
-
-from .world import MISSING_IMAGE, NEVER_READY, ROUTE_LAG, Behaviour, Killed, World, ended, in_phase, weights_of
 
 
 def _said(state: dict[str, bool], _: float) -> bool:

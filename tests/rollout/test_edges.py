@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 
 from flaggerpy.api.status import CanaryStatus, Phase
+from flaggerpy.model.world import GOOD, MISSING_IMAGE, World, ended, in_phase
 from flaggerpy.rollout.decide import decide
 from flaggerpy.rollout.draft import Draft
 from flaggerpy.rollout.facts import UNKNOWN, Facts, RouteFacts, Split, WorkloadFacts
 from flaggerpy.rollout.phases import MOVES, legal
-
-from .world import GOOD, MISSING_IMAGE, World, ended, in_phase
 
 
 def waits_for(world: World, **facts: Any) -> str:

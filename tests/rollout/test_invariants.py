@@ -14,14 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flaggerpy.api.status import Phase
+from flaggerpy.model.world import GOOD, MISSING_IMAGE, NEVER_READY, ROUTE_LAG, Behaviour, Killed, World
 from flaggerpy.rollout import effects as fx
 from flaggerpy.rollout.decision import Decision
 from flaggerpy.rollout.facts import Measurement, Split, WorkloadFacts
 from flaggerpy.rollout.phases import IDLE
 from flaggerpy.rollout.traffic import WARM, ready_count
 from flaggerpy.rollout.weights import plan
-
-from .world import GOOD, MISSING_IMAGE, NEVER_READY, ROUTE_LAG, Behaviour, Killed, World
 
 WEIGHTED = {"interval": "10s", "threshold": 2, "stepWeight": 30, "maxWeight": 60, "metrics": [{"name": "m"}]}
 GATES = [

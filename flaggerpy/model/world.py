@@ -1,4 +1,4 @@
-"""A model of the world around a Canary: workloads, route, hooks, metrics and a clock, for tests of the core without a cluster.
+"""A model of the world around a Canary: workloads, route, hooks, metrics and a clock, for the core without a cluster.
 
 `World.look()` gathers facts, decides, stores the status and carries the effects out, as the controller does. `World.settle(...)`
 lets time pass until a condition holds. Pods behave by their revision's `Behaviour`. A `fault` may cut a round off between its
