@@ -9,7 +9,7 @@ from flaggerpy.api.status import Phase
 from flaggerpy.rollout import starting
 from flaggerpy.rollout.draft import Draft
 from flaggerpy.rollout.effects import ClearCommand
-from flaggerpy.rollout.phases import ANALYSING, IDLE
+from flaggerpy.rollout.phases import ANALYSING, IDLE, Cause
 from flaggerpy.rollout.rollback import begin_rollback
 
 ANY = "*"
@@ -39,8 +39,8 @@ def _abort(d: Draft) -> bool:
     if d.run.verdict is not None:
         return False
     begin_rollback(
-        d, "aborted by a person", told=f"Rolling back {d.canary.key} aborted by a person", alert="Rolling back, aborted by a person",
-        severity="warn", outcome="Aborted",
+        d, Cause.ABORTED, "aborted by a person", told=f"Rolling back {d.canary.key} aborted by a person",
+        alert="Rolling back, aborted by a person", severity="warn", outcome="Aborted",
     )  # fmt: skip
     return True
 
@@ -53,7 +53,7 @@ def _retry(d: Draft) -> bool:
     if target is None or not revision or revision == d.status.last_promoted_spec:
         d.event("Warning", f"Nothing to retry: {d.canary.target}.{d.canary.namespace} holds the promoted revision, or cannot be read")
         return False
-    starting.detect(d, target, revision)
+    starting.detect(d, target, revision, Cause.RETRIED)
     return True
 
 
@@ -66,6 +66,6 @@ def _promote(d: Draft) -> bool:
     d.event("Warning", f"Promotion of {d.canary.key} forced by a person: the analysis is waived")
     d.set_run(forced=True)
     if d.status.phase is Phase.WAITING:
-        starting.begin(d)
+        starting.begin(d, Cause.FORCED)
         return True
     return False

@@ -18,7 +18,7 @@ from flaggerpy.rollout.draft import Draft
 from flaggerpy.rollout.facts import Facts
 from flaggerpy.rollout.idle import idle, waiting
 from flaggerpy.rollout.initialising import initialising
-from flaggerpy.rollout.phases import ANALYSING
+from flaggerpy.rollout.phases import ANALYSING, Cause
 from flaggerpy.rollout.promoting import finalising, promoting
 from flaggerpy.rollout.rollback import roll_back
 from flaggerpy.rollout.running import running
@@ -54,7 +54,8 @@ def _unfinished(d: Draft) -> None:
 
 def _ended(d: Draft) -> None:
     """Terminating without a deletion cannot be: the phase of a Canary that was restored from a backup. It starts anew."""
-    d.set(phase=Phase.NONE, run=None)
+    d.enter(Phase.NONE, Cause.RESTORED)
+    d.set(run=None)
     initialising(d)
 
 
@@ -77,7 +78,7 @@ HANDLERS: dict[Phase, Callable[[Draft], None]] = {
 def _refuse(d: Draft) -> None:
     """A spec that cannot be honoured: nothing moves, but traffic still leaves pods that are lost."""
     if d.status.phase is Phase.NONE:
-        d.enter(Phase.INITIALIZING)
+        d.enter(Phase.INITIALIZING, Cause.REFUSED)
     d.stall("InvalidSpec", d.facts.problems[0] if len(d.facts.problems) == 1 else "; ".join(d.facts.problems))
     _hold(d)
 

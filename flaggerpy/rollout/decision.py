@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from flaggerpy.api.status import CanaryStatus
+from flaggerpy.api.status import CanaryStatus, Phase
 from flaggerpy.rollout.effects import Effect
+from flaggerpy.rollout.phases import Cause
 
 
 @dataclass(frozen=True)
@@ -15,3 +16,5 @@ class Decision:
     status: CanaryStatus
     effects: tuple[Effect, ...] = ()
     wake: float | None = None
+    moves: tuple[tuple[Phase, Cause, Phase], ...] = ()
+    """The rows of the transition table that this decision took."""

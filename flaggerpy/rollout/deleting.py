@@ -10,6 +10,7 @@ from flaggerpy.api.status import Phase, RunState
 from flaggerpy.rollout.draft import Draft
 from flaggerpy.rollout.effects import AddFinalizer, RemoveFinalizer, RestoreRouting, ScaleTarget
 from flaggerpy.rollout.facts import UNKNOWN
+from flaggerpy.rollout.phases import Cause
 from flaggerpy.rollout.traffic import DRAIN, complete, shortfall
 
 
@@ -30,7 +31,7 @@ def deleting(d: Draft) -> None:
         d.do(RemoveFinalizer())
         return
     if d.status.phase is not Phase.TERMINATING:
-        d.enter(Phase.TERMINATING)
+        d.enter(Phase.TERMINATING, Cause.DELETED)
         d.event("Normal", f"Terminating canary {d.canary.key}")
         size = d.status.run.replicas if d.status.run else None
         d.set(run=RunState(id=d.canary.uid, revision="", started_at=d.now, replicas=size))

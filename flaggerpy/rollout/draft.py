@@ -15,7 +15,7 @@ from flaggerpy.api.status import CanaryStatus, HistoryEntry, OutboxItem, Phase, 
 from flaggerpy.rollout.decision import Decision
 from flaggerpy.rollout.effects import Deliver, Effect, RecordEvent
 from flaggerpy.rollout.facts import UNKNOWN, Facts, WorkloadFacts
-from flaggerpy.rollout.phases import ACTIVE, legal
+from flaggerpy.rollout.phases import ACTIVE, Cause, legal
 from flaggerpy.rollout.revision import release_revision
 
 HISTORY_LENGTH = 10
@@ -33,6 +33,7 @@ class Draft:
         self.before = status
         self.status = status
         self.effects: list[Effect] = []
+        self.moves: list[tuple[Phase, Cause, Phase]] = []
         self.wake: float | None = None
         self.progress: Progress | None = None
         self.stalled: tuple[str, str] | None = None
@@ -76,11 +77,17 @@ class Draft:
         """Change fields of the run."""
         self.set(run=self.run.model_copy(update=changes))
 
-    def enter(self, phase: Phase) -> None:
-        """Go to a phase. Raises ValueError for a move that is not in `phases.MOVES`."""
-        if not legal(self.status.phase, phase):
-            raise ValueError(f"no move from {self.status.phase or 'none'} to {phase}")
+    def enter(self, phase: Phase, cause: Cause) -> None:
+        """Go to a phase. Raises ValueError for a move that is not in `phases.TABLE`."""
+        before = self.status.phase
+        if not legal(before, cause, phase):
+            raise ValueError(f"no move from {before or 'none'} to {phase or 'none'}: {cause}")
+        self.moves.append((before, cause, phase))
         self.set(phase=phase)
+
+    def turn(self, cause: Cause) -> None:
+        """Take a turn within the phase. Raises ValueError for one that is not in `phases.TABLE`."""
+        self.enter(self.status.phase, cause)
 
     def do(self, effect: Effect) -> None:
         """Ask for an effect, once per decision."""
@@ -191,7 +198,7 @@ class Draft:
         self.set(conditions=conditions)
         if self._differs():
             self.set(last_transition_time=timestamp(self.now))
-        return Decision(status=self.status, effects=tuple(self.effects), wake=self.wake)
+        return Decision(status=self.status, effects=tuple(self.effects), wake=self.wake, moves=tuple(self.moves))
 
     def _differs(self) -> bool:
         watched = ("phase", "failed_checks", "canary_weight", "iterations", "last_applied_spec", "last_promoted_spec")

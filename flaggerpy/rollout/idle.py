@@ -11,6 +11,7 @@ from flaggerpy.rollout.draft import Draft
 from flaggerpy.rollout.effects import EnsurePrimary
 from flaggerpy.rollout.facts import UNKNOWN
 from flaggerpy.rollout.health import rolled_out
+from flaggerpy.rollout.phases import Cause
 from flaggerpy.rollout.rollback import asked_back, roll_back
 from flaggerpy.rollout.traffic import ensure_route, ensure_services, routed, serving_count
 
@@ -36,7 +37,7 @@ def idle(d: Draft) -> None:
             d.set(last_applied_spec=revision, applied_images=d.status.promoted_images, tracked_configs=d.status.promoted_configs)
         return
     if revision != d.status.last_applied_spec:
-        starting.detect(d, target, revision)
+        starting.detect(d, target, revision, Cause.NEW_REVISION)
 
 
 def waiting(d: Draft) -> None:
@@ -53,12 +54,12 @@ def waiting(d: Draft) -> None:
         return
     if revision == d.status.last_promoted_spec:
         d.record("Superseded", "the target went back to the promoted revision")
-        d.enter(Phase.SUCCEEDED)
+        d.enter(Phase.SUCCEEDED, Cause.WENT_BACK)
         d.set(run=None, last_applied_spec=revision)
         return
     if revision != d.run.revision:
         d.set(run=starting.new_run(d, target, revision))
-    starting.gates(d)
+    starting.gates(d, Cause.GATE_PASSED)
 
 
 def _keep(d: Draft) -> None:
@@ -105,7 +106,7 @@ def _bootstrap_again(d: Draft) -> None:
     revision = d.target_revision
     changed = revision and revision != d.status.last_applied_spec
     if changed or (d.primary is not None and rolled_out(d)):
-        d.enter(Phase.INITIALIZING)
+        d.enter(Phase.INITIALIZING, Cause.BOOTSTRAP_MENDED)
         d.set(run=None, pod_failures=[])
         d.wait("the primary to be initialised anew")
         d.wake_at(d.now)

@@ -13,6 +13,7 @@ from flaggerpy.rollout import health
 from flaggerpy.rollout.draft import Draft
 from flaggerpy.rollout.effects import CheckProviders, EnsurePrimary, EnsureServices, ForgetRevisions, KeepRevision, ScaleTarget
 from flaggerpy.rollout.facts import UNKNOWN, WorkloadFacts
+from flaggerpy.rollout.phases import Cause
 from flaggerpy.rollout.revision import run_id
 from flaggerpy.rollout.traffic import announced, drained, routed
 
@@ -20,7 +21,7 @@ from flaggerpy.rollout.traffic import announced, drained, routed
 def initialising(d: Draft) -> None:
     """See the module."""
     if d.status.phase is Phase.NONE:
-        d.enter(Phase.INITIALIZING)
+        d.enter(Phase.INITIALIZING, Cause.SEEN)
     if d.facts.target is UNKNOWN or d.facts.primary is UNKNOWN or d.facts.kept is UNKNOWN:
         d.wait(f"the state of {d.canary.target}")
         return
@@ -114,7 +115,7 @@ def _primary_ready(d: Draft) -> bool:
         d.alert("error", f"Initialization failed: {verdict.cause}", with_facts=True)
         d.set_run(verdict=verdict.cause)
         d.record("Failed", verdict.cause)
-        d.enter(Phase.FAILED)
+        d.enter(Phase.FAILED, Cause.BOOTSTRAP_FAILED)
         d.set(run=None)
         return False
     d.wait(
@@ -130,7 +131,7 @@ def _initialised(d: Draft) -> None:
     run, configs = d.run, d.facts.configs
     tracked = dict(configs) if isinstance(configs, dict) else None
     d.record("Initialized")
-    d.enter(Phase.INITIALIZED)
+    d.enter(Phase.INITIALIZED, Cause.INITIALISED)
     d.set(
         last_applied_spec=run.revision, last_promoted_spec=run.revision, tracked_configs=tracked, promoted_configs=tracked,
         promoted_images=run.images, applied_images=run.images, pod_failures=[], failed_checks=0, canary_weight=0, iterations=0,

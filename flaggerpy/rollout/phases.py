@@ -1,37 +1,128 @@
-"""The legal moves between phases. Everything that may cause a move is in this room; a move that is not in the table is a bug.
+"""The transition table: every legal move of a release, with its cause and what is waited for until it comes. A move not here is a bug.
 
-Two house rules: a phase is only changed through `Draft.enter`, which looks here; and every phase but the idle ones names what it
-waits for. Source: Flagger's transitions (its section 2.8), plus the ways out that it lacks.
+House rules: a phase is only changed through `Draft.enter`, which looks here; and every phase but the idle ones names what it waits for.
+A row whose phase stays is a turn within it: a rollback begins, or the run goes back to its first step. `flaggerpy.model` explores the
+core and counts which rows it meets; docs/state-machine.md is generated from here. Source: Flagger's transitions (its section 2.8), plus
+the ways out that it lacks.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
 
 from flaggerpy.api.status import IDLE, Phase
 
 P = Phase
 
-MOVES: dict[Phase, frozenset[Phase]] = {
-    P.NONE: frozenset({P.INITIALIZING}),
-    P.INITIALIZING: frozenset({P.INITIALIZED, P.FAILED}),
-    P.INITIALIZED: frozenset({P.WAITING, P.PROGRESSING}),
-    P.SUCCEEDED: frozenset({P.WAITING, P.PROGRESSING}),
-    # A failed bootstrap goes on when the target is mended: there is no promoted revision to start a run against.
-    P.FAILED: frozenset({P.WAITING, P.PROGRESSING, P.INITIALIZING}),
-    P.WAITING: frozenset({P.PROGRESSING, P.FAILED, P.SUCCEEDED}),
-    P.PROGRESSING: frozenset({P.WAITING_PROMOTION, P.PROMOTING, P.FAILED}),
-    P.WAITING_PROMOTION: frozenset({P.PROGRESSING, P.PROMOTING, P.FAILED}),
-    P.PROMOTING: frozenset({P.FINALISING, P.FAILED}),
-    P.FINALISING: frozenset({P.SUCCEEDED, P.FAILED, P.PROMOTING}),
-    P.TERMINATING: frozenset({P.TERMINATED}),
-    P.TERMINATED: frozenset(),
-}
-
 ACTIVE = frozenset({P.WAITING, P.PROGRESSING, P.WAITING_PROMOTION, P.PROMOTING, P.FINALISING})
 ANALYSING = frozenset({P.PROGRESSING, P.WAITING_PROMOTION})
 
-__all__ = ["ACTIVE", "ANALYSING", "IDLE", "MOVES", "legal"]
+
+class Cause(StrEnum):
+    """Why a release moves."""
+
+    SEEN = "the Canary is seen for the first time"
+    REFUSED = "its spec cannot be honoured"
+    INITIALISED = "the primary serves, the target is at zero"
+    BOOTSTRAP_FAILED = "the primary fails, or its progress deadline expires"
+    BOOTSTRAP_MENDED = "the target was changed, or the primary got ready after all"
+    GATE_CLOSED = "a new revision, and a confirm-rollout gate is closed"
+    NEW_REVISION = "a new revision, and the confirm-rollout gates are open"
+    RETRIED = "a person retries the revision that failed"
+    GATE_PASSED = "the confirm-rollout gates are open"
+    FORCED = "a person promotes: gates and analysis are waived"
+    WENT_BACK = "the target went back to the promoted revision"
+    SUPERSEDED = "the target moved on to another revision"
+    ABORTED = "a person aborts"
+    HOOK_ASKED = "a rollback hook asks for it"
+    PODS_FAILED = "the canary's pods fail, or its progress deadline expires"
+    PODS_LOST = "all pods of the canary are lost"
+    PODS_LOST_AGAIN = "all pods of the canary are lost once too often"
+    TARGET_GONE = "the target is gone"
+    CHECKS_FAILED = "failed checks reach the threshold"
+    UNMEASURED = "the metrics server could not be reached for progressDeadlineSeconds"
+    PROMOTION_HELD = "a confirm-promotion gate is closed"
+    PASSED = "the analysis passed, and the confirm-promotion gates are open"
+    SKIPPED = "skipAnalysis: the canary is ready"
+    PROMOTION_FAILED = "the primary fails with the new revision, or its progress deadline expires"
+    PRIMARY_TOOK_OVER = "the primary is rolled out, and the weight is led to it"
+    PRIMARY_LOST = "the primary lost all its pods while the canary still has some"
+    DRAINED = "the route left the canary, it is drained and at zero"
+    ROLLED_BACK = "the route left the canary, it is drained and at zero, and the run has a verdict"
+    NO_WAY_BACK = "neither is the last promoted template to be had, or not ready either: traffic stays where pods are ready"
+    DELETED = "the Canary is deleted, and revertOnDeletion is set"
+    RESTORED = "the Canary was made anew from a backup"
 
 
-def legal(before: Phase, after: Phase) -> bool:
-    """True when a Canary may go from one phase to the other; staying is always legal, deletion is possible from everywhere."""
-    return before == after or after is Phase.TERMINATING or after in MOVES[before]
+@dataclass(frozen=True)
+class Move:
+    """A row: in phase `before`, while `waits` is waited for, `cause` leads to phase `after` (the same one: a turn within it)."""
+
+    before: Phase
+    cause: Cause
+    after: Phase
+    waits: str
+
+
+def _rows(before: Iterable[Phase], cause: Cause, after: Phase | None, waits: str) -> tuple[Move, ...]:
+    return tuple(Move(phase, cause, after if after is not None else phase, waits) for phase in before)
+
+
+_BETWEEN = (P.INITIALIZED, P.SUCCEEDED, P.FAILED)
+_ANALYSIS = (P.PROGRESSING, P.WAITING_PROMOTION)
+_EVERY = tuple(phase for phase in Phase if phase is not P.TERMINATING)
+_TEMPLATE = "a template of the target that is not the promoted one"
+_CHECKS = "pods, settling, route, interval, hooks and metrics of each step"
+_PRIMARY = "the primary's pods with the new revision"
+_BACK = "traffic on the primary, the drain, the canary at zero"
+
+TABLE: tuple[Move, ...] = (
+    Move(P.NONE, Cause.SEEN, P.INITIALIZING, "the controller"),
+    Move(P.NONE, Cause.REFUSED, P.INITIALIZING, "the controller"),
+    Move(P.INITIALIZING, Cause.INITIALISED, P.INITIALIZED, "the primary's pods, Services, route, drain, the target at zero"),
+    Move(P.INITIALIZING, Cause.BOOTSTRAP_FAILED, P.FAILED, "the primary's pods"),
+    Move(P.FAILED, Cause.BOOTSTRAP_MENDED, P.INITIALIZING, "a person, or the primary's pods"),
+    *_rows(_BETWEEN, Cause.GATE_CLOSED, P.WAITING, _TEMPLATE),
+    *_rows(_BETWEEN, Cause.NEW_REVISION, P.PROGRESSING, _TEMPLATE),
+    Move(P.FAILED, Cause.RETRIED, P.WAITING, "a person"),
+    Move(P.FAILED, Cause.RETRIED, P.PROGRESSING, "a person"),
+    Move(P.WAITING, Cause.GATE_PASSED, P.PROGRESSING, "the confirm-rollout gates"),
+    Move(P.WAITING, Cause.FORCED, P.PROGRESSING, "the confirm-rollout gates"),
+    Move(P.WAITING, Cause.WENT_BACK, P.SUCCEEDED, "the confirm-rollout gates"),
+    Move(P.WAITING, Cause.ABORTED, P.WAITING, "the confirm-rollout gates"),
+    Move(P.WAITING, Cause.HOOK_ASKED, P.WAITING, "the confirm-rollout gates"),
+    Move(P.WAITING, Cause.ROLLED_BACK, P.FAILED, _BACK),
+    *_rows(_ANALYSIS, Cause.SUPERSEDED, P.PROGRESSING, _CHECKS),
+    *_rows(_ANALYSIS, Cause.PODS_LOST, P.PROGRESSING, _CHECKS),
+    *_rows(_ANALYSIS, Cause.UNMEASURED, P.PROGRESSING, _CHECKS),
+    Move(P.PROGRESSING, Cause.PROMOTION_HELD, P.WAITING_PROMOTION, _CHECKS),
+    *_rows(_ANALYSIS, Cause.PASSED, P.PROMOTING, _CHECKS),
+    *_rows(_ANALYSIS, Cause.FORCED, P.PROMOTING, _CHECKS),
+    *_rows(_ANALYSIS, Cause.SKIPPED, P.PROMOTING, "the canary's pods and their settling"),
+    *_rows(_ANALYSIS, Cause.ABORTED, None, _CHECKS),
+    *_rows(_ANALYSIS, Cause.HOOK_ASKED, None, _CHECKS),
+    *_rows(_ANALYSIS, Cause.PODS_FAILED, None, _CHECKS),
+    Move(P.PROGRESSING, Cause.PODS_LOST_AGAIN, P.PROGRESSING, _CHECKS),
+    *_rows(_ANALYSIS, Cause.TARGET_GONE, None, _CHECKS),
+    *_rows(_ANALYSIS, Cause.CHECKS_FAILED, None, _CHECKS),
+    *_rows(_ANALYSIS, Cause.WENT_BACK, None, _CHECKS),
+    *_rows(_ANALYSIS, Cause.ROLLED_BACK, P.FAILED, _BACK),
+    Move(P.PROMOTING, Cause.PRIMARY_TOOK_OVER, P.FINALISING, _PRIMARY),
+    Move(P.PROMOTING, Cause.PROMOTION_FAILED, P.PROMOTING, _PRIMARY),
+    Move(P.PROMOTING, Cause.ROLLED_BACK, P.FAILED, f"the primary with its last promoted template, then {_BACK}"),
+    Move(P.PROMOTING, Cause.NO_WAY_BACK, P.FAILED, "the primary with its last promoted template"),
+    Move(P.FINALISING, Cause.PRIMARY_LOST, P.PROMOTING, _BACK),
+    Move(P.FINALISING, Cause.DRAINED, P.SUCCEEDED, _BACK),
+    *_rows(_EVERY, Cause.DELETED, P.TERMINATING, "what the phase waits for"),
+    *_rows((P.TERMINATING, P.TERMINATED), Cause.RESTORED, P.NONE, "the end of the deletion"),
+)
+MOVES: frozenset[tuple[Phase, Cause, Phase]] = frozenset((move.before, move.cause, move.after) for move in TABLE)
+
+__all__ = ["ACTIVE", "ANALYSING", "IDLE", "MOVES", "TABLE", "Cause", "Move", "legal"]
+
+
+def legal(before: Phase, cause: Cause, after: Phase) -> bool:
+    """True when the table has this move."""
+    return (before, cause, after) in MOVES

@@ -10,16 +10,17 @@ from flaggerpy.rollout import health
 from flaggerpy.rollout.draft import Draft
 from flaggerpy.rollout.effects import CountRelease, EnsurePrimary, ForgetRevisions, ScaleTarget
 from flaggerpy.rollout.facts import UNKNOWN
+from flaggerpy.rollout.phases import Cause
 from flaggerpy.rollout.rollback import begin_undo, expire_cookie
 from flaggerpy.rollout.traffic import drained, ensure_route, has_match, ready_count, routed, serving_count
 from flaggerpy.rollout.weights import promotion_weight
 
 
-def promote(d: Draft) -> None:
+def promote(d: Draft, cause: Cause) -> None:
     """Begin the promotion of the run's revision."""
     target, namespace = d.canary.target, d.canary.namespace
     d.event("Normal", f"Copying {target}.{namespace} template spec to {target}-primary.{namespace}")
-    d.enter(Phase.PROMOTING)
+    d.enter(Phase.PROMOTING, cause)
     d.set_run(primary_id=d.primary.flagger_id if d.primary else "")
     d.set_run(primary_deadline=None, primary_failures=[], cut=None, mirrored=False, primary_weight_step_at=None)
     promoting(d)
@@ -63,7 +64,7 @@ def finalising(d: Draft) -> None:
         return
     if serving_count(d.primary) == 0 and ready_count(target) > 0 and d.facts.supports_weights and not d.run.drained:
         d.event("Warning", f"Routing all traffic to canary: no pod of {d.canary.target}-primary is ready")
-        d.enter(Phase.PROMOTING)
+        d.enter(Phase.PROMOTING, Cause.PRIMARY_LOST)
         d.set(canary_weight=100)
         d.set_run(drain_since=None, primary_deadline=None)
         ensure_route(d)
@@ -97,7 +98,7 @@ def _guard(d: Draft) -> None:
 def _shift(d: Draft) -> None:
     """The primary is ready: lead the traffic to it, in steps where asked."""
     if not d.facts.supports_weights:
-        d.enter(Phase.FINALISING)
+        d.enter(Phase.FINALISING, Cause.PRIMARY_TOOK_OVER)
         finalising(d)
         return
     plan, weight = d.canary.spec.plan, d.status.canary_weight
@@ -124,7 +125,7 @@ def _shift(d: Draft) -> None:
 
 def _to_primary(d: Draft) -> None:
     d.set(canary_weight=0, iterations=0)
-    d.enter(Phase.FINALISING)
+    d.enter(Phase.FINALISING, Cause.PRIMARY_TOOK_OVER)
     finalising(d)
 
 
@@ -132,7 +133,7 @@ def _succeed(d: Draft) -> None:
     run, canary = d.run, d.canary
     skipped = canary.spec.skips_analysis
     d.record("Succeeded", "promoted by a person, the analysis waived" if run.forced else "")
-    d.enter(Phase.SUCCEEDED)
+    d.enter(Phase.SUCCEEDED, Cause.DRAINED)
     d.set(
         last_promoted_spec=run.revision,
         last_applied_spec=run.revision,

@@ -13,16 +13,18 @@ from flaggerpy.rollout import health, rounds
 from flaggerpy.rollout.draft import Draft
 from flaggerpy.rollout.effects import CountRelease, EnsurePrimary, ForgetRevisions, ScaleTarget
 from flaggerpy.rollout.facts import UNKNOWN
+from flaggerpy.rollout.phases import Cause
 from flaggerpy.rollout.traffic import drained, ready_count, routed, serving_count
 
 Outcome = Literal["Failed", "Aborted", "Superseded"]
 
 
 def begin_rollback(
-    d: Draft, cause: str, *, told: str | None = None, alert: str | None = None, severity: Literal["warn", "error"] = "error",
+    d: Draft, why: Cause, cause: str, *, told: str | None = None, alert: str | None = None, severity: Literal["warn", "error"] = "error",
     outcome: Outcome = "Failed",
 ) -> None:  # fmt: skip
     """Decide that the run has failed, tell it, and take the first step back. `told` and `alert` replace the texts."""
+    d.turn(why)
     d.set_run(verdict=cause, verdict_severity=severity, outcome=outcome, cut=None, mirrored=False)
     d.event("Warning", told or f"Rolling back {d.canary.key} {cause}")
     d.alert(severity, alert or f"Canary failed: {cause}", with_facts=severity == "error")
@@ -36,7 +38,7 @@ def asked_back(d: Draft) -> bool:
         return False
     d.event("Warning", f"Rollback check {name} passed")
     begin_rollback(
-        d, f"rollback hook {name} asked for it", told=f"Rolling back {d.canary.key} manual webhook invoked",
+        d, Cause.HOOK_ASKED, f"rollback hook {name} asked for it", told=f"Rolling back {d.canary.key} manual webhook invoked",
         alert="Rolling back manual webhook invoked", severity="warn",
     )  # fmt: skip
     return True
@@ -44,6 +46,7 @@ def asked_back(d: Draft) -> bool:
 
 def begin_undo(d: Draft, cause: str) -> None:
     """The promotion failed: traffic stays on the canary while the primary gets its last promoted template back (Q-1)."""
+    d.turn(Cause.PROMOTION_FAILED)
     d.event("Warning", f"Promotion of {d.canary.target}.{d.canary.namespace} failed, primary not ready: {cause}")
     d.alert("error", f"Promotion failed, primary not ready: {cause}", with_facts=True)
     d.set_run(verdict=f"promotion failed: {cause}", outcome="Failed", undo_promotion=True, primary_deadline=None, primary_failures=[])
@@ -72,14 +75,14 @@ def roll_back(d: Draft) -> None:
         d.do(ScaleTarget(0))
         d.wait(f"{d.canary.target} to be scaled to zero")
         return
-    fail(d)
+    fail(d, Cause.ROLLED_BACK)
 
 
-def fail(d: Draft, *, weight: int = 0) -> None:
+def fail(d: Draft, cause: Cause, *, weight: int = 0) -> None:
     """End the run as Failed. `weight` above 0: the traffic had to stay on the canary, nothing was scaled down."""
     run = d.run
     d.record(run.outcome or "Failed", run.verdict or "")
-    d.enter(Phase.FAILED)
+    d.enter(Phase.FAILED, cause)
     d.set(failed_checks=0, canary_weight=weight, iterations=0, last_applied_spec=run.revision, applied_images=run.images)
     expire_cookie(d)
     if weight == 0:
@@ -119,7 +122,7 @@ def _primary_restored(d: Draft) -> bool:
         d.event("Warning", f"Routing all traffic to canary: no pod of {d.canary.target}-primary is ready")
         d.set(canary_weight=100)
     if promoted not in d.facts.kept:
-        fail(d, weight=d.status.canary_weight)
+        fail(d, Cause.NO_WAY_BACK, weight=d.status.canary_weight)
         return False
     _primary_back(d)
     routed(d)
@@ -131,7 +134,7 @@ def _primary_restored(d: Draft) -> bool:
         return True
     if verdict.cause:
         d.set_run(verdict=f"{run.verdict}; its last promoted template is not ready either: {verdict.cause}")
-        fail(d, weight=d.status.canary_weight)
+        fail(d, Cause.NO_WAY_BACK, weight=d.status.canary_weight)
         return False
     d.wait(
         f"{d.canary.target}-primary with its last promoted template: {verdict.waiting}",

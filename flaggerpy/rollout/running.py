@@ -11,6 +11,7 @@ from flaggerpy.rollout import health, rounds, safety, starting
 from flaggerpy.rollout.draft import Draft
 from flaggerpy.rollout.effects import EnsurePrimary, KeepRevision, RecordEvent, ScaleTarget
 from flaggerpy.rollout.facts import UNKNOWN, WorkloadFacts
+from flaggerpy.rollout.phases import Cause
 from flaggerpy.rollout.promoting import promote
 from flaggerpy.rollout.rollback import asked_back, begin_rollback, roll_back
 from flaggerpy.rollout.traffic import complete, ensure_route, ensure_services, has_match, ready_count, routed, shortfall
@@ -29,11 +30,11 @@ def running(d: Draft) -> None:
     held = "pause" in d.facts.commands
     verdict = health.judge_canary(d, stopped=held or d.status.phase is Phase.WAITING_PROMOTION)
     if verdict.cause:
-        begin_rollback(d, verdict.cause)
+        begin_rollback(d, Cause.PODS_FAILED, verdict.cause)
         return
     relapsed = safety.guard(d)
     if relapsed:
-        begin_rollback(d, relapsed)
+        begin_rollback(d, Cause.PODS_LOST_AGAIN, relapsed)
         return
     ensure_route(d)
     _keep_up(d, target)
@@ -45,7 +46,7 @@ def running(d: Draft) -> None:
         d.wait("a person, who paused the run", advice=f"flaggerpy resume {d.canary.name} -n {d.canary.namespace}")
         return
     if d.run.forced or d.canary.spec.skips_analysis:
-        promote(d)
+        promote(d, Cause.FORCED if d.run.forced else Cause.SKIPPED)
         return
     _analyse(d)
 
@@ -57,7 +58,7 @@ def _target_stands(d: Draft) -> bool:
         return False
     target = d.target
     if target is None:
-        begin_rollback(d, f"{d.canary.kind} {d.canary.target} is gone")
+        begin_rollback(d, Cause.TARGET_GONE, f"{d.canary.kind} {d.canary.target} is gone")
         return False
     revision = d.target_revision
     if not revision:
@@ -69,7 +70,7 @@ def _target_stands(d: Draft) -> bool:
     if revision == d.run.revision:
         return True
     if revision == d.status.last_promoted_spec:
-        begin_rollback(d, "the target went back to the promoted revision", severity="warn", outcome="Superseded")
+        begin_rollback(d, Cause.WENT_BACK, "the target went back to the promoted revision", severity="warn", outcome="Superseded")
     else:
         starting.restart(d, target, revision)
     return False
@@ -209,7 +210,7 @@ def _failed_check(d: Draft) -> None:
         halted = [effect.message for effect in d.effects if isinstance(effect, RecordEvent) and effect.message.startswith("Halt ")]
         last = halted[-1].partition(" advancement ")[2] if halted else ""
         begin_rollback(
-            d, f"{reached}: {last}" if last else reached, told=f"Rolling back {d.canary.key} {reached}",
+            d, Cause.CHECKS_FAILED, f"{reached}: {last}" if last else reached, told=f"Rolling back {d.canary.key} {reached}",
             alert=f"Failed checks threshold reached {d.status.failed_checks}",
         )  # fmt: skip
     else:
@@ -221,7 +222,7 @@ def _unmeasured_too_long(d: Draft) -> None:
     if since is not None and d.now >= since + d.canary.spec.progress_deadline_seconds and safety.exposed(d):
         d.event("Warning", f"Cut {d.canary.key} canary weight to 0: the metrics server cannot be reached")
         d.alert("error", "The metrics server cannot be reached: the canary's weight is 0 until it is back.")
-        safety.to_first_step(d)
+        safety.to_first_step(d, Cause.UNMEASURED)
         d.set_run(analysed_at=d.now)
         ensure_route(d)
 
@@ -340,7 +341,7 @@ def _promotion_gates(d: Draft) -> bool:
     if isinstance(said, tuple):
         hook, _ = said
         if d.status.phase is not Phase.WAITING_PROMOTION:
-            d.enter(Phase.WAITING_PROMOTION)
+            d.enter(Phase.WAITING_PROMOTION, Cause.PROMOTION_HELD)
             d.event("Warning", f"Halt {d.canary.key} advancement waiting for promotion approval {hook.name}")
             if not hook.mute_alert:
                 d.alert("warn", "Canary promotion is waiting for approval.")
@@ -359,4 +360,4 @@ def _promotion_gates(d: Draft) -> bool:
 
 def _finish(d: Draft) -> None:
     if _promotion_gates(d):
-        promote(d)
+        promote(d, Cause.PASSED)

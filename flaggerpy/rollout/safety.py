@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from flaggerpy.api.status import Phase
 from flaggerpy.rollout.draft import Draft
+from flaggerpy.rollout.phases import Cause
 from flaggerpy.rollout.traffic import has_match, ready_count, serving_count
 from flaggerpy.rollout.weights import safe_weight
 
@@ -48,17 +49,16 @@ def _relapse(d: Draft) -> str | None:
     taken = bool(target and target.pods) and all(p.reason in _TAKEN_AWAY or p.terminating for p in target.pods) if target else False
     relapses = d.run.relapses + (0 if taken else 1)
     d.event("Warning", f"Cut {d.canary.key} canary weight to 0: no pod of {d.canary.target} is ready")
-    to_first_step(d)
+    to_first_step(d, Cause.PODS_LOST)
     d.set_run(relapses=relapses)
     if relapses > MAX_RELAPSES:
         return f"all pods of the canary became unready {relapses} times"
     return None
 
 
-def to_first_step(d: Draft) -> None:
+def to_first_step(d: Draft, cause: Cause) -> None:
     """No traffic for the canary; the run settles anew and begins at its first step, its failed checks kept."""
-    if d.status.phase is Phase.WAITING_PROMOTION:
-        d.enter(Phase.PROGRESSING)
+    d.enter(Phase.PROGRESSING, cause)
     d.set(canary_weight=0, iterations=0)
     d.set_run(
         cut=None,

@@ -7,6 +7,7 @@ from flaggerpy.rollout import rounds
 from flaggerpy.rollout.draft import HISTORY_LENGTH, Draft
 from flaggerpy.rollout.effects import KeepRevision, ScaleTarget
 from flaggerpy.rollout.facts import WorkloadFacts
+from flaggerpy.rollout.phases import Cause
 from flaggerpy.rollout.revision import run_id
 from flaggerpy.rollout.traffic import ensure_route
 
@@ -29,13 +30,13 @@ def new_run(d: Draft, target: WorkloadFacts, revision: str) -> RunState:
     )
 
 
-def detect(d: Draft, target: WorkloadFacts, revision: str) -> None:
+def detect(d: Draft, target: WorkloadFacts, revision: str, cause: Cause) -> None:
     """A revision that is neither applied nor promoted: ask the gates, or begin."""
     d.set(run=new_run(d, target, revision), failed_checks=0, pod_failures=[])
-    gates(d)
+    gates(d, cause)
 
 
-def gates(d: Draft) -> None:
+def gates(d: Draft, cause: Cause) -> None:
     """The confirm-rollout gates; while one is closed the phase is Waiting and nothing is scaled."""
     hooks = rounds.hooks_of(d, "confirm-rollout")
     interval = d.canary.spec.plan.interval_seconds
@@ -46,7 +47,7 @@ def gates(d: Draft) -> None:
     if isinstance(said, tuple):
         hook, _ = said
         if d.status.phase is not Phase.WAITING:
-            d.enter(Phase.WAITING)
+            d.enter(Phase.WAITING, Cause.RETRIED if cause is Cause.RETRIED else Cause.GATE_CLOSED)
             d.event("Warning", f"Halt {d.canary.key} advancement waiting for approval {hook.name}")
             if not hook.mute_alert:
                 d.alert("warn", "Canary is waiting for approval.")
@@ -58,13 +59,13 @@ def gates(d: Draft) -> None:
         return
     for hook in hooks:
         d.event("Normal", f"Confirm-rollout check {hook.name} passed")
-    begin(d)
+    begin(d, cause)
 
 
-def begin(d: Draft) -> None:
+def begin(d: Draft, cause: Cause) -> None:
     """Scale the canary up."""
     canary = d.canary
-    d.enter(Phase.PROGRESSING)
+    d.enter(Phase.PROGRESSING, cause)
     d.event("Normal", f"New revision detected! Scaling up {canary.target}.{canary.namespace}")
     d.alert("info", NEW_RUN_ALERT, with_facts=True)
     _applied(d)
@@ -85,8 +86,7 @@ def restart(d: Draft, target: WorkloadFacts, revision: str) -> None:
     )  # fmt: skip
     d.set(history=[entry, *d.status.history][:HISTORY_LENGTH])
     d.event("Normal", f"New revision detected! Restarting analysis for {d.canary.target}.{d.canary.namespace}")
-    if d.status.phase is not Phase.PROGRESSING:
-        d.enter(Phase.PROGRESSING)
+    d.enter(Phase.PROGRESSING, Cause.SUPERSEDED)
     d.set(run=new_run(d, target, revision), canary_weight=0, iterations=0, failed_checks=0, pod_failures=[])
     d.set_run(carried_weight=old.carried_weight)
     _applied(d)

@@ -12,7 +12,7 @@ from flaggerpy.model.world import GOOD, MISSING_IMAGE, World, ended, in_phase
 from flaggerpy.rollout.decide import decide
 from flaggerpy.rollout.draft import Draft
 from flaggerpy.rollout.facts import UNKNOWN, Facts, RouteFacts, Split, WorkloadFacts
-from flaggerpy.rollout.phases import MOVES, legal
+from flaggerpy.rollout.phases import TABLE, Cause, legal
 
 
 def waits_for(world: World, **facts: Any) -> str:
@@ -304,11 +304,14 @@ def test_a_recreated_canary_does_not_promote_what_its_primary_does_not_run() -> 
 def test_a_draft_refuses_a_move_that_is_not_in_the_table() -> None:
     draft = Draft(World().canary, CanaryStatus(phase=Phase.INITIALIZED), Facts(), 0.0)
     with pytest.raises(ValueError, match="no move from Initialized to Succeeded"):
-        draft.enter(Phase.SUCCEEDED)
+        draft.enter(Phase.SUCCEEDED, Cause.DRAINED)
     with pytest.raises(LookupError, match="no run in phase Initialized"):
         _ = draft.run
 
 
-def test_the_table_of_moves_knows_every_phase() -> None:
-    assert set(MOVES) == set(Phase)
-    assert all(legal(phase, Phase.TERMINATING) and legal(phase, phase) for phase in Phase)
+def test_the_table_of_moves_knows_every_phase_and_says_what_each_row_waits_for() -> None:
+    assert {move.before for move in TABLE} == set(Phase)
+    assert {move.cause for move in TABLE} == set(Cause)
+    assert all(move.waits for move in TABLE)
+    assert all(legal(phase, Cause.DELETED, Phase.TERMINATING) for phase in Phase if phase is not Phase.TERMINATING)
+    assert len(set(TABLE)) == len({(move.before, move.cause, move.after) for move in TABLE})
