@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flaggerpy.api.canary import Canary, parse_canary
-from flaggerpy.api.names import FINALIZER
+from flaggerpy.api.names import FINALIZER, primary_name
 from flaggerpy.api.status import CanaryStatus, Phase, parse_status
 from flaggerpy.rollout import effects as fx
 from flaggerpy.rollout.decide import decide
@@ -72,15 +72,19 @@ class Killed(Exception):
 
 
 class World:
-    def __init__(self, *, weights: bool = True, mirror: bool = True, replicas: int = 2, foreign: bool = False, **spec: Any) -> None:
+    def __init__(
+        self, *, name: str = "app", namespace: str = "test", weights: bool = True, mirror: bool = True, replicas: int = 2,
+        foreign: bool = False, **spec: Any,
+    ) -> None:  # fmt: skip
         body: dict[str, Any] = {
-            "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "app"},
+            "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
             "service": {"port": 80},
             "progressDeadlineSeconds": 60,
             "analysis": {"interval": "10s", "threshold": 2, "stepWeight": 20, "maxWeight": 60},
         }
         body.update(spec)
         self.spec: dict[str, Any] = {name: value for name, value in body.items() if value is not None}
+        self.name, self.namespace = name, namespace
         self.now = START
         self.generation = 1
         self.deleting = False
@@ -90,7 +94,7 @@ class World:
         self.weights, self.mirror = weights, mirror
         self.behaviour: dict[str, Behaviour] = {}
         self.broken_pods: str = ""
-        self.target: Side | None = Side("app", replicas, "v1")
+        self.target: Side | None = Side(self.spec["targetRef"]["name"], replicas, "v1")
         self.primary: Side | None = None
         self.configs: dict[str, str] | Unknown | None = None
         self.services = False
@@ -196,7 +200,7 @@ class World:
     @property
     def canary(self) -> Canary:
         meta: dict[str, Any] = {
-            "name": "app", "namespace": "test", "uid": "u-1", "generation": self.generation, "resourceVersion": "1",
+            "name": self.name, "namespace": self.namespace, "uid": "u-1", "generation": self.generation, "resourceVersion": "1",
             "finalizers": self.finalizers,
         }  # fmt: skip
         if self.deleting:
@@ -368,7 +372,7 @@ class World:
         self.fault()
         template = self.kept[effect.revision]
         if self.primary is None:
-            self.primary = Side("app-primary", effect.replicas or 1, template)
+            self.primary = Side(primary_name(self.spec["targetRef"]["name"]), effect.replicas or 1, template)
         if effect.replicas is not None:
             self.primary.replicas = effect.replicas
         if (self.primary.source_revision, self.primary.flagger_id) != (effect.revision, effect.run_id):
