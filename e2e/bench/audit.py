@@ -11,11 +11,13 @@ from datetime import datetime
 
 @dataclass
 class Requests:
-    """Requests of one user in a stretch of time. `asked`: neither about a Lease nor the begin of a watch; `kinds` counts their kinds."""
+    """Requests of one user in a stretch of time. `asked`: about something in a namespace; `whole`: about the cluster (all objects of a
+    kind at once, a CRD, the served API). Leases and the begin of a watch are in neither. `kinds` counts the kinds of both."""
 
     asked: int = 0
     lease: int = 0
     watches: int = 0
+    whole: int = 0
     kinds: Counter[str] = field(default_factory=Counter)
 
 
@@ -44,13 +46,16 @@ def count(lines: Iterable[str], user: str, since: float, until: float) -> Reques
         if not since <= epoch(entry["requestReceivedTimestamp"]) < until:
             continue
         known.add(entry["auditID"])
-        resource = (entry.get("objectRef") or {}).get("resource") or entry.get("requestURI", "")
+        about = entry.get("objectRef") or {}
+        resource = about.get("resource") or entry.get("requestURI", "")
         if resource == "leases":
             found.lease += 1
         elif entry["verb"] == "watch":
             found.watches += 1
         else:
-            found.asked += 1
+            # a request for many objects of one namespace is about them: only what no Canary adds to is the controller's own
+            found.asked += bool(about.get("namespace"))
+            found.whole += not about.get("namespace")
             found.kinds[f"{entry['verb']} {resource}"] += 1
     return found
 

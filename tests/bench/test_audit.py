@@ -11,7 +11,7 @@ USER = "system:serviceaccount:a:flaggerpy-a"
 
 def line(number: int, at: str, verb: str = "get", resource: str = "canaries", user: str = USER, stage: str = "ResponseComplete") -> str:
     entry = {"auditID": str(number), "user": {"username": user}, "verb": verb, "stage": stage, "requestReceivedTimestamp": at}
-    return json.dumps({**entry, "requestURI": "/x", "objectRef": {"resource": resource}}, separators=(",", ":"))
+    return json.dumps({**entry, "requestURI": "/x", "objectRef": {"resource": resource, "namespace": "a"}}, separators=(",", ":"))
 
 
 def at(second: int) -> str:
@@ -48,3 +48,11 @@ def test_a_request_that_is_about_no_object_counts_by_its_path() -> None:
     del entry["objectRef"]
     found = count([json.dumps(entry, separators=(",", ":"))], USER, SINCE, UNTIL)
     assert told(found) == "get /x 1"
+
+
+def test_what_is_about_the_whole_cluster_is_not_about_a_canary() -> None:
+    entry = json.loads(line(1, at(11), "list"))
+    del entry["objectRef"]["namespace"]
+    found = count([json.dumps(entry, separators=(",", ":")), line(2, at(12), "list")], USER, SINCE, UNTIL)
+    assert (found.asked, found.whole) == (1, 1)
+    assert told(found) == "list canaries 2"
