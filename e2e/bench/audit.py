@@ -11,8 +11,8 @@ from datetime import datetime
 
 @dataclass
 class Requests:
-    """Requests of one user in a stretch of time. `asked`: about something in a namespace; `whole`: about the cluster (all objects of a
-    kind at once, a CRD, the served API). Leases and the begin of a watch are in neither. `kinds` counts the kinds of both."""
+    """Requests of one user in a stretch of time. `asked`: about objects of a Canary; `whole`: about all that is watched (every object of
+    a kind at once, a CRD, the served API). Leases and the begin of a watch are in neither. `kinds` counts the kinds of both."""
 
     asked: int = 0
     lease: int = 0
@@ -53,9 +53,11 @@ def count(lines: Iterable[str], user: str, since: float, until: float) -> Reques
         elif entry["verb"] == "watch":
             found.watches += 1
         else:
-            # a request for many objects of one namespace is about them: only what no Canary adds to is the controller's own
-            found.asked += bool(about.get("namespace"))
-            found.whole += not about.get("namespace")
+            # every object of a kind in the watched namespaces, whoever it belongs to; a selector would make it about somebody's
+            everything = entry["verb"] == "list" and "elector=" not in entry.get("requestURI", "")
+            whole = everything or not about.get("namespace")
+            found.whole += whole
+            found.asked += not whole
             found.kinds[f"{entry['verb']} {resource}"] += 1
     return found
 

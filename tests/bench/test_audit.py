@@ -9,9 +9,11 @@ from e2e.bench.audit import count, epoch, told
 USER = "system:serviceaccount:a:flaggerpy-a"
 
 
-def line(number: int, at: str, verb: str = "get", resource: str = "canaries", user: str = USER, stage: str = "ResponseComplete") -> str:
+def line(
+    number: int, at: str, verb: str = "get", resource: str = "canaries", user: str = USER, stage: str = "ResponseComplete", path: str = "/x"
+) -> str:
     entry = {"auditID": str(number), "user": {"username": user}, "verb": verb, "stage": stage, "requestReceivedTimestamp": at}
-    return json.dumps({**entry, "requestURI": "/x", "objectRef": {"resource": resource, "namespace": "a"}}, separators=(",", ":"))
+    return json.dumps({**entry, "requestURI": path, "objectRef": {"resource": resource, "namespace": "a"}}, separators=(",", ":"))
 
 
 def at(second: int) -> str:
@@ -50,9 +52,10 @@ def test_a_request_that_is_about_no_object_counts_by_its_path() -> None:
     assert told(found) == "get /x 1"
 
 
-def test_what_is_about_the_whole_cluster_is_not_about_a_canary() -> None:
-    entry = json.loads(line(1, at(11), "list"))
-    del entry["objectRef"]["namespace"]
-    found = count([json.dumps(entry, separators=(",", ":")), line(2, at(12), "list")], USER, SINCE, UNTIL)
-    assert (found.asked, found.whole) == (1, 1)
-    assert told(found) == "list canaries 2"
+def test_what_is_about_everything_that_is_watched_is_not_about_a_canary() -> None:
+    crd = json.loads(line(1, at(11)))
+    del crd["objectRef"]["namespace"]
+    lines = [json.dumps(crd, separators=(",", ":")), line(2, at(12), "list"), line(3, at(13), "list", path="/x?labelSelector=app%3Da")]
+    found = count([*lines, line(4, at(14))], USER, SINCE, UNTIL)
+    assert (found.asked, found.whole) == (2, 2)
+    assert told(found) == "get canaries 2, list canaries 2"
