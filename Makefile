@@ -4,7 +4,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 NAME ?= default
-.PHONY: help venv unit lint e2e test test-all sandbox sandbox-down bench demo demo-down clean
+.PHONY: help venv unit lint e2e test test-all catalogue sandbox sandbox-down bench demo demo-down clean
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
@@ -31,7 +31,11 @@ test: lint unit e2e ## everything that proves a commit
 test-all: test ## and what is slow
 	$(PY) -m pytest -q -m slow tests || [ $$? -eq 5 ]
 	$(PY) -m e2e.sandbox with -- $(abspath $(PY)) -m pytest -r aR -m slow e2e/core
+	$(PY) -m e2e.sandbox with -- $(abspath $(PY)) -m pytest --reruns 1 -r aR e2e/catalogue
 	$(PY) -m pytest -r aR e2e/lifecycle
+
+catalogue: $(READY) ## every way in which pods fail, on a real kubelet: a table, and docs/failures.md (ARGS="PATTERN ...": some rows)
+	$(PY) -m e2e.catalogue --write $(ARGS)
 
 sandbox: $(READY) ## boot a real cluster to play with (NAME=default)
 	$(PY) -m e2e.sandbox up --name $(NAME)

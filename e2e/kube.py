@@ -20,9 +20,13 @@ import yaml
 Object = dict[str, Any]
 T = TypeVar("T")
 
-CLUSTER_SCOPED = {"Namespace", "Node", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "GatewayClass", "PersistentVolume"}
+CLUSTER_SCOPED = {
+    *("Namespace", "Node", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "GatewayClass", "PersistentVolume"),
+    *("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "ValidatingWebhookConfiguration"),
+}
 API_VERSION = {
     **dict.fromkeys(("Pod", "Service", "ConfigMap", "Secret", "Namespace", "Node", "Event", "ServiceAccount", "Endpoints"), "v1"),
+    **dict.fromkeys(("PersistentVolume", "PersistentVolumeClaim", "ResourceQuota"), "v1"),
     **dict.fromkeys(("Deployment", "ReplicaSet", "DaemonSet", "StatefulSet"), "apps/v1"),
     **dict.fromkeys(("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"), "rbac.authorization.k8s.io/v1"),
     **dict.fromkeys(("Canary", "MetricTemplate", "AlertProvider"), "flagger.app/v1beta1"),

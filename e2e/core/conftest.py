@@ -68,6 +68,13 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         _shared.pop().stop()
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """A test that passed in its rerun says why it needed one: it is a defect, of the test or of what it tests."""
+    for report in terminalreporter.stats.get("rerun", []):
+        terminalreporter.section(f"rerun of {report.nodeid}", sep="_")
+        terminalreporter.write_line(report.longreprtext[-3000:])
+
+
 def _log_folder() -> Path:
     folder = Path(os.environ.get("SANDBOX_LOGS") or tempfile.mkdtemp(prefix="flaggerpy-e2e-"))
     folder.mkdir(parents=True, exist_ok=True)

@@ -3,5 +3,5 @@
 # then, one by one, what stops or kills it. $1 is the Python to run them with.
 # One rerun: a hiccup of a shared machine does not lose a run, and the summary (-r aR) names every test that needed it.
 set -eu
-"$1" -m pytest -n 2 -m "not alone and not slow" --reruns 1 -r aR --durations 10 e2e/core
+"$1" -m pytest -n 2 --dist loadgroup -m "not alone and not slow" --reruns 1 -r aR --durations 10 e2e/core
 "$1" -m pytest -m "alone and not slow" --reruns 1 -r aR --durations 10 e2e/core

@@ -90,8 +90,21 @@ ROWS = (
         "couldn't find key LEVEL in ConfigMap shop/podinfo-config",
     ),
     Row(
-        "runAsNonRoot", "run-as-root", "doubtful", "CreateContainerConfigError",
+        "runAsNonRoot", "run-as-root", "certain", "CreateContainerConfigError",
         f'container has runAsNonRoot and image will run as root (pod: "podinfo-1_shop({UID})", container: podinfo)',
+    ),
+    Row(
+        "runAsNonRoot and a user by name", "run-as-named-user", "certain", "CreateContainerConfigError",
+        f'container has runAsNonRoot and image has non-numeric user (somebody), cannot verify user is non-root '
+        f'(pod: "podinfo-1_shop({UID})", container: podinfo)',
+    ),
+    Row(
+        "runAsNonRoot and runAsUser 0", "run-as-root-asked", "certain", "CreateContainerConfigError",
+        f'container\'s runAsUser breaks non-root policy (pod: "podinfo-1_shop({UID})", container: podinfo)',
+    ),
+    Row(
+        "a busy node cannot read a Secret", "config-unread", "doubtful", "CreateContainerConfigError",
+        "failed to sync secret cache: timed out waiting for the condition",
     ),
     Row(
         "no command", "no-command", "certain", "CreateContainerError",

@@ -162,6 +162,27 @@ def test_what_no_status_tells_is_read_from_events(event: tuple[str, str], cause:
     assert (found.cause, found.class_, found.quiet) == (cause, "waiting", cause == "creating")
 
 
+@pytest.mark.parametrize(
+    ("message", "cause"),
+    [
+        ('0/1 nodes are available: persistentvolumeclaim "data" not found. not eligible for preemption.', "volume-claim-missing"),
+        ("0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims.", "volume-claim-pending"),
+        ("0/1 nodes are available: 1 Insufficient memory.", "unschedulable"),
+    ],
+)
+def test_a_claim_that_keeps_a_pod_from_its_node_is_named(message: str, cause: str) -> None:
+    found = told(diagnose(pod(unschedulable=message), kubelet.container()))
+    assert (found.cause, found.class_) == (cause, "waiting")
+
+
+def test_a_pod_that_its_node_refuses_is_doubtful_and_says_what_is_refused() -> None:
+    message = 'Pod was rejected: forbidden sysctl: "kernel.msgmax" not allowlisted'
+    found = told(diagnose(pod(kubelet.container(), phase="Failed", reason="SysctlForbidden", message=message), kubelet.container()))
+    assert (found.cause, found.class_) == ("pod-rejected", "doubtful")
+    assert found.what == "node node-1 refuses pod podinfo-1 (SysctlForbidden)"
+    assert "kernel.msgmax" in found.text
+
+
 def test_an_unschedulable_pod_is_named_with_the_scheduler_s_words() -> None:
     found = told(diagnose(pod(unschedulable="0/1 nodes are available: 1 Insufficient cpu."), kubelet.container()))
     assert found.text == "no node takes pod podinfo-1: 0/1 nodes are available: 1 Insufficient cpu."
@@ -187,6 +208,12 @@ def test_a_pod_on_its_way_is_quiet(container: ContainerFacts) -> None:
         ('pods "x" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot != true', "pod-security"),
         ('pods "x" is forbidden: error looking up service account shop/web: serviceaccount "web" not found', "pod-service-account"),
         ('admission webhook "policy.example.com" denied the request: no', "pod-webhook"),
+        (
+            'Internal error occurred: failed calling webhook "policy.example.com": failed to call webhook: Post "https://10.0.0.9/": '
+            "dial tcp 10.0.0.9:443: connect: connection refused",
+            "pod-webhook-down",
+        ),
+        ("pods \"x\" is forbidden: ValidatingAdmissionPolicy 'owner' with binding 'owner' denied request: no owner", "pod-policy"),
         ("something else", "pod-refused"),
     ],
 )

@@ -5,14 +5,17 @@
 //	-code 1     exit code (env CODE)
 //	-port 0     serve 200 on every path of this port meanwhile; 0 serves nothing (env PORT)
 //	-first 0    exit only the first so many starts, then live on (env FIRST; needs -state)
+//	-eat 0      take so many MiB of memory first (env EAT)
 //	-state ""   file that counts the starts, on a volume that outlives the container (env STATE)
 package main
 
 import (
+	"bytes"
 	"flag"
 	"fmt"
 	"net/http"
 	"os"
+	"runtime"
 	"strconv"
 	"time"
 )
@@ -55,9 +58,11 @@ func main() {
 	code := flag.Int("code", number("CODE", 1), "exit code")
 	port := flag.Int("port", number("PORT", 0), "port that answers 200 meanwhile")
 	first := flag.Int("first", number("FIRST", 0), "exit only the first so many starts")
+	eat := flag.Int("eat", number("EAT", 0), "MiB of memory to take first")
 	state := flag.String("state", env("STATE", ""), "file that counts the starts")
 	flag.Parse()
 
+	eaten := bytes.Repeat([]byte{1}, *eat<<20) // written, so that the kernel has to give it
 	if *port > 0 {
 		go func() {
 			answer := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "alive") })
@@ -71,6 +76,7 @@ func main() {
 		select {}
 	}
 	time.Sleep(*after)
+	runtime.KeepAlive(eaten)
 	fmt.Fprintf(os.Stderr, "crasher: exiting with %d after %s\n", *code, *after)
 	os.Exit(*code)
 }
