@@ -170,6 +170,7 @@ def strict_now(api: Api) -> None:
 
 
 @pytest.mark.parametrize("number", range(len(STORED)), ids=lambda number: STORED[number].name)
+@pytest.mark.fault("Q-5")
 def test_a_stored_old_object_can_still_be_explained_and_finalized(old_objects: Api, number: int) -> None:
     place = (OLD_GROUP, VERSION, "default", "canaries", f"old-{number}")
     stalled = {"type": "Stalled", "status": "True", "reason": "InvalidSpec", "message": "x"}

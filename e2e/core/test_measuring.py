@@ -74,6 +74,7 @@ async def measured(measurer: Measurer, sandbox: Sandbox, subject: Canary, metric
 
 
 @pytest.mark.parametrize("kind", ["Deployment", "DaemonSet"])
+@pytest.mark.fault("Q-34")
 async def test_only_the_canarys_own_requests_are_measured(
     sandbox: Sandbox, kube: Kube, namespace: str, measurer: Measurer, kind: str
 ) -> None:
@@ -104,6 +105,7 @@ async def test_only_the_canarys_own_requests_are_measured(
     assert duration.passed
 
 
+@pytest.mark.fault("Q-35")
 async def test_envoys_requests_to_the_canary_service_are_measured_and_nothing_but_errors_is_zero_percent(
     sandbox: Sandbox, kube: Kube, namespace: str, measurer: Measurer
 ) -> None:

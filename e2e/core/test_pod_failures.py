@@ -56,6 +56,7 @@ def test_a_fault_that_heals_within_its_grace_is_forgiven(stage: Stage) -> None:
     assert not status.get("podFailures")
 
 
+@pytest.mark.fault("Q-1")
 def test_a_promotion_that_fails_on_the_primary_gives_it_its_template_back(stage: Stage, watched: Watched) -> None:
     analysis = {"interval": "2s", "threshold": 2, "stepWeight": 40, "maxWeight": 40}
     stage.initialise(stage.canary(analysis=analysis), stage.deployment(replicas=1), BUSY)

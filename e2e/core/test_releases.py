@@ -254,6 +254,7 @@ def test_a_refused_spec_moves_nothing_and_recovers(stage: Stage) -> None:
     assert stage.condition("Stalled").get("status") != "True"
 
 
+@pytest.mark.fault("Q-19")
 def test_configs_are_copied_in_versions_and_released(stage: Stage) -> None:
     config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "conf", "namespace": stage.namespace}, "data": {"k": "one"}}
     stage.kube.apply(config)
@@ -276,6 +277,7 @@ def test_configs_are_copied_in_versions_and_released(stage: Stage) -> None:
     until(lambda: stage.kube.find("ConfigMap", first, stage.namespace) is None, 10, "the old copy to go")
 
 
+@pytest.mark.fault("Q-61")
 def test_deletion_with_revert_gives_the_target_its_traffic_back(stage: Stage, sandbox: Sandbox) -> None:
     stage.initialise(stage.canary(revertOnDeletion=True))
     stage.kube.delete("Canary", "app", stage.namespace)

@@ -230,6 +230,7 @@ def test_requests_follow_the_weights(edge: Edge, provider: str) -> None:
 
 
 @pytest.mark.parametrize("provider", EDGES)
+@pytest.mark.fault("Q-43", "Q-40")
 def test_an_ab_test_leads_by_header_cookie_and_query(edge: Edge, provider: str) -> None:
     match = [
         {"headers": {"x-user": {"exact": "insider"}}},
@@ -248,6 +249,7 @@ def test_an_ab_test_leads_by_header_cookie_and_query(edge: Edge, provider: str) 
     edge.becomes(lambda: set(edge.versions(5, **{"x-user": "insider"})) == {"1.0.0"}, "insiders back at the primary")
 
 
+@pytest.mark.fault("Q-43")
 def test_contour_tells_a_prefix_from_a_substring(edge: Edge) -> None:
     match = [{"headers": {"x-user": {"prefix": "in.side"}}}, {"headers": {"x-mail": {"suffix": "@a.com"}}}]
     router, canary = router_for("contour"), a_canary(edge.namespace, analysis={**AB, "match": match})
@@ -298,6 +300,7 @@ def test_contour_mirrors_a_share(edge: Edge) -> None:
 
 
 @pytest.mark.parametrize("provider", ["gatewayapi:v1", "gatewayapi:v1beta1"])
+@pytest.mark.fault("Q-38")
 def test_visitors_stay_where_they_were(edge: Edge, provider: str) -> None:
     affinity = {"cookieName": "fl.gr", "primaryCookieName": "main", "path": "/"}
     router, canary = router_for(provider), a_canary(edge.namespace, analysis={**WEIGHTED, "sessionAffinity": affinity})
@@ -432,6 +435,7 @@ def users_service(namespace: str, *ports: Object, selector: Object) -> Object:
     ],
     ids=["named", "unnamed other", "unnamed same", "name taken"],
 )
+@pytest.mark.fault("Q-49")
 def test_a_service_of_the_user_is_taken_over_and_given_back(kube: Kube, namespace: str, ports: list[Object]) -> None:
     canary = a_canary(namespace)
     [before] = kube.apply(users_service(namespace, *ports, selector={"app": "app", "tier": "a"}), manager="user")

@@ -93,7 +93,7 @@ class World:
         self.status: dict[str, Any] = {}
         self.weights, self.mirror = weights, mirror
         self.behaviour: dict[str, Behaviour] = {}
-        self.broken_pods: str = ""
+        self.broken_pods: str | tuple[str, ...] = ""
         self.target: Side | None = Side(self.spec["targetRef"]["name"], replicas, "v1")
         self.primary: Side | None = None
         self.configs: dict[str, str] | Unknown | None = None

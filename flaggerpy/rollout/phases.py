@@ -113,6 +113,7 @@ TABLE: tuple[Move, ...] = (
     Move(P.PROMOTING, Cause.PROMOTION_FAILED, P.PROMOTING, _PRIMARY),
     Move(P.PROMOTING, Cause.ROLLED_BACK, P.FAILED, f"the primary with its last promoted template, then {_BACK}"),
     Move(P.PROMOTING, Cause.NO_WAY_BACK, P.FAILED, "the primary with its last promoted template"),
+    *_rows((P.WAITING, *_ANALYSIS), Cause.NO_WAY_BACK, P.FAILED, "a release after a promotion that failed, all traffic on the canary"),
     Move(P.FINALISING, Cause.PRIMARY_LOST, P.PROMOTING, _BACK),
     Move(P.FINALISING, Cause.DRAINED, P.SUCCEEDED, _BACK),
     *_rows(_EVERY, Cause.DELETED, P.TERMINATING, "what the phase waits for"),

@@ -15,6 +15,7 @@ from flaggerpy.rollout.effects import CountRelease, EnsurePrimary, ForgetRevisio
 from flaggerpy.rollout.facts import UNKNOWN
 from flaggerpy.rollout.phases import Cause
 from flaggerpy.rollout.traffic import drained, ready_count, routed, serving_count
+from flaggerpy.rollout.weights import FULL
 
 Outcome = Literal["Failed", "Aborted", "Superseded"]
 
@@ -57,9 +58,13 @@ def roll_back(d: Draft) -> None:
     """One step further back; safe to repeat."""
     if d.run.undo_promotion and not _primary_restored(d):
         return
-    if d.primary is None or (serving_count(d.primary) == 0 and ready_count(d.target) > 0):
+    if d.primary is None or (serving_count(d.primary) == 0 and serving_count(d.target) > 0):
         if d.facts.primary is None:
             _primary_back(d)
+        if d.status.canary_weight == FULL and serving_count(d.target) > 0 and d.facts.primary is not UNKNOWN:
+            # What a failed promotion left: the traffic stays where it is served, and the next release is looked at (Q-1).
+            fail(d, Cause.NO_WAY_BACK, weight=FULL)
+            return
         d.wait(
             f"a ready pod of the primary {d.canary.target}-primary: traffic stays on the canary until then",
             advice=f"kubectl -n {d.canary.namespace} get pods, and look why the primary's are not ready",

@@ -114,11 +114,16 @@ def _ready(d: Draft, target: WorkloadFacts, verdict: health.Verdict) -> bool:
     if d.facts.kept is UNKNOWN or d.run.revision not in d.facts.kept:
         d.wait(f"the template of {d.run.revision} to be kept")
         return False
-    if d.facts.primary is UNKNOWN or not complete(d.primary, plan.primary_ready_threshold):
+    if not _primary_is_waived(d) and (d.facts.primary is UNKNOWN or not complete(d.primary, plan.primary_ready_threshold)):
         lacking = shortfall(d.primary, plan.primary_ready_threshold) if d.primary else "it is not there"
         d.wait(f"{d.canary.target}-primary.{d.canary.namespace} not ready: {lacking}")
         return False
     return True
+
+
+def _primary_is_waived(d: Draft) -> bool:
+    """Nothing hangs on the present primary: it carries no traffic, or the promotion that mends it was asked for (Q-1)."""
+    return d.status.canary_weight == FULL or d.run.forced or d.canary.spec.skips_analysis
 
 
 def _settled(d: Draft, target: WorkloadFacts) -> bool:

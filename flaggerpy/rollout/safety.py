@@ -28,11 +28,11 @@ def guard(d: Draft) -> str | None:
         return None
     ready, weight = ready_count(target), d.status.canary_weight
     base = min(d.run.step_ready_pods, target.replicas) if target.replicas > 0 else d.run.step_ready_pods
+    if serving_count(d.primary) == 0:
+        # Nobody else can take the traffic: the pods that are left must, be they those of an older template that is being replaced.
+        return None
     if ready == 0:
         return _relapse(d)
-    if serving_count(d.primary) == 0:
-        # Nobody else can take the traffic: the pods that are left must.
-        return None
     allowed = safe_weight(weight, ready, base)
     if allowed < weight:
         if d.run.cut != allowed:

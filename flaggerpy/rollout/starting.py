@@ -9,7 +9,7 @@ from flaggerpy.rollout.effects import KeepRevision, ScaleTarget
 from flaggerpy.rollout.facts import WorkloadFacts
 from flaggerpy.rollout.phases import Cause
 from flaggerpy.rollout.revision import run_id
-from flaggerpy.rollout.traffic import ensure_route
+from flaggerpy.rollout.traffic import ensure_route, has_match, serving_count
 
 NEW_RUN_ALERT = "New revision detected, progressing canary analysis."
 DEFAULT_ITERATIONS = 10
@@ -87,7 +87,10 @@ def restart(d: Draft, target: WorkloadFacts, revision: str) -> None:
     d.set(history=[entry, *d.status.history][:HISTORY_LENGTH])
     d.event("Normal", f"New revision detected! Restarting analysis for {d.canary.target}.{d.canary.namespace}")
     d.enter(Phase.PROGRESSING, Cause.SUPERSEDED)
-    d.set(run=new_run(d, target, revision), canary_weight=0, iterations=0, failed_checks=0, pod_failures=[])
+    alone = serving_count(d.primary) == 0 and serving_count(target) > 0 and not has_match(d)
+    # a primary without a ready pod gets nothing: what is left of the older canary serves until its pods are replaced
+    weight = d.status.canary_weight if alone else 0
+    d.set(run=new_run(d, target, revision), canary_weight=weight, iterations=0, failed_checks=0, pod_failures=[])
     d.set_run(carried_weight=old.carried_weight)
     _applied(d)
     ensure_route(d)

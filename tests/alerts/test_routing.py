@@ -28,6 +28,7 @@ def told(severity: str | None, event: Severity) -> bool:
         ("error", ("error",)),
     ],
 )
+@pytest.mark.fault("Q-14")
 def test_severities(wanted: str | None, events: tuple[Severity, ...]) -> None:
     every: tuple[Severity, ...] = ("info", "warn", "error")
     assert tuple(event for event in every if told(wanted, event)) == events
@@ -53,6 +54,7 @@ def test_a_destination_has_flaggers_defaults() -> None:
     )
 
 
+@pytest.mark.fault("Q-53")
 def test_the_secret_gives_address_and_token_and_wins() -> None:
     spec = provider(address="https://spec.example", secretRef={"name": "keys"}, channel="c", username="u", proxy="http://proxy:3128")
     assert destination(spec, {"address": "https://secret.example\n", "token": "t\n"}) == Destination(

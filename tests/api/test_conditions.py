@@ -49,6 +49,7 @@ def test_promoted_is_flaggers_to_the_letter(phase: Phase, status: str, message: 
     assert promoted_condition(phase, KIND) == (status, phase.value, message)
 
 
+@pytest.mark.fault("Q-56")
 def test_a_canary_that_was_kept_up_is_not_said_to_be_scaled_down() -> None:
     assert promoted_condition(Phase.FAILED, KIND, canary_kept_up=True)[2] == "Canary analysis failed, Deployment kept up and serving."
 
@@ -84,6 +85,7 @@ def test_a_running_release_is_reconciling_and_not_ready() -> None:
     assert conditions["Reconciling"].status == "True"
 
 
+@pytest.mark.fault("Q-56")
 def test_a_failed_release_is_stalled_by_its_cause() -> None:
     conditions = by_type(follow([], Phase.FAILED, cause="Image web:2 is not there."))
     assert conditions.keys() == {"Promoted", "Ready", "Stalled"}
@@ -97,6 +99,7 @@ def test_a_retry_is_reconciling_and_no_longer_stalled() -> None:
     assert by_type(follow(failed, Phase.FAILED, busy=True, cause="Bad.")).keys() == {"Promoted", "Ready", "Reconciling"}
 
 
+@pytest.mark.fault("Q-6")
 def test_a_refused_spec_is_stalled_before_any_phase() -> None:
     conditions = by_type(follow([], Phase.NONE, stalled=("InvalidSpec", "spec.provider: istio is not built yet"), busy=True))
     assert conditions.keys() == {"Ready", "Stalled"}

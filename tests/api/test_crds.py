@@ -63,6 +63,7 @@ def test_every_field_is_described(crd: dict[str, Any]) -> None:
     assert missing == []
 
 
+@pytest.mark.fault("Q-5")
 def test_whole_numbers_are_integers() -> None:
     numbers = {at for at, node in nodes(SCHEMA) if node.get("type") == "number"}
     assert numbers == {

@@ -12,6 +12,7 @@ from tests.api.broken_specs import BROKEN, GOOD, Broken, patched
 
 
 @pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.name)
+@pytest.mark.fault("Q-5", "Q-6", "Q-22", "Q-57")
 def test_a_broken_spec_is_refused_by_name(broken: Broken) -> None:
     found = spec_problems(patched(GOOD, broken.patch))
     assert any(sentence.startswith(f"{broken.field}") and broken.words in sentence for sentence in found), found
@@ -78,6 +79,7 @@ def test_a_provider_of_a_third_party_is_taken() -> None:
     assert spec_problems(patched(GOOD, {"provider": "traefik"}), providers=["traefik"]) == []
 
 
+@pytest.mark.fault("Q-13")
 def test_references_into_other_namespaces_can_be_switched_off() -> None:
     obj = patched(GOOD, {"analysis": {"metrics": [{"name": "e", "templateRef": {"name": "errors", "namespace": "other"}}]}})
     assert spec_problems(obj) == []
@@ -87,6 +89,7 @@ def test_references_into_other_namespaces_can_be_switched_off() -> None:
 
 
 @pytest.mark.parametrize("spec", [None, {}, [], "x", {"targetRef": 5}, {"targetRef": {"kind": None}}])
+@pytest.mark.fault("Q-29")
 def test_any_junk_gets_a_sentence(spec: object) -> None:
     assert spec_problems({"spec": spec})
 
@@ -122,6 +125,7 @@ def test_what_does_nothing_is_warned_of() -> None:
     assert warnings(parse_canary(GOOD)) == []
 
 
+@pytest.mark.fault("Q-53")
 def test_metric_templates_and_alert_providers_have_their_rules() -> None:
     template = {"spec": {"provider": {"type": "prometheus", "address": "http://prometheus:9090"}, "query": "vector(1)"}}
     assert metric_template_problems(template) == []
@@ -150,6 +154,7 @@ def test_what_can_be_read_of_a_broken_canary_is_kept(broken: Broken) -> None:
         assert (canary.name, canary.key) == ("podinfo", "podinfo.test")
 
 
+@pytest.mark.fault("Q-5")
 def test_only_what_cannot_be_read_is_left_out() -> None:
     weights = {"stepWeight": None, "stepWeights": [5, 7.5, 20, "x"], "threshold": 2.5}
     metrics = [{"name": "a", "query": "x"}, {"query": "y"}, {"name": 3}, {"name": "b", "query": "z"}]

@@ -36,6 +36,7 @@ async def test_an_object_is_created_and_read_back_as_a_dict(server: FakeApiServe
     assert server.requests[0].query["fieldManager"] == "flaggerpy"
 
 
+@pytest.mark.fault("Q-31")
 async def test_unknown_fields_survive_reading_and_writing(server: FakeApiServer, client: Client) -> None:
     server.add({**deployment(), "spec": {"replicas": 1, "ofTomorrow": {"x": [1, None, 2.5]}}})
     read = await client.get(DEPLOYMENT, "test", "podinfo")

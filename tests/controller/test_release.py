@@ -116,6 +116,7 @@ async def test_an_image_that_is_not_there_fails_and_leaves_the_primary_alone(ser
         await eventually(lambda: any("podinfo:missing" in event["message"] for event in events(server)))
 
 
+@pytest.mark.fault("Q-63")
 async def test_an_idle_canary_sends_nothing(server: FakeApiServer) -> None:
     async with controller(server):
         await initialized(server)
@@ -125,6 +126,7 @@ async def test_an_idle_canary_sends_nothing(server: FakeApiServer) -> None:
         assert [request.path for request in server.requests[before:] if "leases" not in request.path] == []
 
 
+@pytest.mark.fault("Q-5", "Q-29")
 async def test_one_bad_canary_harms_no_other(server: FakeApiServer) -> None:
     server.add(deployment("bad"))
     server.add(canary("bad", analysis={"interval": "1s", "stepWeight": 1.5}))
@@ -137,6 +139,7 @@ async def test_one_bad_canary_harms_no_other(server: FakeApiServer) -> None:
             await is_stalled(server, name, "spec.analysis")
 
 
+@pytest.mark.fault("Q-62")
 async def test_the_older_canary_keeps_the_target(server: FakeApiServer) -> None:
     server.add(deployment())
     server.add(canary())
@@ -200,6 +203,7 @@ async def test_a_cut_of_the_weight_does_not_wait_for_the_events_of_pods(server: 
         await eventually(lambda: route_weight(server) == 0, 2)
 
 
+@pytest.mark.fault("Q-19")
 async def test_a_tracked_config_is_copied_in_versions_and_a_change_is_a_release(server: FakeApiServer) -> None:
     target = deployment()
     target["spec"]["template"]["spec"]["containers"][0]["envFrom"] = [{"configMapRef": {"name": "settings"}}]

@@ -156,6 +156,7 @@ async def test_a_stale_cache_makes_the_worker_look_again_at_once(scene: Scene) -
     assert scene.hands.told == []
 
 
+@pytest.mark.fault("Q-2")
 async def test_promotion_needs_a_live_read_that_agrees(scene: Scene) -> None:
     scene.eyes.proofs = [False, True]
     scene.decision = Decision(CanaryStatus(phase=Phase.PROMOTING))
@@ -165,6 +166,7 @@ async def test_promotion_needs_a_live_read_that_agrees(scene: Scene) -> None:
     assert scene.eyes.proofs == []
 
 
+@pytest.mark.fault("Q-6")
 async def test_a_refusal_is_told_in_status_and_event_once_and_goes_when_it_is_over(scene: Scene) -> None:
     scene.decision = Decision(CanaryStatus(phase=Phase.INITIALIZING), (ScaleTarget(0),))
     scene.hands.failures = [RefusedError("the flux capacitor is missing")] * 2
@@ -184,6 +186,7 @@ async def test_after_a_failed_effect_only_what_tells_of_the_decision_goes_on(sce
     assert scene.hands.done[0] == told
 
 
+@pytest.mark.fault("Q-29")
 async def test_a_fault_in_the_core_is_told_and_does_not_end_the_worker(scene: Scene) -> None:
     def broken(*_: Any) -> Decision:
         raise ZeroDivisionError("weights")
@@ -195,6 +198,7 @@ async def test_a_fault_in_the_core_is_told_and_does_not_end_the_worker(scene: Sc
     await eventually(lambda: stored(scene.server).get("phase") == "Initializing" and not stalled(scene.server))
 
 
+@pytest.mark.fault("Q-30")
 async def test_a_canary_that_is_gone_ends_its_worker(scene: Scene) -> None:
     scene.start()
     await eventually(lambda: stored(scene.server).get("phase") == "Initializing")
@@ -206,6 +210,7 @@ async def test_a_canary_that_is_gone_ends_its_worker(scene: Scene) -> None:
     assert scene.world.canaries.get(*KEY) is None
 
 
+@pytest.mark.fault("Q-52")
 async def test_without_the_lease_nothing_is_written(scene: Scene) -> None:
     scene.parts.holds = lambda: False
     scene.start()

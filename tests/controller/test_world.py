@@ -91,6 +91,7 @@ async def test_a_deleted_canary_does_not_come_back_by_a_late_event_or_write(scen
     assert scene.world.canaries.get(*KEY) is None
 
 
+@pytest.mark.fault("Q-30")
 async def test_a_ghost_is_found_and_woken(scene: Scene) -> None:
     scene.server.remove(kinds.CANARY, *KEY)
     await scene.world.find_ghosts()

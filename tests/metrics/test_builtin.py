@@ -35,6 +35,7 @@ def test_http_duration() -> None:
     )
 
 
+@pytest.mark.fault("Q-34")
 def test_contour_looks_at_the_canary_service() -> None:
     labels = 'envoy_cluster_name=~"test_web-canary_[0-9a-zA-Z-]+"'
     assert query("request-success-rate", "contour", service={"port": 80, "name": "web"}) == (
@@ -65,6 +66,7 @@ def test_latencies_are_turned_into_milliseconds() -> None:
 
 
 @pytest.mark.parametrize("provider", ["istio", "nginx", "traefik", "", "no-such-mesh"])
+@pytest.mark.fault("Q-57")
 def test_other_providers_have_no_built_in_query_rather_than_that_of_istio(provider: str) -> None:
     assert builtin.observer_of(provider) is None
 
@@ -105,6 +107,7 @@ def counts(kind: str, name: str, pod: str) -> bool:
         ("DaemonSet", "podinfo-5f7d8c9b4-x2k7z", False),
     ],
 )
+@pytest.mark.fault("Q-34")
 def test_only_pods_of_the_target_count(kind: str, pod: str, counted: bool) -> None:
     assert counts(kind, "podinfo", pod) == counted
 
@@ -114,6 +117,7 @@ suffixes = st.text("bcdfghjklmnpqrstvwxz2456789", min_size=5, max_size=5)
 
 
 @given(st.integers(1, 54), hashes, suffixes, st.sampled_from(["Deployment", "DaemonSet"]))
+@pytest.mark.fault("Q-34")
 def test_pods_of_long_names_are_told_apart_though_kubernetes_cuts_them(length: int, template: str, suffix: str, kind: str) -> None:
     name = "a" * length
 

@@ -92,6 +92,7 @@ def test_the_canary_may_name_another_server_for_all_but_templates() -> None:
     assert planned("template", metric("m", **REF), **spec).request.url == "http://prometheus.monitoring:9090/api/v1/query"
 
 
+@pytest.mark.fault("Q-12")
 def test_the_interval_is_one_minute_everywhere_when_none_is_given() -> None:
     assert "[1m]" in planned("success-rate", metric()).text
     assert "[30s]" in planned("success-rate", metric(interval="30s")).text

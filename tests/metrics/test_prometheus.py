@@ -52,6 +52,7 @@ def test_half_of_a_pair_is_refused_by_name() -> None:
         PROMETHEUS.request(access({"username": "me"}), "up")
 
 
+@pytest.mark.fault("Q-37")
 def test_headers_are_canonical_and_win_and_do_not_pile_up() -> None:
     given_headers = {"x-scope-orgid": ("a", "b"), "authorization": ("Custom x",)}
     where = access({"token": "abc"}, given_headers)
@@ -94,12 +95,14 @@ def test_nan_is_no_data_and_says_so() -> None:
 
 
 @pytest.mark.parametrize("text", ["+Inf", "-Inf"])
+@pytest.mark.fault("Q-36")
 def test_infinity_is_no_value(text: str) -> None:
     reading = PROMETHEUS.parse(vector(text))
     assert reading.kind == "error"
     assert text in reading.text
 
 
+@pytest.mark.fault("Q-36")
 def test_several_series_are_an_error_that_names_them() -> None:
     reading = PROMETHEUS.parse(vector("1", "2", "3", "4", labels={"__name__": "up", "job": "web"}))
     assert reading.kind == "error"
@@ -119,6 +122,7 @@ def test_several_series_are_an_error_that_names_them() -> None:
         ("x", "without a value"),
     ],
 )
+@pytest.mark.fault("Q-29")
 def test_what_is_no_single_value_is_an_error(entry: object, reason: str) -> None:
     reading = PROMETHEUS.parse(answer({"status": "success", "data": {"resultType": "vector", "result": [entry]}}))
     assert reading.kind == "error"
@@ -144,6 +148,7 @@ def test_an_answer_of_somebody_else_is_an_error(body: bytes) -> None:
 
 
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+@pytest.mark.fault("Q-29")
 def test_no_answer_crashes_the_parser(body: object) -> None:
     for wrapped in (body, {"data": body}, {"data": {"result": body}}, {"data": {"result": [body]}}):
         assert PROMETHEUS.parse(answer(wrapped)).kind in ("value", "no-data", "error")

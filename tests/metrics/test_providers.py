@@ -29,6 +29,7 @@ def fresh() -> Iterator[None]:
     providers._all.cache_clear()
 
 
+@pytest.mark.fault("Q-57")
 def test_an_unknown_type_is_not_taken_for_prometheus() -> None:
     assert isinstance(providers.provider("prometheus"), Prometheus)
     assert providers.provider("datadog") is None

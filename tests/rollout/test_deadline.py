@@ -39,6 +39,7 @@ def run(looks: Sequence[Look], state: DeadlineState | None = None, start: float 
     return state, now
 
 
+@pytest.mark.fault("Q-7")
 def test_two_pods_whose_fourth_container_crash_loops_expire_after_180_seconds_though_they_flap_ready() -> None:
     # published: 3 of 4 containers ready, the fourth in CrashLoopBackOff, "Progressing" for two hours despite 180 s
     looks = [Look(0, 0), Look(2, 2), Look(3, 0)]  # ready once, for 3 s

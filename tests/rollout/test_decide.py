@@ -67,6 +67,7 @@ def test_a_good_revision_goes_through_its_steps_and_is_promoted() -> None:
     assert world.phases[-5:] == [Phase.INITIALIZED, Phase.PROGRESSING, Phase.PROMOTING, Phase.FINALISING, Phase.SUCCEEDED]
 
 
+@pytest.mark.fault("Q-27")
 def test_a_run_of_three_steps_takes_little_more_than_its_intervals() -> None:
     world = World().initialised()
     world.release("v2")
@@ -84,6 +85,7 @@ def test_each_weight_stands_for_an_interval() -> None:
     assert at[60] - at[40] >= 10
 
 
+@pytest.mark.fault("Q-25")
 def test_a_missing_image_fails_within_seconds_and_says_why() -> None:
     world = World().initialised()
     world.release("v2", MISSING_IMAGE)
@@ -106,6 +108,7 @@ def test_the_same_failure_on_the_promoted_pods_is_a_storm_and_no_verdict_before_
     world.settle(lambda w: w.typed.run is not None and w.typed.run.verdict is not None, limit=30)
 
 
+@pytest.mark.fault("Q-7")
 def test_pods_that_never_get_ready_fail_at_the_deadline() -> None:
     world = World().initialised()
     world.release("v2", NEVER_READY)
@@ -208,6 +211,7 @@ def test_the_way_back_in_steps() -> None:
     assert "Advance app.test primary weight 70" in world.texts()
 
 
+@pytest.mark.fault("Q-60")
 def test_skip_analysis_promotes_what_is_ready() -> None:
     world = World(skipAnalysis=True).initialised()
     world.release("v2")
@@ -234,6 +238,7 @@ def test_a_closed_gate_is_waiting_and_scales_nothing() -> None:
     assert "Confirm-rollout check gate passed" in world.texts()
 
 
+@pytest.mark.fault("Q-23")
 def test_a_closed_promotion_gate_keeps_weight_and_analysis() -> None:
     world = World(analysis=analysis(webhooks=[hook("gate", "confirm-promotion")])).initialised()
     opened = {"at": False}
@@ -249,6 +254,7 @@ def test_a_closed_promotion_gate_keeps_weight_and_analysis() -> None:
     assert world.is_in(Phase.SUCCEEDED)
 
 
+@pytest.mark.fault("Q-26")
 def test_a_closed_traffic_gate_holds_the_weight() -> None:
     world = World(analysis=analysis(webhooks=[hook("gate", "confirm-traffic-increase"), hook("pre", "pre-rollout")])).initialised()
     opened = {"at": False}
@@ -275,6 +281,7 @@ def test_failing_pre_rollout_hooks_count_and_are_asked_once_an_interval() -> Non
     assert set(weights_of(world.route_writes)) == {0}
 
 
+@pytest.mark.fault("Q-24")
 def test_a_rollback_hook_rolls_back_from_any_active_phase() -> None:
     for gate in (None, "confirm-rollout", "confirm-promotion"):
         hooks = [hook("back", "rollback"), *([hook("gate", gate)] if gate else [])]
@@ -303,6 +310,7 @@ def test_a_newer_revision_restarts_the_run_with_no_weight() -> None:
     assert [entry.outcome for entry in world.typed.history[:2]] == ["Succeeded", "Superseded"]
 
 
+@pytest.mark.fault("Q-8")
 def test_going_back_to_the_promoted_revision_is_no_release() -> None:
     world = World().initialised()
     world.release("v2", MISSING_IMAGE)
@@ -314,6 +322,7 @@ def test_going_back_to_the_promoted_revision_is_no_release() -> None:
     world.settle(in_phase(Phase.PROGRESSING))
 
 
+@pytest.mark.fault("Q-2", "Q-3")
 def test_a_target_that_moves_while_promoting_is_promoted_as_analysed_then_released_anew() -> None:
     world = World().initialised()
     world.release("v2")
@@ -327,6 +336,7 @@ def test_a_target_that_moves_while_promoting_is_promoted_as_analysed_then_releas
     assert world.primary.source_revision == "v3"
 
 
+@pytest.mark.fault("Q-1")
 def test_a_primary_that_does_not_take_the_revision_gets_its_old_template_back() -> None:
     world = World().initialised()
     world.release("v2")
@@ -389,6 +399,7 @@ def test_suspend_holds_everything_but_safety() -> None:
     assert world.route == Split(0)
 
 
+@pytest.mark.fault("Q-6")
 def test_a_refused_spec_moves_nothing_and_recovers() -> None:
     world = World().initialised()
     world.problems = ("spec.autoscalerRef: not built yet",)
@@ -445,6 +456,7 @@ def test_pause_holds_until_it_is_gone() -> None:
     assert world.is_in(Phase.SUCCEEDED)
 
 
+@pytest.mark.fault("Q-61")
 def test_deletion_gives_the_target_its_pods_back_before_the_finalizer_goes() -> None:
     world = World(revertOnDeletion=True).initialised()
     assert world.finalizers
@@ -457,6 +469,7 @@ def test_deletion_gives_the_target_its_pods_back_before_the_finalizer_goes() -> 
 
 
 @pytest.mark.parametrize("missing", ["target", "primary"])
+@pytest.mark.fault("Q-28")
 def test_deletion_does_not_hang_on_what_is_gone(missing: str) -> None:
     world = World(revertOnDeletion=True).initialised()
     setattr(world, missing, None)
@@ -464,6 +477,7 @@ def test_deletion_does_not_hang_on_what_is_gone(missing: str) -> None:
     world.settle(lambda w: w.gone, limit=120)
 
 
+@pytest.mark.fault("Q-16")
 def test_a_failed_bootstrap_touches_nothing_and_goes_on_when_mended() -> None:
     world = World()
     world.behaviour["v1"] = MISSING_IMAGE
@@ -530,6 +544,7 @@ def test_a_route_that_its_controller_refuses_is_taken_over_all_the_same() -> Non
     world.initialised()
 
 
+@pytest.mark.fault("Q-18")
 def test_a_primary_deleted_by_hand_comes_back_with_what_was_promoted() -> None:
     world = World().initialised()
     world.release("v2", MISSING_IMAGE)
@@ -553,6 +568,7 @@ def test_config_changes_are_releases_of_their_own() -> None:
     world.settle(in_phase(Phase.PROGRESSING), limit=5)
 
 
+@pytest.mark.fault("Q-38")
 def test_session_cookies_follow_the_run() -> None:
     world = World(analysis=analysis(sessionAffinity={"cookieName": "c"})).initialised()
     world.release("v2")
@@ -565,6 +581,7 @@ def test_session_cookies_follow_the_run() -> None:
     assert world.typed.previous_session_affinity_cookie == cookie
 
 
+@pytest.mark.fault("Q-63")
 def test_an_idle_canary_asks_for_nothing() -> None:
     world = World().initialised()
     world.run_for(30)

@@ -54,6 +54,7 @@ def test_a_target_that_goes_during_a_run_ends_it() -> None:
 
 
 @pytest.mark.parametrize("phase", [Phase.INITIALIZED, Phase.PROGRESSING, Phase.PROMOTING])
+@pytest.mark.fault("Q-65")
 def test_what_cannot_be_read_changes_nothing(phase: Phase) -> None:
     world = World().initialised()
     if phase is not Phase.INITIALIZED:
@@ -105,6 +106,7 @@ def test_a_route_that_nobody_judges_gets_five_seconds() -> None:
     assert "to take effect" not in waits_for(world, route=replace(told, written_at=world.now - 6))
 
 
+@pytest.mark.fault("Q-9")
 def test_a_foreign_edit_of_the_route_is_put_right() -> None:
     world = running()
     world.route = Split(90)
@@ -135,6 +137,7 @@ def test_both_sides_bad_traffic_stays_where_a_pod_is_left() -> None:
     assert world.route == Split(0)
 
 
+@pytest.mark.fault("Q-1")
 def test_a_promotion_that_cannot_be_undone_leaves_the_traffic_and_heals_later() -> None:
     world = World().initialised()
     world.release("v2")
@@ -275,6 +278,7 @@ def test_deletion_after_the_wish_to_revert_was_taken_back() -> None:
     assert not world.reverted
 
 
+@pytest.mark.fault("Q-28")
 def test_deletion_does_not_wait_for_ever_for_a_broken_target() -> None:
     world = World(revertOnDeletion=True).initialised()
     world.release("v2", MISSING_IMAGE)

@@ -86,7 +86,8 @@ def check_only_what_passed_is_promoted(world: World, decision: Decision) -> None
         assert effect.revision == run.revision
         if decision.status.phase is not Phase.INITIALIZING and not run.forced and not world.canary.spec.skips_analysis and world.weights:
             began = run.progressing_at or run.started_at
-            written = [split for at, split in world.route_writes if at >= began - 1]
+            stood = [split for at, split in world.route_writes if at < began - 1][-1:]
+            written = stood + [split for at, split in world.route_writes if at >= began - 1]
             steps = plan(world.canary.spec.plan)
             if steps:
                 assert max(split.canary for split in written) == steps[-1]

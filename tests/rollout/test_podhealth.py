@@ -368,6 +368,7 @@ def test_what_is_waited_for_is_a_sentence() -> None:
     assert Watch().look(replace(pod(running()), ready=False)).waiting == "0 of 1 pods are ready"
 
 
+@pytest.mark.fault("Q-7")
 def test_why_no_pod_can_be_made_is_named_but_left_to_the_deadline() -> None:
     assert judge_creation("") is None
     told = judge_creation('pods "x" is forbidden: exceeded quota: small, requested: pods=1', namespace="shop")

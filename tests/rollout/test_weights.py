@@ -39,12 +39,14 @@ def test_a_stepped_plan_rises_and_ends_at_the_top_or_one_step_beyond(step: int, 
 
 
 @given(weights=st.lists(st.integers(1, 100), min_size=1, max_size=10, unique=True).map(sorted), edited=st.integers(0, 100))
+@pytest.mark.fault("Q-22")
 def test_an_edited_weight_goes_on_with_the_next_higher_step(weights: list[int], edited: int) -> None:
     following = next_weight(Analysis(step_weights=weights), edited)
     assert following == min((weight for weight in weights if weight > edited), default=None)
 
 
 @given(step=st.integers(0, 100), weight=st.integers(0, 100))
+@pytest.mark.fault("Q-4")
 def test_the_way_back_ends_at_nought(step: int, weight: int) -> None:
     analysis = Analysis(step_weight_promotion=step)
     left, looks = weight, 0

@@ -139,6 +139,7 @@ def test_everything_that_a_service_may_ask_for() -> None:
     ]
 
 
+@pytest.mark.fault("Q-40")
 def test_an_ab_test_sends_the_matching_requests_to_the_canary_and_nobody_else() -> None:
     canary = a_canary(GATEWAY, AB)
     assert desired(canary, RouteSplit(0))["spec"]["rules"] == [{"matches": [ALL], "backendRefs": backends(100, 0)}]
@@ -173,6 +174,7 @@ def test_weights_with_a_match_hold_for_the_matching_requests_only() -> None:
 
 @pytest.mark.parametrize("analysis", [WEIGHTED, {"interval": "10s", "threshold": 1, "iterations": 5}])
 @pytest.mark.parametrize(("weight", "extra"), [(None, {}), (100, {}), (20, {"percent": 20})])
+@pytest.mark.fault("Q-11")
 def test_a_mirror_copies_to_the_canary_in_every_strategy(analysis: dict[str, Any], weight: int | None, extra: Obj) -> None:
     canary = a_canary(GATEWAY, analysis | {"mirror": True} | ({"mirrorWeight": weight} if weight else {}))
     [rule] = desired(canary, RouteSplit(0, mirror=True))["spec"]["rules"]
@@ -222,6 +224,7 @@ def test_session_affinity_keeps_visitors_where_they_were() -> None:
     assert ROUTER.observed(canary, [route], SETTINGS).split == RouteSplit(20, cookie="abc", primary_cookie="xyz")
 
 
+@pytest.mark.fault("Q-38")
 def test_the_cookie_of_the_last_run_is_taken_back_and_leads_to_the_primary() -> None:
     canary = a_canary(GATEWAY, WEIGHTED | {"sessionAffinity": AFFINITY})
     route = desired(canary, RouteSplit(0, cookie="new", previous_cookie="fl.gr=old"))
@@ -236,6 +239,7 @@ def test_the_cookie_of_the_last_run_is_taken_back_and_leads_to_the_primary() -> 
     assert ROUTER.observed(canary, [route], SETTINGS).split == RouteSplit(0, previous_cookie="old")
 
 
+@pytest.mark.fault("Q-38")
 def test_no_cookie_is_taken_back_while_the_canary_has_weight() -> None:
     canary = a_canary(GATEWAY, WEIGHTED | {"sessionAffinity": AFFINITY})
     assert desired(canary, RouteSplit(20, previous_cookie="old")) == desired(canary, RouteSplit(20))
@@ -261,6 +265,7 @@ def test_an_ab_test_pins_nobody_by_cookie() -> None:
         ("fl.gr=other; z=abc", False),
     ],
 )
+@pytest.mark.fault("Q-38")
 def test_only_the_very_cookie_is_sticky(header: str, sticky: bool) -> None:
     canary = a_canary(GATEWAY, WEIGHTED | {"sessionAffinity": {"cookieName": "fl.gr"}})
     rule = desired(canary, RouteSplit(10, cookie="abc"))["spec"]["rules"][0]
@@ -303,6 +308,7 @@ def test_only_the_very_cookie_is_sticky(header: str, sticky: bool) -> None:
         ),
     ],
 )
+@pytest.mark.fault("Q-40")
 def test_what_an_httproute_cannot_express_is_refused_by_name(service: Obj, analysis: Obj | None, names: str) -> None:
     found = ROUTER.problems(a_canary({**GATEWAY, **service}, analysis))
     assert len(found) == 1
@@ -325,6 +331,7 @@ def as_stored(route: Obj, generation: int = 1) -> Obj:
     return stored
 
 
+@pytest.mark.fault("Q-9", "Q-31")
 def test_a_foreign_order_and_foreign_fields_are_no_drift() -> None:
     service = GATEWAY | {"match": [{"headers": {"a": {"exact": "1"}, "b": {"exact": "2"}}}, {"uri": {"prefix": "/x"}}]}
     canary = a_canary(service)
@@ -380,6 +387,7 @@ def test_hosts_that_were_taken_out_are_missed_on_a_route_of_ours_only() -> None:
     assert ROUTER.observed(without, [stored], SETTINGS).in_shape
 
 
+@pytest.mark.fault("Q-9")
 def test_an_edit_of_the_spec_keeps_the_observed_weight() -> None:
     stored = as_stored(desired(a_canary(GATEWAY), RouteSplit(30)))
     observed = ROUTER.observed(a_canary(GATEWAY | {"timeout": "5s"}), [stored], SETTINGS)

@@ -20,6 +20,7 @@ def test_there_is_no_route_and_everything_is_with_the_primary() -> None:
 
 
 @pytest.mark.parametrize("analysis", [AB, WEIGHTED | {"mirror": True}, WEIGHTED | {"sessionAffinity": {"cookieName": "c"}}])
+@pytest.mark.fault("Q-10", "Q-11")
 def test_what_needs_a_route_is_refused(analysis: Obj) -> None:
     [problem] = ROUTER.problems(a_canary(analysis=analysis))
     assert "is not supported by provider kubernetes" in problem

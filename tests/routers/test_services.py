@@ -90,6 +90,7 @@ def template(*containers: Obj) -> Obj:
     return {"spec": {"containers": list(containers)}}
 
 
+@pytest.mark.fault("Q-49")
 def test_ports_are_discovered_but_for_the_main_one_and_those_of_proxies() -> None:
     canary = a_canary({"portDiscovery": True, "targetPort": "http-main"})
     assert canary.spec.service is not None
@@ -137,6 +138,7 @@ def users_service(*ports: Obj, **spec: object) -> Obj:
     }
 
 
+@pytest.mark.fault("Q-49")
 def test_a_service_of_the_user_keeps_its_other_ports_and_fields() -> None:
     web = {"name": "web", "protocol": "TCP", "port": 80, "targetPort": 8080, "nodePort": 30080}
     metrics = {"name": "metrics", "protocol": "TCP", "port": 9090, "targetPort": 9090, "nodePort": 30090}
@@ -183,6 +185,7 @@ def applied(service: Obj, adopted: Obj) -> Obj:
         ([{"name": "a", "port": 80}, {"name": "http", "port": 81}], {80: "a", 81: "http"}),
     ],
 )
+@pytest.mark.fault("Q-49")
 def test_the_ports_of_an_adopted_service_have_names_of_their_own(ports: list[Obj], names: dict[int, str]) -> None:
     theirs = users_service(*ports)
     adopted = desired(a_canary(), {"podinfo": theirs})["podinfo"]
@@ -197,6 +200,7 @@ def test_the_ports_of_an_adopted_service_have_names_of_their_own(ports: list[Obj
     assert in_shape(again, result)
 
 
+@pytest.mark.fault("Q-49")
 def test_an_adopted_apex_is_led_back_to_what_it_selected() -> None:
     theirs = users_service({"name": "web", "port": 80, "targetPort": 8080}, {"name": "metrics", "port": 9090})
     result = applied(theirs, desired(a_canary(), {"podinfo": theirs})["podinfo"])

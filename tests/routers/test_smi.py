@@ -48,6 +48,7 @@ def test_the_first_host_is_the_root_service() -> None:
         ({"match": [{"uri": {"prefix": "/"}}]}, None, "service.match"),
     ],
 )
+@pytest.mark.fault("Q-10", "Q-11")
 def test_a_traffic_split_has_weights_and_nothing_else(service: Obj, analysis: Obj | None, names: str) -> None:
     [problem] = TrafficSplit("v1alpha1", "linkerd").problems(a_canary(service, analysis))
     assert names in problem

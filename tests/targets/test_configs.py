@@ -77,6 +77,7 @@ def test_every_place_that_may_name_a_config_is_read() -> None:
 
 
 @pytest.mark.parametrize("flags", [(True, False), (False, True)])
+@pytest.mark.fault("Q-65")
 def test_a_config_is_optional_only_when_every_reference_is(flags: tuple[bool, bool]) -> None:
     env_from = [{"configMapRef": {"name": "m", "optional": flag}} for flag in flags]
     assert references({"containers": [{"name": "a", "envFrom": env_from}]}) == [ConfigRef("configmap", "m", False)]
@@ -155,6 +156,7 @@ def test_the_checksums_are_keyed_as_in_the_status() -> None:
     assert checksums([one, two, secret("helm.sh/release.v1")]) == {"configmap/one": checksum(one), "secret/s": checksum(two)}
 
 
+@pytest.mark.fault("Q-19")
 def test_copies_are_named_by_their_version() -> None:
     assert copy_name("settings", "0123456789abcdef") == "settings-primary-01234567"
     assert copy_names({"configmap/a": "1" * 16, "secret/b": "2" * 16}) == {

@@ -122,6 +122,7 @@ def scheduling(value: str) -> Obj:
 
 
 @pytest.mark.parametrize("value", ["podinfo", "a-value-that-is-not-the-deployment-s-name"])
+@pytest.mark.fault("Q-64")
 def test_pods_are_spread_over_pods_like_themselves_by_the_label_s_value(value: str) -> None:
     spec = primary(deployment(template(**scheduling(value))), value=value)["spec"]["template"]["spec"]
     wanted = scheduling(f"{value}-primary")
@@ -185,6 +186,7 @@ def test_the_label_of_a_canary_whose_name_is_too_long_stays_unique() -> None:
     assert len(one["flagger.app/canary"]) == 63
 
 
+@pytest.mark.fault("Q-31")
 def test_scaling_is_a_patch() -> None:
     assert scale_patch(3) == {"spec": {"replicas": 3}}
 
@@ -198,6 +200,7 @@ def sets(**status: Any) -> list[Obj]:
     return [foreign, replicaset(OLD, 1, "old", replicas=1, readyReplicas=1), replicaset(NEW, 2, "new", **status)]
 
 
+@pytest.mark.fault("Q-58")
 def test_facts_are_those_of_the_present_replicaset() -> None:
     facts = workload_facts(deployment(), sets(replicas=2, readyReplicas=2, availableReplicas=1), [pod(), pod("other", "uid-old")])
     assert (facts.name, facts.replicas, facts.revision, facts.fresh) == ("podinfo", 2, "new", True)

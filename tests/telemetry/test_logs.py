@@ -61,6 +61,7 @@ def test_a_line_is_json_with_flaggers_fields(out: io.StringIO) -> None:
         ("panic", ["fatal"]),
     ],
 )
+@pytest.mark.fault("Q-53")
 def test_levels_are_those_of_flaggers_flag(out: io.StringIO, level: str, written: list[str]) -> None:
     logs.configure(level, "json", out)
     for say in (logging.debug, logging.info, logging.warning, logging.error, logging.critical):

@@ -64,6 +64,7 @@ def test_the_status_is_a_number(metrics: Metrics, phase: str, value: int) -> Non
     assert of(metrics, "flagger_canary_status", name="podinfo", namespace="test") == value
 
 
+@pytest.mark.fault("Q-54")
 def test_a_canary_that_is_gone_leaves_no_series(metrics: Metrics) -> None:
     told_everything(metrics, "stays")
     before = samples(metrics)

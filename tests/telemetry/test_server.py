@@ -61,6 +61,7 @@ async def test_all_well_is_ok(client: httpx.AsyncClient) -> None:
     assert (head.status_code, head.text) == (200, "")
 
 
+@pytest.mark.fault("Q-52")
 async def test_what_is_not_well_is_named(client: httpx.AsyncClient, checks: Checks) -> None:
     checks.problem = "silent for 90 s"
     answer = await client.get("/readyz")
