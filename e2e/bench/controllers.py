@@ -6,6 +6,7 @@ Each is a program of the sandbox and ends with it at the latest. The CRDs are ou
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,10 +67,12 @@ def resident_mb(status: str) -> float:
     raise ValueError("no VmRSS: the process has ended")
 
 
-def flaggerpy(sandbox: Sandbox, kube: Kube, namespace: str) -> Controller:
+def flaggerpy(
+    sandbox: Sandbox, kube: Kube, namespace: str, flags: Sequence[str] = (), providers: Sequence[str] = (PROVIDER, "kubernetes")
+) -> Controller:
     """Ours, restricted to `namespace` (which exists), by its own least-privilege roles. Not started yet."""
     name = f"{OURS}-{namespace}"
-    kube.apply(*rbac.manifests(namespace, providers=(PROVIDER, "kubernetes"), lease_namespace=namespace, name=name))
+    kube.apply(*rbac.manifests(namespace, providers=tuple(providers), lease_namespace=namespace, name=name))
     port = free_port()
     argv = (
         sys.executable,
@@ -83,12 +86,13 @@ def flaggerpy(sandbox: Sandbox, kube: Kube, namespace: str) -> Controller:
         "-address=127.0.0.1",
         f"-port={port}",
         "-log-level=info",
+        *flags,
     )
     ready = Program(name, argv, lambda: http_ok(port, "/readyz"), env={"PYTHONPATH": str(ROOT)})
     return Controller(OURS, namespace, f"system:serviceaccount:{namespace}:{name}", sandbox, ready)
 
 
-def flagger(sandbox: Sandbox, kube: Kube, namespace: str) -> Controller:
+def flagger(sandbox: Sandbox, kube: Kube, namespace: str, flags: Sequence[str] = ()) -> Controller:
     """Flagger 1.44, restricted to `namespace` (which exists). Not started yet; `build --with flagger` makes its program."""
     name = f"{THEIRS}-{namespace}"
     kube.apply(*flagger_roles(name, namespace))
@@ -101,13 +105,15 @@ def flagger(sandbox: Sandbox, kube: Kube, namespace: str) -> Controller:
         f"-namespace={namespace}",
         f"-port={port}",
         "-log-level=info",
+        *flags,
     )
     ready = Program(name, argv, lambda: http_ok(port, "/healthz"))
     return Controller(THEIRS, namespace, f"system:serviceaccount:{namespace}:{name}", sandbox, ready)
 
 
 def flagger_roles(name: str, namespace: str) -> list[Object]:
-    groups = ["", "apps", "autoscaling", "flagger.app", "gateway.networking.k8s.io", "networking.k8s.io", "coordination.k8s.io"]
+    groups = ["", "apps", "autoscaling", "flagger.app", "networking.k8s.io", "coordination.k8s.io"]
+    groups += ["gateway.networking.k8s.io", "projectcontour.io", "split.smi-spec.io"]
     api = "rbac.authorization.k8s.io"
     return [
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": namespace}},
