@@ -10,7 +10,7 @@ import pytest
 from flaggerpy.api.status import Phase
 from flaggerpy.model.world import MISSING_IMAGE, NEVER_READY, Behaviour, World, ended, in_phase, weights_of
 from flaggerpy.rollout.decision import Decision
-from flaggerpy.rollout.facts import Measurement, Split, WorkloadFacts
+from flaggerpy.rollout.facts import Measurement, Split
 from flaggerpy.rollout.traffic import ready_count
 
 MATCH = [{"headers": {"x": {"exact": "y"}}}]
@@ -63,7 +63,9 @@ def test_a_bad_release_after_a_failed_promotion_leaves_the_traffic_with_who_serv
     world.settle(in_phase(Phase.PROGRESSING))
     world.settle(in_phase(Phase.FAILED), limit=200)
     assert world.route == Split(100)
-    assert (world._facts_of(world.target) or WorkloadFacts("")).serving
+    target = world._facts_of(world.target)
+    assert target is not None
+    assert target.serving
     world.release("v4")
     world.broken_pods = OLD_PRIMARY
     world.settle(in_phase(Phase.SUCCEEDED), limit=300)
