@@ -55,6 +55,8 @@ def _panel(view: CanaryView, traffic: Traffic) -> Panel:
     measured = _traffic(traffic)
     if measured:
         lines.append(measured)
+    if view.failed_checks:
+        lines.append(Text(f"{view.failed_checks} of {view.failure_limit} checks failed", "red"))
     lines.append(_waiting(view))
     for failure in view.failures[:3]:
         more = f" on {failure.pods} pods" if failure.pods > 1 else f" in {failure.pod}"

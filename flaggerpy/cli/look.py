@@ -164,7 +164,7 @@ async def watch(access: Access, select: Callable[[], Awaitable[list[Obj]]], out:
                 if live:
                     live.update(LiveView(views), refresh=True)
                 else:
-                    _print_changes(views, said, out)
+                    print_changes(views, said, out)
                 verdict = await _reading(waiter.look(objs[0])) if waiter and objs else None
                 if isinstance(verdict, Ended):
                     break
@@ -173,10 +173,12 @@ async def watch(access: Access, select: Callable[[], Awaitable[list[Obj]]], out:
     return verdict.code
 
 
-def _print_changes(views: Sequence[CanaryView], said: dict[str, tuple[object, ...]], out: Console) -> None:
+def print_changes(views: Sequence[CanaryView], said: dict[str, tuple[object, ...]], out: Console) -> None:
+    """One line for each Canary that looks different from what `said` remembers of it."""
     for view in views:
         key = f"{view.name}.{view.namespace}"
-        gist = (view.phase, view.weight, view.primary_pods, view.canary_pods, view.waiting_for, view.verdict, view.failures)
+        pods = (view.primary_pods, view.canary_pods)
+        gist = (view.phase, view.weight, view.failed_checks, pods, view.waiting_for, view.verdict, view.failures)
         if said.get(key) != gist:
             said[key] = gist
             out.print(screens.change_line(view), markup=False)

@@ -21,7 +21,7 @@ from rich.text import Text
 from flaggerpy import __version__
 from flaggerpy.api.durations import parse_duration
 from flaggerpy.api.status import Phase
-from flaggerpy.cli import commands, look, screens
+from flaggerpy.cli import commands, look, offline, screens
 from flaggerpy.cli.access import Access, ClusterAccess, Obj
 from flaggerpy.cli.problems import Exit, Problem, no_such_canary, problem_of
 from flaggerpy.cli.waiting import Wanted
@@ -93,6 +93,7 @@ def parser() -> Parser:
     past.add_argument("name", metavar="NAME")
     past.add_argument("-o", "--output", choices=("json", "yaml"), help="the entries as data")
 
+    offline.add_words(lambda name, text: word(name, text, parents=()))
     word("version", "print the version of this program", parents=())
     return top
 
@@ -110,6 +111,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"flaggerpy {__version__}")
         return Exit.OK
     try:
+        if options.word in offline.HANDLERS:
+            return _without_cluster(options)
         return asyncio.run(_with_cluster(options))
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
@@ -117,6 +120,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         # `flaggerpy get | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.OK
+
+
+def _without_cluster(options: argparse.Namespace) -> int:
+    try:
+        return offline.perform(options, Screen())
+    except Problem as problem:
+        print(problem.sentence, file=sys.stderr)
+        return problem.code
 
 
 async def _with_cluster(options: argparse.Namespace) -> int:

@@ -132,7 +132,9 @@ def change_line(view: CanaryView) -> str:
     # the sentence about what is waited for names the container that holds it up, most often this one
     told = first is None or f"container {first.container}" in wait
     failed = "" if told or first is None else f"  {first.container}: {first.reason}: {first.diagnosis.partition('. ')[0]}"
-    return f"{clock(view.now)}  {view.name}.{view.namespace}  {view.phase or '(not seen)'}  canary {view.weight} %{pods}{wait}{failed}"
+    checks = f"  {view.failed_checks} of {view.failure_limit} checks failed" if view.failed_checks else ""
+    head = f"{clock(view.now)}  {view.name}.{view.namespace}  {view.phase or '(not seen)'}"
+    return f"{head}  canary {view.weight} %{pods}{checks}{wait}{failed}"
 
 
 def clock(seconds: float) -> str:

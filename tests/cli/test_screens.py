@@ -202,5 +202,5 @@ def test_a_failing_container_is_named_in_the_line_of_a_change_once() -> None:
 def test_a_change_is_one_line() -> None:
     view = canary_view(progressing(), NOW, primary_pods=[pod("p")], canary_pods=[])
     assert screens.change_line(view) == (
-        "15:30:00Z  podinfo.test  Progressing  canary 40 %  pods 1/1 + 0/0  the analysis of step 2 of 3 at 40 %"
+        "15:30:00Z  podinfo.test  Progressing  canary 40 %  pods 1/1 + 0/0  1 of 5 checks failed  the analysis of step 2 of 3 at 40 %"
     )

@@ -1,0 +1,148 @@
+"""The words of the `flaggerpy` command that need no cluster: their options, and one short function per word."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from rich.console import Console
+
+from flaggerpy.api.durations import parse_duration
+from flaggerpy.cli import manifests
+from flaggerpy.cli.example import EXAMPLE
+from flaggerpy.cli.manifests import Document, Unreadable
+from flaggerpy.cli.problems import Exit, Problem
+from flaggerpy.model.faults import KINDS, Fault, UnknownFault, parse_fault
+
+
+class Screen(Protocol):
+    """Where results and notes go: see `main.Screen`."""
+
+    out: Console
+
+    def show(self, text: str) -> None: ...
+
+    def note(self, text: str) -> None: ...
+
+
+class Word(Protocol):
+    """Adds a word to the command line: name and help."""
+
+    def __call__(self, name: str, text: str) -> argparse.ArgumentParser: ...
+
+
+def add_words(word: Word) -> None:
+    """The words of this file, with their options."""
+    simulate = word("simulate", "play a release without a cluster: the controller's own core against a model of the world")
+    _files(simulate)
+    simulate.add_argument(
+        "--fault", metavar="FAULT", action="append", default=[], type=_fault, help="what goes wrong; may be given several times"
+    )
+    simulate.add_argument("--image", metavar="IMAGE", default="", help="the image that is released (default: that of the file)")
+    simulate.add_argument("--seed", metavar="N", type=int, default=0, help="vary start-up times and measurements (default: 0)")
+    simulate.add_argument(
+        "--speed", metavar="N", type=_speed, help="seconds of the release per second; 0: the end at once (default: what eyes can follow)"
+    )
+    simulate.add_argument("--timeout", metavar="TIME", type=_seconds, default="24h", help="of the release's own time (default: 24h)")
+    simulate.add_argument("-o", "--output", choices=("json",), help="the play as data, without a film")
+    simulate.add_argument("--faults", action="store_true", help="list the faults and end")
+    simulate.add_argument("--example", action="store_true", help="print the example that is played without -f, and end")
+
+
+def _files(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "-f", "--file", metavar="FILE", action="append", default=[], dest="files", help="YAML file or directory with the Canary; - is stdin"
+    )
+    command.add_argument("--canary", metavar="NAME", default="", help="which Canary, where the files hold several")
+    command.add_argument("--mesh-provider", metavar="NAME", default="", help="the provider of a Canary that names none")
+
+
+def perform(options: argparse.Namespace, screen: Screen) -> int:
+    """Carry out a word of this file. Raises Problem."""
+    return HANDLERS[options.word](options, screen)
+
+
+def _simulate(options: argparse.Namespace, screen: Screen) -> int:
+    if options.faults:
+        for kind in KINDS.values():
+            screen.show(f"{kind.name + ('=PERCENT' if kind.takes == 'percent' else '[=SECONDS]'):<28}{kind.about}")
+        return Exit.OK
+    if options.example:
+        screen.out.print(EXAMPLE, end="", markup=False)
+        return Exit.OK
+    # what it needs is heavy, and no other word needs it
+    from flaggerpy.cli import simulating
+
+    canary, deployment = chosen(options.files, options.canary)
+    shown = simulating.play(
+        canary.obj,
+        deployment.obj if deployment else None,
+        faults=options.fault,
+        seed=options.seed,
+        image=options.image,
+        provider=options.mesh_provider,
+        limit=options.timeout,
+    )
+    if options.output == "json":
+        screen.show(json.dumps(simulating.as_data(shown), indent=2, ensure_ascii=False))
+        return shown.ended.code
+    faults = ", ".join(fault.text for fault in options.fault)
+    headline = f"simulation, no cluster is touched{f'   fault: {faults}' if faults else ''}"
+    if screen.out.is_terminal:
+        simulating.film(shown, screen.out, headline, options.speed)
+    else:
+        screen.note(headline)
+        simulating.print_lines(shown, screen.out)
+    simulating.print_end(shown, screen.out)
+    return shown.ended.code
+
+
+HANDLERS: dict[str, Callable[[argparse.Namespace, Screen], int]] = {"simulate": _simulate}
+
+
+def chosen(files: Sequence[str], name: str) -> tuple[Document, Document | None]:
+    """The Canary that is meant and its Deployment, None where the files hold none; without files the example. Raises Problem."""
+    try:
+        documents = manifests.read(files) if files else manifests.parse(EXAMPLE, "example")
+    except Unreadable as error:
+        raise Problem(Exit.USAGE, str(error)) from None
+    canaries = [each for each in documents if each.kind == "Canary" and each.group == "flagger.app"]
+    if name:
+        canaries = [each for each in canaries if each.name == name]
+    if not canaries:
+        raise Problem(Exit.USAGE, f"There is no Canary {name + ' ' if name else ''}in {', '.join(files)}.")
+    if len(canaries) > 1:
+        raise Problem(Exit.USAGE, f"The files hold several Canaries; name one with --canary: {', '.join(each.name for each in canaries)}")
+    canary = canaries[0]
+    reference = (canary.obj.get("spec") or {}).get("targetRef")
+    target = reference.get("name") if isinstance(reference, dict) else None
+    for each in documents:
+        if each.kind == "Deployment" and each.name == target and each.namespace in ("", canary.namespace):
+            return canary, each
+    return canary, None
+
+
+def _fault(text: str) -> Fault:
+    try:
+        return parse_fault(text)
+    except UnknownFault as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _speed(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError("must be 0 or more")
+    return value
+
+
+def _seconds(text: str) -> float:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
