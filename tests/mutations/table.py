@@ -1,0 +1,130 @@
+"""The mistakes, as data: which words of which file become which, and what that would do to a user."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """`old` stands exactly once in flaggerpy/rollout/`file`, and becomes `new`."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    harm: str
+
+
+MUTATIONS = (
+    Mutation(
+        "promote unpinned", "promoting.py",
+        "EnsurePrimary(run.revision, run.id, run.replicas)", "EnsurePrimary(d.target_revision, run.id, run.replicas)",
+        "what was never analysed is promoted",
+    ),
+    Mutation(
+        "skip the drain", "traffic.py",
+        "if run.drained or not run.carried_weight:", "if True:",
+        "pods go while requests are under way",
+    ),
+    Mutation(
+        "scale down before the route", "rollback.py",
+        "    if not routed(d) or not drained(d):\n", "    if not drained(d):\n",
+        "the canary goes while the route still leads to it",
+    ),
+    Mutation(
+        "finalise before the route", "promoting.py",
+        "    if not routed(d) or not drained(d):\n", "    if not drained(d):\n",
+        "the canary goes while the route still leads to it",
+    ),
+    Mutation(
+        "believe the route unread", "traffic.py",
+        "if route.split != wanted(d) or route.foreign:", "if False:",
+        "a write that got lost counts as traffic shifted",
+    ),
+    Mutation(
+        "believe a refused route", "traffic.py",
+        "    if route.accepted is False:\n        d.wait(", "    if False:\n        d.wait(",
+        "weights that no gateway took are analysed",
+    ),
+    Mutation(
+        "reset the deadline", "deadline.py",
+        "if now - complete_since >= settle:", "if True:",
+        "a crash loop that is ready in between is never given up",
+    ),
+    Mutation(
+        "pause the deadline behind a gate", "deadline.py",
+        "pausing = complete  #", "pausing = complete or stopped  #",
+        "a release that broke behind a closed gate is never given up",
+    ),
+    Mutation(
+        "ignore the sidecar", "podhealth.py",
+        "for container in pod.containers or (", "for container in pod.containers[:1] or (",
+        "a crash-looping sidecar is released",
+    ),
+    Mutation(
+        "judge by one node", "podhealth.py",
+        "return len(nodes) < 2 or len({pod.node for pod in failing.values() if pod.node}) > 1", "return True",
+        "one broken node fails a sound release",
+    ),
+    Mutation(
+        "forget the settling", "running.py",
+        "if since is None or restarts != d.run.settled_restarts:", "if since is None:",
+        "pods that restart get traffic",
+    ),
+    Mutation(
+        "leave traffic on dead pods", "safety.py",
+        "    if ready == 0:\n        return _relapse(d)\n", "    if ready == 0:\n        return None\n",
+        "requests are lost until the deadline",
+    ),
+    Mutation(
+        "relapse for ever", "safety.py",
+        "if relapses > MAX_RELAPSES:", "if False:",
+        "a release that keeps falling over is tried without an end",
+    ),
+    Mutation(
+        "one failed check too many", "running.py",
+        "if d.status.failed_checks >= limit:", "if d.status.failed_checks > limit:",
+        "the threshold is not the threshold",
+    ),
+    Mutation(
+        "advance unmeasured", "running.py",
+        "        _unmeasured_too_long(d)\n    elif", "        _advance(d)\n    elif",
+        "a release passes because its metrics server is down",
+    ),
+    Mutation(
+        "overlook a newer revision", "running.py",
+        "    if revision == d.run.revision:\n        return True\n", "    if revision:\n        return True\n",
+        "what was analysed is not what runs",
+    ),
+    Mutation(
+        "promote past the gate", "running.py",
+        "    if _promotion_gates(d):\n        promote(d, Cause.PASSED)", "    if True:\n        promote(d, Cause.PASSED)",
+        "nobody is asked",
+    ),
+    Mutation(
+        "leave a failed promotion as it is", "rollback.py",
+        "if d.run.undo_promotion and not _primary_restored(d):", "if False and not _primary_restored(d):",
+        "the primary keeps the template that does not start",
+    ),
+    Mutation(
+        "send the traffic to a dead primary", "rollback.py",
+        "if d.primary is None or (serving_count(d.primary) == 0 and serving_count(d.target) > 0):", "if d.primary is None:",
+        "all requests are lost by the rollback itself",
+    ),
+    Mutation(
+        "do not wait for the kept template", "running.py",
+        "if d.facts.kept is UNKNOWN or d.run.revision not in d.facts.kept:", "if False:",
+        "nothing is left to promote when the target moves on",
+    ),
+    Mutation(
+        "blame a storm on the release", "health.py",
+        'storm = podhealth.storm(target.pods, d.primary.pods, d.canary.spec.pod_health) if d.primary else ""', 'storm = ""',
+        "an outage of the registry fails every release under way",
+    ),
+    Mutation(
+        "forget what was promoted", "promoting.py",
+        "ForgetRevisions(but=(run.revision,))", "ForgetRevisions(but=())",
+        "there is no way back to what runs",
+    ),
+)  # fmt: skip
