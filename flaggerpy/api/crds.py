@@ -155,6 +155,8 @@ def _structural(node: Obj, definitions: Obj, at: str) -> Obj:
     result["type"] = node["type"]
     if node["type"] == "integer":
         result["format"] = "int64"
+    if at.endswith("[]") and {"type": "null"} in node.get("anyOf", []):
+        result["nullable"] = True  # in an object a null is left out; in a list it stands
     if "const" in node:
         result["enum"] = [node["const"]]
     for keyword in ("enum", "minimum", "maximum", "minLength", "maxItems"):

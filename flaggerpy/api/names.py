@@ -23,6 +23,18 @@ COMMAND_ABORT = "flagger.app/abort"
 COMMAND_RETRY = "flagger.app/retry"
 COMMAND_PROMOTE = "flagger.app/promote"
 COMMAND_PAUSE = "flagger.app/pause"
+COMMAND_SKIP = "flagger.app/skip"
+COMMAND_ROLLBACK_TO = "flagger.app/rollback-to"
+
+COMMANDS = {
+    "abort": COMMAND_ABORT,
+    "retry": COMMAND_RETRY,
+    "promote": COMMAND_PROMOTE,
+    "skip": COMMAND_SKIP,
+    "rollback-to": COMMAND_ROLLBACK_TO,
+    "pause": COMMAND_PAUSE,
+}
+"""Each command's word and its annotation, in the order in which the controller looks at them."""
 
 # Ours: on ControllerRevisions and config copies.
 REVISION_OF = "flagger.app/canary"

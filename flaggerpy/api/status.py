@@ -85,6 +85,37 @@ class PodFailure(Model):
     """What that means, and what to do."""
 
 
+class Order(Model):
+    """A command of a person that the controller took up."""
+
+    command: Literal["abort", "retry", "promote", "skip", "rollback-to", "pause", "resume"]
+    """Which command."""
+    by: str = ""
+    """Who wrote it, as far as the API server tells: the field manager of the annotation; "" where that is not known."""
+    at: str
+    """When it was written; when it was taken up, where that is not known."""
+    detail: str = ""
+    """What it was about: the step that was skipped, the revision that was left."""
+
+
+class MetricValues(Model):
+    """What one metric said in each step of a release."""
+
+    name: str
+    """Name of the metric."""
+    values: list[float | None] = Field(default=[], max_length=20)
+    """The last value of each step, in the metric's unit; null where there was none."""
+
+
+class Measured(Model):
+    """The last values of the metrics in each step: a column per step, at most 20 of them."""
+
+    steps: list[str] = Field(default=[], max_length=20)
+    """The steps: a weight (20%), an iteration (#3), or mirror."""
+    metrics: list[MetricValues] = Field(default=[], max_length=8)
+    """The metrics, at most eight."""
+
+
 class HistoryEntry(Model):
     """One release that ended."""
 
@@ -102,6 +133,23 @@ class HistoryEntry(Model):
     """Why it ended so."""
     forced: bool = False
     """A person promoted it without waiting for the analysis."""
+    orders: list[Order] = Field(default=[], max_length=8)
+    """The last commands of people in it."""
+    measured: Measured | None = None
+    """What its metrics said."""
+
+
+class Reverting(Model):
+    """A target that is given an earlier template back, by order of a person."""
+
+    revision: str
+    """The revision that it is to have."""
+    before: str
+    """The revision that it had when the order came."""
+    by: str = ""
+    """Who gave the order, as far as the API server tells."""
+    at: str
+    """When the order was given."""
 
 
 class OutboxItem(Model):
@@ -187,6 +235,12 @@ class RunState(Model):
     verdict_severity: Literal["warn", "error"] = "error"
     outcome: Literal["Failed", "Aborted", "Superseded"] | None = None
     forced: bool = False
+    skip: bool = False
+    """A person ordered the next step without what is left of the wait for it."""
+    paused: bool = False
+    """A person holds the run, and this was told."""
+    orders: list[Order] = []
+    measured: Measured | None = None
     undo_promotion: bool = False
     """Promotion failed: the primary is getting its last promoted template back."""
     no_data_at: float | None = None
@@ -236,6 +290,10 @@ class CanaryStatus(Model):
     """Images of the last promoted revision."""
     applied_images: list[str] = []
     """Images of the revision that was last seen."""
+    promoted_revisions: list[str] = Field(default=[], max_length=5)
+    """The last promoted revisions whose templates are kept, newest first: `flaggerpy rollback-to` takes them (ours)."""
+    reverting: Reverting | None = None
+    """An earlier template that the target is being given back, by order of a person (ours)."""
     run: RunState | None = None
     """Internal: the controller's memory of the run under way."""
     outbox: list[OutboxItem] = []

@@ -14,6 +14,8 @@ from flaggerpy.cluster.kinds import Kind
 
 Obj = dict[str, Any]
 
+LONGEST_MANAGER = 120
+"""Letters of a field manager's name; the API server takes 128 bytes."""
 WORKLOADS: dict[str, Kind] = {"Deployment": kinds.DEPLOYMENT, "DaemonSet": kinds.DAEMON_SET}
 
 
@@ -85,9 +87,17 @@ class ClusterAccess:
         return await self._readable(kinds.EVENT, namespace, field_selector=f"involvedObject.uid={uid}")
 
     async def annotate(self, namespace: str, name: str, annotations: Mapping[str, str | None]) -> Obj:
-        return await self._client.merge_patch(
-            kinds.CANARY, namespace, name, {"metadata": {"annotations": dict(annotations)}}, manager="flaggerpy-cli"
-        )
+        body = {"metadata": {"annotations": dict(annotations)}}
+        return await self._client.merge_patch(kinds.CANARY, namespace, name, body, manager=await self._signature())
+
+    async def _signature(self) -> str:
+        """The field manager of our writes, with the user in it: it is what the controller, and so the history, gets to know."""
+        try:
+            user = await self._client.whoami()
+        except errors.ApiError:
+            user = ""  # nobody needs this right to command
+        printable = "".join(letter for letter in user if letter.isprintable())
+        return f"flaggerpy-cli as {printable}"[:LONGEST_MANAGER] if printable else "flaggerpy-cli"
 
     async def _readable(self, kind: Kind, namespace: str, **selectors: str) -> list[Obj]:
         try:

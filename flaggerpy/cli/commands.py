@@ -14,13 +14,7 @@ from flaggerpy.cli.views import CanaryView, HistoryLine
 
 ANY = "*"
 PAUSE_SECONDS = 3.0
-ANNOTATIONS: dict[str, str] = {
-    "abort": names.COMMAND_ABORT,
-    "retry": names.COMMAND_RETRY,
-    "promote": names.COMMAND_PROMOTE,
-    "pause": names.COMMAND_PAUSE,
-    "resume": names.COMMAND_PAUSE,
-}
+ANNOTATIONS: dict[str, str] = {**names.COMMANDS, "resume": names.COMMAND_PAUSE}
 
 
 @dataclass(frozen=True)
@@ -32,13 +26,19 @@ class Order:
     value: str | None
 
 
-def order(verb: str, view: CanaryView) -> Order:
-    """What to write for this command. Raises Problem when it cannot be meant in this phase."""
+def order(verb: str, view: CanaryView, to: str = "") -> Order:
+    """What to write for this command. Raises Problem when it cannot be meant in this phase. `to` is what `rollback-to` goes back to."""
     annotation = ANNOTATIONS[verb]
+    if view.suspended and verb not in ("pause", "resume"):
+        raise Problem(Exit.FAILED, f"{view.name} is suspended (spec.suspend): nothing moves, and no command is taken up, until it is not.")
+    if verb == "rollback-to":
+        return Order(verb, annotation, earlier(view, to))
     if verb == "resume":
         if "pause" not in view.pending_commands:
             raise Problem(Exit.FAILED, f"{view.name} is not paused.")
         return Order(verb, annotation, None)
+    if verb in ("pause", "skip", "abort") and view.phase in ("Promoting", "Finalising"):
+        raise Problem(Exit.FAILED, f"It is too late to {verb}: {view.name} is {view.phase}, the primary has the revision already.")
     if verb == "pause":
         return Order(verb, annotation, ANY if view.idle else view.revision or ANY)
     if verb == "retry":
@@ -47,7 +47,31 @@ def order(verb: str, view: CanaryView) -> Order:
         return Order(verb, annotation, view.revision or ANY)
     if view.idle:
         raise Problem(Exit.FAILED, f"There is nothing to {verb}: {view.name} is {view.phase}, no release is under way.")
+    if verb == "skip":
+        if view.paused:
+            raise Problem(Exit.FAILED, f"{view.name} is paused. First: flaggerpy resume {view.name} -n {view.namespace}")
+        return Order(verb, annotation, f"{view.revision or ANY}@{view.step}")
     return Order(verb, annotation, view.revision or ANY)
+
+
+def earlier(view: CanaryView, to: str) -> str:
+    """The revision that `rollback-to` means: a number of the history, or a revision (its configs' part may be left out).
+
+    Raises Problem when there is none, or its template is not kept any more.
+    """
+    kept = list(dict.fromkeys([*view.promoted_revisions, view.revision]))
+    if to.isdigit() and len(to) < 3:
+        if not 0 < int(to) <= len(view.history):
+            raise Problem(Exit.FAILED, f"The history of {view.name} has {len(view.history)} entries, there is no number {to}.")
+        found = [view.history[int(to) - 1].revision]
+    else:
+        found = [each for each in kept if each == to] or [each for each in kept if each.partition("-")[0] == to] or [to]
+    if len(found) > 1:
+        raise Problem(Exit.FAILED, f"{to} is the template of several revisions: {', '.join(found)}. Name one of them.")
+    if found[0] not in kept:
+        there = ", ".join(view.promoted_revisions) or "none"
+        raise Problem(Exit.FAILED, f"The template of {found[0]} is not kept any more. Kept are those of: {there}.")
+    return found[0]
 
 
 def unanswered(given: Order, view: CanaryView, seconds: float) -> tuple[Exit, str]:
@@ -74,7 +98,8 @@ def acknowledged(given: Order, view: CanaryView) -> bool:
     if given.verb == "resume":
         return True
     if given.verb == "pause":
-        return view.idle or "paus" in view.waiting_for.lower() or "resume" in (view.waiting.advice if view.waiting else "").lower()
+        advice = view.waiting.advice if view.waiting else ""
+        return view.idle or view.paused or "paus" in view.waiting_for.lower() or "resume" in advice.lower()
     return given.verb not in view.pending_commands
 
 
@@ -99,8 +124,18 @@ def outcome(given: Order, before: CanaryView, after: CanaryView) -> tuple[Exit, 
             if after.phase != "Failed":
                 return Exit.OK, f"Retrying revision {after.revision}: {state}{waits}."
             return Exit.FAILED, f"The controller did not retry: {state}{waits}.{_said(before, after)}"
+        case "skip":
+            known = sum(order.command == "skip" for order in before.orders)
+            taken = sum(order.command == "skip" for order in after.orders) > known or after.skip or after.revision != before.revision
+            if taken or (after.phase, after.step) != (before.phase, before.step):
+                return Exit.OK, f"Skipped: {state}{waits}."
+            return Exit.FAILED, f"Not skipped: {state}{waits}.{_said(before, after)}"
+        case "rollback-to":
+            if given.value in (after.reverting, after.revision) and given.value != before.revision:
+                return Exit.OK, f"Rolling back to revision {given.value}: {state}{waits}."
+            return Exit.FAILED, f"Not rolled back to {given.value}: {state}{waits}.{_said(before, after)}"
         case _:
-            if after.phase in ("Promoting", "Finalising", "Succeeded"):
+            if after.forced or after.phase in ("Promoting", "Finalising", "Succeeded"):
                 return Exit.OK, f"Promoted by hand: {state}{waits}."
             return Exit.FAILED, f"Not promoted yet: {state}{waits}.{_said(before, after)}"
 

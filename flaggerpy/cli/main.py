@@ -23,6 +23,7 @@ from flaggerpy.api.durations import parse_duration
 from flaggerpy.api.status import Phase
 from flaggerpy.cli import commands, look, offline, screens
 from flaggerpy.cli.access import Access, ClusterAccess, Obj
+from flaggerpy.cli.gitops import keeper_of
 from flaggerpy.cli.problems import Exit, Problem, no_such_canary, problem_of
 from flaggerpy.cli.waiting import Wanted
 from flaggerpy.cluster.client import Client
@@ -32,6 +33,8 @@ VERBS = {
     "abort": "end the release under way: traffic to the primary, phase Failed",
     "retry": "run the revision that failed once more",
     "promote": "skip the rest of the analysis; readiness, capacity and the proof of the route are never skipped",
+    "skip": "take the next step now: the rest of the wait and a closed gate are waived, checks and readiness are not",
+    "rollback-to": "release an earlier template again, through an analysis like any other",
     "pause": "hold the release at its present step",
     "resume": "go on after a pause",
 }
@@ -87,11 +90,13 @@ def parser() -> Parser:
     for verb, text in VERBS.items():
         command = word(verb, text)
         command.add_argument("name", metavar="NAME")
+        if verb == "rollback-to":
+            command.add_argument("to", metavar="REVISION|NUMBER", help="a revision, or its number in `flaggerpy history`")
         command.add_argument("--timeout", metavar="TIME", default="30s", type=_seconds, help="for the controller's answer (default: 30s)")
 
-    past = word("history", "list the last releases of a Canary: revision, images, outcome, cause")
+    past = word("history", "list the last releases of a Canary: revision, images, outcome, cause, what was measured")
     past.add_argument("name", metavar="NAME")
-    past.add_argument("-o", "--output", choices=("json", "yaml"), help="the entries as data")
+    past.add_argument("-o", "--output", choices=("wide", "json", "yaml"), help="with values and commands, or the entries as data")
 
     offline.add_words(lambda name, text: word(name, text, parents=()))
     word("version", "print the version of this program", parents=())
@@ -229,7 +234,10 @@ async def _command(options: argparse.Namespace, access: Access, screen: Screen) 
     closer = look.Closer(access)
     namespace = _namespace(options, access)
     before = await closer.view(await _one(options, access), events=True)
-    given = commands.order(options.word, before)
+    given = commands.order(options.word, before, getattr(options, "to", ""))
+    keeper = keeper_of(await access.workload(before.kind, namespace, before.target)) if options.word == "rollback-to" else ""
+    if keeper:
+        screen.note(f"{before.kind} {before.target} belongs to {keeper}, which will put its own template back: change it there as well.")
     await access.annotate(namespace, options.name, {given.annotation: given.value})
     seconds = commands.patience(given, options.timeout)
     after, answered = await look.acknowledgement(closer, namespace, options.name, given, patience=seconds)
@@ -243,11 +251,13 @@ async def _command(options: argparse.Namespace, access: Access, screen: Screen) 
 
 async def _history(options: argparse.Namespace, access: Access, screen: Screen) -> int:
     obj = await _one(options, access)
-    if options.output:
+    if options.output in ("json", "yaml"):
         _dump(screen, (obj.get("status") or {}).get("history") or [], options.output)
         return Exit.OK
     view = look.plain(access, obj)
-    if view.history:
+    if view.history and options.output == "wide":
+        screen.show(screens.history_wide(view.history, view.now, view.promoted_revisions))
+    elif view.history:
         screen.show(screens.history(view.history, view.now))
     else:
         screen.note(f"No release of {view.name} has ended yet.")

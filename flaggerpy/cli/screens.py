@@ -78,7 +78,13 @@ def describe(view: CanaryView) -> Text:
     _pod_failures(out, view)
     if view.metrics:
         _head(out, "Metrics")
-        out.append("".join(f"  {line}\n" for line in view.metrics))
+        for metric in view.metrics:
+            out.append(f"  {metric.name}  {metric.bounds}{f'  over {metric.over}' if metric.over else ''}")
+            if metric.step:
+                out.append("  last ")
+                out.append("no value" if metric.value is None else f"{metric.value:g}", "red" if metric.missed else "green")
+                out.append(f" at {metric.step}{', missed' if metric.missed else ''}")
+            out.append("\n")
     if view.gates:
         _head(out, "Gates")
         out.append(table(("NAME", "TYPE", "STATE"), [(gate.name, gate.role, gate.state) for gate in view.gates], "  "))
@@ -104,9 +110,10 @@ def describe(view: CanaryView) -> Text:
 
 
 def history(lines: Sequence[HistoryLine], now: float, indent: str = "") -> Text:
-    """Ended releases, the newest first."""
+    """Ended releases, the newest first, with the number that `rollback-to` takes."""
     rows: list[Sequence[Cell]] = [
         (
+            str(number),
             _ago(now, line.ended),
             (line.outcome + (" (forced)" if line.forced else ""), OUTCOME_STYLE.get(line.outcome, "")),
             line.revision,
@@ -114,9 +121,29 @@ def history(lines: Sequence[HistoryLine], now: float, indent: str = "") -> Text:
             age(line.ended - line.started),
             line.cause,
         )
-        for line in lines
+        for number, line in enumerate(lines, 1)
     ]
-    return table(("ENDED", "OUTCOME", "REVISION", "IMAGES", "TOOK", "CAUSE"), rows, indent)
+    return table(("#", "ENDED", "OUTCOME", "REVISION", "IMAGES", "TOOK", "CAUSE"), rows, indent)
+
+
+def history_wide(lines: Sequence[HistoryLine], now: float, kept: Sequence[str]) -> Text:
+    """The same, one release after the other, with what its metrics said in each step, who ordered what, and if its template is kept."""
+    out = Text()
+    for number, line in enumerate(lines, 1):
+        out.append(f"{number}  ", "bold")
+        out.append(line.outcome + (" (forced)" if line.forced else ""), OUTCOME_STYLE.get(line.outcome, ""))
+        out.append(f"  {line.revision}  {short_images(line.images)}  {stamp(line.started)}  {age(line.ended - line.started)}")
+        out.append("  template kept\n" if line.revision in kept else "\n", "dim")
+        if line.cause:
+            out.append(f"     {line.cause}\n")
+        width = max((len(name) for name, _ in line.measured), default=0)
+        for name, values in line.measured:
+            told = "   ".join(f"{step} {'-' if value is None else f'{value:g}'}" for step, value in values)
+            out.append(f"     {name.ljust(width)}   {told}\n")
+        for order in line.orders:
+            by = f" by {order.by}" if order.by else ""
+            out.append(f"     {stamp(order.at)}  {order.command}{by}{f', {order.detail}' if order.detail else ''}\n")
+    return out
 
 
 def phase(view: CanaryView) -> tuple[str, str]:
@@ -140,6 +167,11 @@ def change_line(view: CanaryView) -> str:
 def clock(seconds: float) -> str:
     """The time of day in UTC."""
     return datetime.fromtimestamp(seconds, tz=UTC).strftime("%H:%M:%SZ")
+
+
+def stamp(seconds: float) -> str:
+    """Date and time of day in UTC, to the second."""
+    return datetime.fromtimestamp(seconds, tz=UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 def span(waiting: Waiting, now: float) -> str:

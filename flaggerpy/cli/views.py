@@ -13,12 +13,13 @@ from pydantic import ValidationError
 
 from flaggerpy.api import names
 from flaggerpy.api.canary import CanarySpec, Metric, Webhook
-from flaggerpy.api.status import IDLE, CanaryStatus, HistoryEntry, Phase, from_timestamp, parse_status
+from flaggerpy.api.status import IDLE, CanaryStatus, HistoryEntry, Measured, Order, Phase, from_timestamp, parse_status
 
 Obj = dict[str, Any]
 
 GATES = ("confirm-rollout", "confirm-traffic-increase", "confirm-promotion")
 EVENTS_SHOWN = 8
+SUCCESS_RATE = "request-success-rate"
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,31 @@ class EventLine:
 
 
 @dataclass(frozen=True)
+class MetricLine:
+    """A metric of the analysis with its bounds, and what it said last in this run; `value` None: nothing yet, or no value."""
+
+    name: str
+    bounds: str
+    over: str = ""
+    value: float | None = None
+    step: str = ""
+    missed: bool = False
+    """The value is out of bounds."""
+
+
+@dataclass(frozen=True)
+class OrderLine:
+    """A command of a person that was taken up; `at` in epoch seconds."""
+
+    command: str
+    by: str
+    at: float
+    detail: str
+
+
+@dataclass(frozen=True)
 class HistoryLine:
-    """A release that ended; times in epoch seconds."""
+    """A release that ended; times in epoch seconds. `measured` has a metric's values by step, as (name, ((step, value), ...))."""
 
     revision: str
     images: tuple[str, ...]
@@ -94,6 +118,8 @@ class HistoryLine:
     outcome: str
     cause: str
     forced: bool
+    orders: tuple[OrderLine, ...] = ()
+    measured: tuple[tuple[str, tuple[tuple[str, float | None], ...]], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -124,11 +150,20 @@ class CanaryView:
     attempt: int = 1
     started: float | None = None
     verdict: str = ""
+    forced: bool = False
+    paused: bool = False
+    skip: bool = False
+    orders: tuple[OrderLine, ...] = ()
+    """Commands of people in the present run."""
+    reverting: str = ""
+    """The revision that the target is being given back."""
+    promoted_revisions: tuple[str, ...] = ()
+    """Promoted revisions whose templates are kept, the newest first."""
     primary_pods: PodCount | None = None
     canary_pods: PodCount | None = None
     waiting: Waiting | None = None
     failures: tuple[FailureLine, ...] = ()
-    metrics: tuple[str, ...] = ()
+    metrics: tuple[MetricLine, ...] = ()
     gates: tuple[GateLine, ...] = ()
     conditions: tuple[ConditionLine, ...] = ()
     events: tuple[EventLine, ...] = ()
@@ -141,6 +176,11 @@ class CanaryView:
     def idle(self) -> bool:
         """True when no release is under way."""
         return self.phase in IDLE
+
+    @property
+    def step(self) -> int:
+        """The present step, as `skip` names it."""
+        return self.iterations or self.planned_weight
 
     @property
     def waiting_for(self) -> str:
@@ -187,11 +227,17 @@ def canary_view(
         attempt=run.attempt if run else 1,
         started=(run.started_at or None) if run else None,
         verdict=(run.verdict or "") if run else "",
+        forced=run is not None and run.forced,
+        paused=run is not None and run.paused,
+        skip=run is not None and run.skip,
+        orders=_orders(run.orders) if run else (),
+        reverting=status.reverting.revision if status.reverting else "",
+        promoted_revisions=tuple(status.promoted_revisions),
         primary_pods=count_pods(primary_pods),
         canary_pods=count_pods(canary_pods),
         waiting=_waiting(status),
         failures=_failures(status),
-        metrics=tuple(metric_line(metric) for metric in spec.plan.metrics) if spec else (),
+        metrics=tuple(metric_line(metric, run.measured if run else None) for metric in spec.plan.metrics) if spec else (),
         gates=_gates(spec, status) if spec else (),
         conditions=tuple(
             ConditionLine(condition.type, condition.status, condition.reason, condition.message, _time(condition.last_transition_time))
@@ -206,10 +252,9 @@ def canary_view(
 
 
 def commands_of(obj: Mapping[str, Any]) -> tuple[str, ...]:
-    """Names of a person's commands that stand on the Canary: abort, retry, promote, pause."""
+    """Names of a person's commands that stand on the Canary."""
     annotations = (obj.get("metadata") or {}).get("annotations") or {}
-    every = (names.COMMAND_ABORT, names.COMMAND_RETRY, names.COMMAND_PROMOTE, names.COMMAND_PAUSE)
-    return tuple(name.partition("/")[2] for name in every if name in annotations)
+    return tuple(name for name, annotation in names.COMMANDS.items() if annotation in annotations)
 
 
 def count_pods(pods: Sequence[Obj] | None) -> PodCount | None:
@@ -225,17 +270,23 @@ def is_ready(pod: Obj) -> bool:
     return any(condition.get("type") == "Ready" and condition.get("status") == "True" for condition in conditions)
 
 
-def metric_line(metric: Metric) -> str:
-    """A metric in one line: `request-success-rate  >= 99  over 1m`."""
-    bounds: list[str] = []
-    if metric.threshold_range and metric.threshold_range.min is not None:
-        bounds.append(f">= {metric.threshold_range.min:g}")
-    if metric.threshold_range and metric.threshold_range.max is not None:
-        bounds.append(f"<= {metric.threshold_range.max:g}")
-    if not bounds and metric.threshold is not None:
-        bounds.append(f"threshold {metric.threshold:g}")
-    over = f"  over {metric.interval}" if metric.interval else ""
-    return f"{metric.name}  {' and '.join(bounds) or 'any value'}{over}"
+def metric_line(metric: Metric, measured: Measured | None = None) -> MetricLine:
+    """A metric, its bounds, and its last value. Without a range the legacy threshold is the least success rate, the most of all else."""
+    limits, legacy = metric.threshold_range, metric.threshold
+    low, high = (limits.min, limits.max) if limits else (None, None)
+    if not limits and legacy is not None:
+        low, high = (legacy, None) if metric.name == SUCCESS_RATE else (None, legacy)
+    bounds = [text for text in (low is not None and f">= {low:g}", high is not None and f"<= {high:g}") if text]
+    values = next((each.values for each in measured.metrics if each.name == metric.name), []) if measured else []
+    value = values[-1] if values else None
+    return MetricLine(
+        metric.name,
+        " and ".join(bounds) or "any value",
+        metric.interval or "",
+        value,
+        measured.steps[-1] if measured and measured.steps and values else "",
+        value is not None and ((low is not None and value < low) or (high is not None and value > high)),
+    )
 
 
 def history_lines(history: Iterable[HistoryEntry]) -> tuple[HistoryLine, ...]:
@@ -249,10 +300,22 @@ def history_lines(history: Iterable[HistoryEntry]) -> tuple[HistoryLine, ...]:
             outcome=entry.outcome,
             cause=entry.cause,
             forced=entry.forced,
+            orders=_orders(entry.orders),
+            measured=_by_metric(entry.measured),
         )
         for entry in history
     ]
     return tuple(sorted(lines, key=lambda line: (line.ended, line.started), reverse=True))
+
+
+def _orders(orders: Iterable[Order]) -> tuple[OrderLine, ...]:
+    return tuple(OrderLine(order.command, order.by, _time(order.at) or 0.0, order.detail) for order in orders)
+
+
+def _by_metric(measured: Measured | None) -> tuple[tuple[str, tuple[tuple[str, float | None], ...]], ...]:
+    if measured is None:
+        return ()
+    return tuple((metric.name, tuple(zip(measured.steps, metric.values, strict=False))) for metric in measured.metrics)
 
 
 def event_lines(events: Iterable[Obj], limit: int = EVENTS_SHOWN) -> tuple[EventLine, ...]:

@@ -359,6 +359,16 @@ class Client:
         )
         return bool((review.get("status") or {}).get("allowed"))
 
+    async def whoami(self) -> str:
+        """The name of our user as the API server sees it (SelfSubjectReview, Kubernetes 1.28)."""
+        review = await self.request(
+            "POST",
+            "/apis/authentication.k8s.io/v1/selfsubjectreviews",
+            body={"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"},
+            idempotent=True,
+        )
+        return str(((review.get("status") or {}).get("userInfo") or {}).get("username") or "")
+
     async def serves(self, kind: Kind) -> bool:
         """True when the server has this kind in this version. A no is believed for 15 s, a yes for 5 minutes; see `forget_discovery`."""
         now = time.monotonic()

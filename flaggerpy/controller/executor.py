@@ -34,13 +34,6 @@ from flaggerpy.routers.base import RouteSplit
 
 Obj = dict[str, Any]
 
-COMMAND_ANNOTATIONS = {
-    "abort": names.COMMAND_ABORT,
-    "retry": names.COMMAND_RETRY,
-    "promote": names.COMMAND_PROMOTE,
-    "pause": names.COMMAND_PAUSE,
-}
-
 _log = logging.getLogger(__name__)
 
 
@@ -72,6 +65,7 @@ class Executor:
             fx.ForgetRevisions: self._forget_revisions,
             fx.EnsurePrimary: self._ensure_primary,
             fx.ScaleTarget: self._scale_target,
+            fx.RestoreTarget: self._restore_target,
             fx.SetSplit: self._set_split,
             fx.AnnounceBackends: self._announce_backends,
             fx.RestoreRouting: self._restore_routing,
@@ -142,10 +136,19 @@ class Executor:
         await self._keeping.keep(look, effect.revision)
 
     async def _forget_revisions(self, look: Look, effect: fx.ForgetRevisions) -> None:
-        await self._keeping.forget(look, frozenset(effect.but))
+        await self._keeping.forget(look, frozenset(effect.but), frozenset(effect.configs_of))
 
     async def _ensure_primary(self, look: Look, effect: fx.EnsurePrimary) -> None:
         await self._keeping.ensure_primary(look, effect)
+
+    async def _restore_target(self, look: Look, effect: fx.RestoreTarget) -> None:
+        template = await self._keeping.template(look, effect.revision)
+        name = look.canary.target
+        have = self._world.deployments.get(look.key.namespace, name)
+        if have is None:
+            raise StaleError(f"deployment {name} is gone")
+        if have["spec"].get("template") != template:
+            await self._patch_target(look, have, {"op": "replace", "path": "/spec/template", "value": template})
 
     # --- sizes -------------------------------------------------------------------------------------------------------------------------
 
@@ -158,10 +161,12 @@ class Executor:
             return
         if replicas < int(have["spec"].get("replicas", 1)) and not await self._seeing.prove(look.snapshot):
             raise StaleError(f"caches lagged before scaling {name} down")
-        operations = [
-            {"op": "test", "path": "/metadata/resourceVersion", "value": have["metadata"]["resourceVersion"]},
-            {"op": "add", "path": "/spec/replicas", "value": replicas},
-        ]
+        await self._patch_target(look, have, {"op": "add", "path": "/spec/replicas", "value": replicas})
+
+    async def _patch_target(self, look: Look, have: Obj, operation: Obj) -> None:
+        """One change of a Deployment of the user's, refused by the server when it is not as it was looked at."""
+        name = have["metadata"]["name"]
+        operations = [{"op": "test", "path": "/metadata/resourceVersion", "value": have["metadata"]["resourceVersion"]}, operation]
         try:
             made = await self._client.json_patch(kinds.DEPLOYMENT, look.key.namespace, name, operations)
         except (Invalid, Conflict) as error:
@@ -187,7 +192,7 @@ class Executor:
         self._wrote_canary(look, made)
 
     async def _clear_command(self, look: Look, effect: fx.ClearCommand) -> None:
-        annotation = COMMAND_ANNOTATIONS.get(effect.name, effect.name)
+        annotation = names.COMMANDS.get(effect.name, effect.name)
         if annotation not in look.canary.annotations:
             return
         path = "/metadata/annotations/" + annotation.replace("~", "~0").replace("/", "~1")

@@ -15,20 +15,13 @@ from flaggerpy.api.status import CanaryStatus, from_timestamp
 from flaggerpy.controller.background import Answers
 from flaggerpy.controller.patches import digest
 from flaggerpy.controller.workloads import with_templates
-from flaggerpy.rollout.facts import UNKNOWN, Facts, RouteFacts, Split, Unknown, WorkloadFacts
+from flaggerpy.rollout.facts import UNKNOWN, Facts, Giver, RouteFacts, Split, Unknown, WorkloadFacts
 from flaggerpy.routers import services
 from flaggerpy.routers.base import Observed, Router, RouteSplit
 from flaggerpy.routers.base import Settings as RouterSettings
 from flaggerpy.targets.deployment import workload_facts
 
 Obj = dict[str, Any]
-
-COMMANDS = {
-    names.COMMAND_ABORT: "abort",
-    names.COMMAND_RETRY: "retry",
-    names.COMMAND_PROMOTE: "promote",
-    names.COMMAND_PAUSE: "pause",
-}
 
 
 @dataclass
@@ -64,6 +57,7 @@ class Snapshot:
     configs: Mapping[str, str] | Unknown | None = None
     config_problem: str = ""
     answers: Answers = field(default_factory=Answers)
+    givers: Mapping[str, Giver] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -87,6 +81,7 @@ def facts_of(snapshot: Snapshot) -> Facts:
         measurements=dict(snapshot.answers.measurements),
         delivered=frozenset(snapshot.answers.delivered),
         commands=commands(canary),
+        givers=dict(snapshot.givers),
         providers=snapshot.answers.providers,
         problems=snapshot.problems,
         warnings=snapshot.warnings,
@@ -97,7 +92,7 @@ def facts_of(snapshot: Snapshot) -> Facts:
 
 def commands(canary: Canary) -> dict[str, str]:
     """A person's wishes: command name to value."""
-    return {name: canary.annotations[annotation] for annotation, name in COMMANDS.items() if annotation in canary.annotations}
+    return {name: canary.annotations[annotation] for name, annotation in names.COMMANDS.items() if annotation in canary.annotations}
 
 
 def _workload(workload: Workload) -> WorkloadFacts | None:

@@ -56,11 +56,14 @@ class Keeping:
     async def keep(self, look: Look, revision: str) -> None:
         """Store the target's present template if it is of this revision; else do nothing, the caches will bring what it is."""
         key, canary = look.key, look.canary
-        if revision in self._world.kept(key).values():
-            return
         known = look.snapshot.configs
         if isinstance(known, Unknown):
             raise StaleError("the target's configs are not known")
+        if revision in self._world.kept(key).values():
+            problem = await self._copy_configs(canary, known or {})
+            if problem:
+                raise StaleError(problem)
+            return
         target = await self._client.find(kinds.DEPLOYMENT, key.namespace, canary.target)
         if target is None:
             raise StaleError(f"deployment {canary.target} is gone")
@@ -106,22 +109,22 @@ class Keeping:
 
     # --- forgetting --------------------------------------------------------------------------------------------------------------------
 
-    async def forget(self, look: Look, but: frozenset[str]) -> None:
-        """Remove the kept revisions that are not in `but`, and the config copies that none of the others needs."""
+    async def forget(self, look: Look, but: frozenset[str], configs_of: frozenset[str]) -> None:
+        """Remove the kept revisions that are not in `but`, and the config copies that those of `configs_of` do not need."""
         key, canary = look.key, look.canary
         # the run has ended: what its primary was made of need not be remembered
         self._made.pop(key, None)
         kept = dict(self._world.kept(key))
         needed: set[str] = set()
         for name, revision in kept.items():
-            if revision in but:
+            if revision in configs_of:
                 stored = await self._client.find(kinds.CONTROLLER_REVISION, key.namespace, name)
                 checksums = ((stored or {}).get("data") or {}).get("configs") or {}
                 needed |= {tracking.copy_name(at.partition("/")[2], checksum) for at, checksum in checksums.items()}
         for name, revision in kept.items():
             if revision not in but:
                 await self._delete(kinds.CONTROLLER_REVISION, key.namespace, name)
-        if not any(revision in but for revision in kept.values()):
+        if not any(revision in configs_of for revision in kept.values()):
             return
         for kind, view in (("configmap", self._world.config_maps), ("secret", self._world.secrets)):
             for (_, name), obj in view.items_of(key.namespace):
@@ -156,13 +159,7 @@ class Keeping:
         have = self._world.deployments.get(key.namespace, primary_name(canary.target))
         if have is not None and self._made.get(key) == (effect, int(have["metadata"].get("generation") or 0)):
             return
-        name = kept_revision_name(canary.name, effect.revision)
-        stored = await self._client.find(kinds.CONTROLLER_REVISION, key.namespace, name)
-        if stored is None:
-            raise RefusedError(f"the kept template of revision {effect.revision} (controllerrevision {name}) is gone")
-        if not _owned_by(stored, canary) or (stored["metadata"].get("labels") or {}).get(REVISION_LABEL) != effect.revision:
-            raise RefusedError(f"controllerrevision {name} does not hold revision {effect.revision} of this Canary")
-        kept: Obj = stored.get("data") or {}
+        kept = await self._kept(look, effect.revision)
         problem = await self._copy_configs(canary, kept.get("configs") or {})
         self._note(look, problem)
         if problem:
@@ -171,6 +168,21 @@ class Keeping:
         if have is None or not covers(have, manifest):
             have = await self._applier.apply(manifest, have)
         self._made[key] = (effect, int(have["metadata"].get("generation") or 0))
+
+    async def template(self, look: Look, revision: str) -> Obj:
+        """The kept pod template of a revision. Raises RefusedError when it is not there."""
+        found: Obj = (await self._kept(look, revision))["template"]
+        return found
+
+    async def _kept(self, look: Look, revision: str) -> Obj:
+        name = kept_revision_name(look.canary.name, revision)
+        stored = await self._client.find(kinds.CONTROLLER_REVISION, look.key.namespace, name)
+        if stored is None:
+            raise RefusedError(f"the kept template of revision {revision} (controllerrevision {name}) is gone")
+        if not _owned_by(stored, look.canary) or (stored["metadata"].get("labels") or {}).get(REVISION_LABEL) != revision:
+            raise RefusedError(f"controllerrevision {name} does not hold revision {revision} of this Canary")
+        found: Obj = stored.get("data") or {}
+        return found
 
     def _primary(self, look: Look, effect: EnsurePrimary, kept: Obj, have: Obj | None) -> Obj:
         label, value = look.snapshot.selector or self._selector_of(look.canary, kept)

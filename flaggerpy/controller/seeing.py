@@ -23,6 +23,7 @@ from flaggerpy.cluster.errors import ApiError
 from flaggerpy.controller.background import Background
 from flaggerpy.controller.configs import ConfigReader, Tracked
 from flaggerpy.controller.gather import Snapshot, Workload
+from flaggerpy.controller.givers import givers
 from flaggerpy.controller.inbox import Key
 from flaggerpy.controller.interests import Ref
 from flaggerpy.controller.settings import Settings
@@ -114,6 +115,7 @@ class Seeing:
             configs=tracked.checksums if tracked else None,
             config_problem=(tracked.problem if tracked else "") or self.config_problems.get(key, ""),
             answers=self._background.answers(key, status),
+            givers=givers(obj),
             problems=tuple(dict.fromkeys(problems)),
             warnings=(*spec.warnings(canary), *(router.warnings(canary) if router and canary.spec.service else [])),
         )

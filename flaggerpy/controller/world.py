@@ -21,6 +21,7 @@ from flaggerpy.cluster.errors import ApiError
 from flaggerpy.cluster.kinds import Kind
 from flaggerpy.cluster.watch import Cache, OnChange, Watcher, key_of
 from flaggerpy.cluster.watch import Key as ObjectKey
+from flaggerpy.controller.givers import notes
 from flaggerpy.controller.inbox import Inbox, Key
 from flaggerpy.controller.interests import Interests, Ref
 from flaggerpy.controller.packing import View, opened, packed
@@ -52,7 +53,7 @@ class World:
         self.flagger_wrote: dict[str, float] = {}
         """When Flagger last wrote a Canary's status (epoch seconds), by the Canary's uid."""
         self._ours = {
-            "canaries": Cache(kinds.CANARY, project=packed(slim), on_change=self._canary_changed),
+            "canaries": Cache(kinds.CANARY, project=packed(slim_canary), on_change=self._canary_changed),
             "metrictemplates": Cache(kinds.METRIC_TEMPLATE, project=packed(slim), on_change=self._told("metrictemplates")),
             "alertproviders": Cache(kinds.ALERT_PROVIDER, project=packed(slim), on_change=self._told("alertproviders")),
         }
@@ -330,6 +331,17 @@ def slim(obj: Obj) -> Obj:
     annotations = metadata.get("annotations")
     if annotations and LAST_APPLIED in annotations:
         metadata["annotations"] = {name: value for name, value in annotations.items() if name != LAST_APPLIED}
+    return obj
+
+
+def slim_canary(obj: Obj) -> Obj:
+    """A Canary with as much of its managedFields as tells who wrote its commands."""
+    told = notes(obj)
+    slim(obj)
+    if told:
+        obj["metadata"]["managedFields"] = told
+    else:
+        obj["metadata"].pop("managedFields", None)
     return obj
 
 

@@ -17,7 +17,19 @@ from flaggerpy.api.status import CanaryStatus, Phase, parse_status
 from flaggerpy.rollout import effects as fx
 from flaggerpy.rollout.decide import decide
 from flaggerpy.rollout.decision import Decision
-from flaggerpy.rollout.facts import UNKNOWN, Answer, ContainerFacts, Facts, Measurement, PodFacts, RouteFacts, Split, Unknown, WorkloadFacts
+from flaggerpy.rollout.facts import (
+    UNKNOWN,
+    Answer,
+    ContainerFacts,
+    Facts,
+    Giver,
+    Measurement,
+    PodFacts,
+    RouteFacts,
+    Split,
+    Unknown,
+    WorkloadFacts,
+)
 from flaggerpy.rollout.revision import release_revision
 
 START = 1_800_000_000.0
@@ -90,6 +102,7 @@ class World:
         self.deleting = False
         self.finalizers: list[str] = []
         self.commands: dict[str, str] = {}
+        self.givers: dict[str, Giver] = {}
         self.status: dict[str, Any] = {}
         self.weights, self.mirror = weights, mirror
         self.behaviour: dict[str, Behaviour] = {}
@@ -234,6 +247,7 @@ class World:
             measurements=dict(self.measurements),
             delivered=frozenset(self.delivered),
             commands=dict(self.commands),
+            givers={name: giver for name, giver in self.givers.items() if name in self.commands},
             providers=(),
             problems=self.problems,
             supports_weights=self.weights,
@@ -316,6 +330,10 @@ class World:
                 self.fault()
                 if self.target is not None:
                     self.target.replicas = replicas
+            case fx.RestoreTarget(revision=revision):
+                self.fault()
+                if self.target is not None:
+                    self.target.template = self.kept[revision]
             case fx.SetSplit(split=split):
                 self.fault()
                 self.foreign = False

@@ -13,12 +13,14 @@ from flaggerpy.api.canary import Canary
 from flaggerpy.api.conditions import set_conditions
 from flaggerpy.api.status import CanaryStatus, HistoryEntry, OutboxItem, Phase, Progress, RunState, timestamp
 from flaggerpy.rollout.decision import Decision
-from flaggerpy.rollout.effects import Deliver, Effect, RecordEvent
+from flaggerpy.rollout.effects import Deliver, Effect, ForgetRevisions, RecordEvent
 from flaggerpy.rollout.facts import UNKNOWN, Facts, WorkloadFacts
 from flaggerpy.rollout.phases import ACTIVE, Cause, legal
 from flaggerpy.rollout.revision import release_revision
 
 HISTORY_LENGTH = 10
+PROMOTED_KEPT = 5
+"""Of how many promoted revisions the templates are kept, the present one included."""
 
 Severity = Literal["info", "warn", "error"]
 
@@ -164,8 +166,18 @@ class Draft:
             outcome=outcome,
             cause=cause,
             forced=run.forced,
+            orders=run.orders,
+            measured=run.measured,
         )
         self.set(history=[entry, *self.status.history][:HISTORY_LENGTH])
+
+    def promoted(self, revision: str) -> None:
+        """This revision is what the primary has from now on; the templates of the last promoted ones are kept, all others go."""
+        kept = self.facts.kept
+        before = self.status.promoted_revisions or [self.status.last_promoted_spec]
+        last = [revision, *(each for each in before if each != revision and isinstance(kept, frozenset) and each in kept)][:PROMOTED_KEPT]
+        self.set(last_promoted_spec=revision, last_applied_spec=revision, promoted_revisions=last)
+        self.do(ForgetRevisions(but=tuple(sorted(last)), configs_of=(revision,)))
 
     # the end
 

@@ -29,9 +29,13 @@ class KeepRevision:
 
 @dataclass(frozen=True)
 class ForgetRevisions:
-    """Remove kept templates and config copies but for those of these revisions."""
+    """Remove kept templates but for those of these revisions, and config copies but for those of `configs_of`.
+
+    An earlier template is analysed with the configs of that day, so that old copies, of secrets too, need not lie about for it.
+    """
 
     but: tuple[str, ...]
+    configs_of: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,13 @@ class ScaleTarget:
     """The target has this many replicas."""
 
     replicas: int
+
+
+@dataclass(frozen=True)
+class RestoreTarget:
+    """The target has the kept template of that revision; refused when it changed since it was looked at."""
+
+    revision: str
 
 
 @dataclass(frozen=True)
@@ -149,6 +160,7 @@ Effect = (
     | ForgetRevisions
     | EnsurePrimary
     | ScaleTarget
+    | RestoreTarget
     | SetSplit
     | AnnounceBackends
     | AskHook

@@ -88,6 +88,14 @@ class Measurement:
 
 
 @dataclass(frozen=True)
+class Giver:
+    """Who wrote a command, as far as the API server tells: the field manager of the annotation, and the second (epoch) of its write."""
+
+    by: str
+    at: float
+
+
+@dataclass(frozen=True)
 class Facts:
     """Everything that a decision looks at, but for the Canary and its status.
 
@@ -112,7 +120,9 @@ class Facts:
     measurements: Mapping[str, Measurement] = field(default_factory=dict)
     delivered: frozenset[str] = frozenset()
     commands: Mapping[str, str] = field(default_factory=dict)
-    """Command name (abort, retry, promote, pause) to its value; see api/names.py."""
+    """Command name to its value; see `api.names.COMMANDS`."""
+    givers: Mapping[str, Giver] = field(default_factory=dict)
+    """Who gave those commands, where that is known."""
     providers: tuple[str, ...] | None = None
     """Sentences about metric providers that are not there; None while not asked yet."""
     problems: tuple[str, ...] = ()

@@ -32,12 +32,18 @@ def idle(d: Draft) -> None:
         # The ReplicaSet of a changed template comes within the tenth of a second; a status write now would only stand before the run's.
         return
     if revision == d.status.last_promoted_spec:
+        if d.status.run is not None or d.status.reverting is not None:
+            d.set(run=None, reverting=None)
         if d.status.last_applied_spec != revision:
             # Back to what runs: never a release, and the revision that was given up counts as new when it comes again.
             d.set(last_applied_spec=revision, applied_images=d.status.promoted_images, tracked_configs=d.status.promoted_configs)
         return
+    asked = d.status.run is not None and d.status.run.revision == revision
     if revision != d.status.last_applied_spec:
         starting.detect(d, target, revision, Cause.NEW_REVISION)
+    elif asked:
+        # a person retries, and the answer of the gates was not there at once
+        starting.gates(d, Cause.RETRIED)
 
 
 def waiting(d: Draft) -> None:
@@ -58,7 +64,7 @@ def waiting(d: Draft) -> None:
         d.set(run=None, last_applied_spec=revision)
         return
     if revision != d.run.revision:
-        d.set(run=starting.new_run(d, target, revision))
+        starting.prepare(d, target, revision)
     starting.gates(d, Cause.GATE_PASSED)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from flaggerpy.api.status import Phase, RunState
 from flaggerpy.rollout import health
 from flaggerpy.rollout.draft import Draft
-from flaggerpy.rollout.effects import CheckProviders, EnsurePrimary, EnsureServices, ForgetRevisions, KeepRevision, ScaleTarget
+from flaggerpy.rollout.effects import CheckProviders, EnsurePrimary, EnsureServices, KeepRevision, ScaleTarget
 from flaggerpy.rollout.facts import UNKNOWN, WorkloadFacts
 from flaggerpy.rollout.phases import Cause
 from flaggerpy.rollout.revision import run_id
@@ -133,10 +133,10 @@ def _initialised(d: Draft) -> None:
     d.record("Initialized")
     d.enter(Phase.INITIALIZED, Cause.INITIALISED)
     d.set(
-        last_applied_spec=run.revision, last_promoted_spec=run.revision, tracked_configs=tracked, promoted_configs=tracked,
+        tracked_configs=tracked, promoted_configs=tracked,
         promoted_images=run.images, applied_images=run.images, pod_failures=[], failed_checks=0, canary_weight=0, iterations=0,
     )  # fmt: skip
     d.event("Normal", f"Initialization done! {d.canary.key}")
     d.alert("info", f"New {d.canary.kind} detected, initialization completed.", with_facts=True)
-    d.do(ForgetRevisions(but=(run.revision,)))
+    d.promoted(run.revision)
     d.set(run=None)

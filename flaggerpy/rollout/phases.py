@@ -33,6 +33,7 @@ class Cause(StrEnum):
     RETRIED = "a person retries the revision that failed"
     GATE_PASSED = "the confirm-rollout gates are open"
     FORCED = "a person promotes: gates and analysis are waived"
+    WAIVED = "a person skips the wait for the confirm-rollout gates"
     WENT_BACK = "the target went back to the promoted revision"
     SUPERSEDED = "the target moved on to another revision"
     ABORTED = "a person aborts"
@@ -44,7 +45,7 @@ class Cause(StrEnum):
     CHECKS_FAILED = "failed checks reach the threshold"
     UNMEASURED = "the metrics server could not be reached for progressDeadlineSeconds"
     PROMOTION_HELD = "a confirm-promotion gate is closed"
-    PASSED = "the analysis passed, and the confirm-promotion gates are open"
+    PASSED = "the analysis passed, and the confirm-promotion gates are open, or a person skipped them"
     SKIPPED = "skipAnalysis: the canary is ready"
     PROMOTION_FAILED = "the primary fails with the new revision, or its progress deadline expires"
     PRIMARY_TOOK_OVER = "the primary is rolled out, and the weight is led to it"
@@ -90,6 +91,7 @@ TABLE: tuple[Move, ...] = (
     Move(P.FAILED, Cause.RETRIED, P.PROGRESSING, "a person"),
     Move(P.WAITING, Cause.GATE_PASSED, P.PROGRESSING, "the confirm-rollout gates"),
     Move(P.WAITING, Cause.FORCED, P.PROGRESSING, "the confirm-rollout gates"),
+    Move(P.WAITING, Cause.WAIVED, P.PROGRESSING, "the confirm-rollout gates"),
     Move(P.WAITING, Cause.WENT_BACK, P.SUCCEEDED, "the confirm-rollout gates"),
     Move(P.WAITING, Cause.ABORTED, P.WAITING, "the confirm-rollout gates"),
     Move(P.WAITING, Cause.HOOK_ASKED, P.WAITING, "the confirm-rollout gates"),

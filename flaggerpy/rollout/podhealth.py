@@ -98,10 +98,13 @@ def judge(
     counted = [pod for pod in living if pod.phase != "Failed"]
     total = desired if desired > 0 else len(counted)
     standing = _standing(findings, previous, now) if policy.enabled else []
+    failing = [finding for finding in findings if not finding.diagnosis.quiet]
     verdict = None
     if standing and _enough(standing, counted, total, ready_threshold):
-        verdict = _sentence(_foremost(standing), standing, total, policy, now, meaning=True)
-    failing = [finding for finding in findings if not finding.diagnosis.quiet]
+        # told are all pods that fail so by now, though the grace of some of them goes on
+        foremost = _foremost(standing)[0].group
+        told = [finding for finding in findings if finding.group == foremost]
+        verdict = _sentence(told, standing, total, policy, now, meaning=True)
     head = _foremost(standing) if verdict else _foremost(failing)
     dues = [finding.due for finding in findings if finding.due is not None and finding.due > now]
     return Health(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from flaggerpy.api.status import Phase
 from flaggerpy.rollout import health
 from flaggerpy.rollout.draft import Draft
-from flaggerpy.rollout.effects import CountRelease, EnsurePrimary, ForgetRevisions, ScaleTarget
+from flaggerpy.rollout.effects import CountRelease, EnsurePrimary, ScaleTarget
 from flaggerpy.rollout.facts import UNKNOWN
 from flaggerpy.rollout.phases import Cause
 from flaggerpy.rollout.rollback import begin_undo, expire_cookie
@@ -22,7 +22,7 @@ def promote(d: Draft, cause: Cause) -> None:
     d.event("Normal", f"Copying {target}.{namespace} template spec to {target}-primary.{namespace}")
     d.enter(Phase.PROMOTING, cause)
     d.set_run(primary_id=d.primary.flagger_id if d.primary else "")
-    d.set_run(primary_deadline=None, primary_failures=[], cut=None, mirrored=False, primary_weight_step_at=None)
+    d.set_run(primary_deadline=None, primary_failures=[], cut=None, mirrored=False, primary_weight_step_at=None, skip=False)
     promoting(d)
 
 
@@ -135,8 +135,6 @@ def _succeed(d: Draft) -> None:
     d.record("Succeeded", "promoted by a person, the analysis waived" if run.forced else "")
     d.enter(Phase.SUCCEEDED, Cause.DRAINED)
     d.set(
-        last_promoted_spec=run.revision,
-        last_applied_spec=run.revision,
         promoted_configs=d.status.tracked_configs,
         promoted_images=run.images,
         applied_images=run.images,
@@ -154,5 +152,5 @@ def _succeed(d: Draft) -> None:
         d.alert("info", "Canary analysis completed successfully, promotion finished.")
     d.post_rollout(Phase.SUCCEEDED)
     d.do(CountRelease(success=True, skipped=skipped))
-    d.do(ForgetRevisions(but=(run.revision,)))
+    d.promoted(run.revision)
     d.set(run=None)

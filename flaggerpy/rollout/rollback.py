@@ -95,7 +95,8 @@ def fail(d: Draft, cause: Cause, *, weight: int = 0) -> None:
     d.post_rollout(Phase.FAILED)
     d.do(CountRelease(success=False, skipped=d.canary.spec.skips_analysis))
     if d.status.last_promoted_spec:
-        d.do(ForgetRevisions(but=tuple(sorted({d.status.last_promoted_spec, run.revision}))))
+        needed = {d.status.last_promoted_spec, run.revision}
+        d.do(ForgetRevisions(but=tuple(sorted(needed | {*d.status.promoted_revisions})), configs_of=tuple(sorted(needed))))
     d.set(run=None)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from enum import Enum
 
 from flaggerpy.api.canary import HookType, Webhook
+from flaggerpy.rollout import measured
 from flaggerpy.rollout.draft import Draft
 from flaggerpy.rollout.effects import AskHook, Measure
 from flaggerpy.rollout.facts import Answer
@@ -66,7 +67,7 @@ def analyse(d: Draft) -> Result:
     if failure is Result.PENDING:
         return Result.PENDING
     if failure is None:
-        failure = _metrics_failure(d)
+        failure = _metrics_failure(d, remembered=True)
     if failure is Result.PENDING or failure is Result.HELD or failure is Result.PASSED:
         return failure
     assert isinstance(failure, str)
@@ -110,7 +111,7 @@ def _hooks_failure(d: Draft) -> str | Result | None:
     return None
 
 
-def _metrics_failure(d: Draft) -> str | Result:
+def _metrics_failure(d: Draft, *, remembered: bool = False) -> str | Result:
     metrics = d.canary.spec.plan.metrics
     keys = [f"{d.run.id}/{d.run.asked_round}/metric/{index}-{metric.name}" for index, metric in enumerate(metrics)]
     for key, metric in zip(keys, metrics, strict=True):
@@ -120,6 +121,8 @@ def _metrics_failure(d: Draft) -> str | Result:
     if missing:
         d.wait(f"the measurement of {', '.join(missing)}")
         return Result.PENDING
+    if remembered and metrics:
+        measured.remember(d, {metric.name: d.facts.measurements[key] for key, metric in zip(keys, metrics, strict=True)})
     for key, metric in zip(keys, metrics, strict=True):
         told = d.facts.measurements[key]
         if told.kind == "unreachable":

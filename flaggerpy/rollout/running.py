@@ -7,7 +7,7 @@ and settled, is the route as wanted, is a round due. Only a look that gets to th
 from __future__ import annotations
 
 from flaggerpy.api.status import Phase
-from flaggerpy.rollout import health, rounds, safety, starting
+from flaggerpy.rollout import health, orders, rounds, safety, starting
 from flaggerpy.rollout.draft import Draft
 from flaggerpy.rollout.effects import EnsurePrimary, KeepRevision, RecordEvent, ScaleTarget
 from flaggerpy.rollout.facts import UNKNOWN, WorkloadFacts
@@ -27,7 +27,7 @@ def running(d: Draft) -> None:
         return
     target = d.target
     assert target is not None
-    held = "pause" in d.facts.commands
+    held = orders.held(d)
     verdict = health.judge_canary(d, stopped=held or d.status.phase is Phase.WAITING_PROMOTION)
     if verdict.cause:
         begin_rollback(d, Cause.PODS_FAILED, verdict.cause)
@@ -85,7 +85,8 @@ def _unknown_why(d: Draft, target: WorkloadFacts) -> str:
 def _keep_up(d: Draft, target: WorkloadFacts) -> None:
     """What must stand during a run: the kept template, Services, the canary's size, the primary."""
     run = d.run
-    if isinstance(d.facts.kept, frozenset) and run.revision not in d.facts.kept:
+    # until it settled also where the template is kept from an earlier release: the copies of its configs may be gone
+    if isinstance(d.facts.kept, frozenset) and (run.revision not in d.facts.kept or not run.settled):
         d.do(KeepRevision(run.revision))
     ensure_services(d)
     if target.replicas == 0:
@@ -153,13 +154,14 @@ def _analyse(d: Draft) -> None:
     if d.run.analysed_at is None:
         d.set_run(analysed_at=d.now)
     due = (d.run.analysed_at or d.now) + interval
-    if d.now < due:
+    if d.now < due and not orders.skipping(d):
         d.wait(_step_text(d), until=due, then="the next check of the analysis")
         return
     result = rounds.analyse(d)
     if result is rounds.Result.FAILED:
         _failed_check(d)
     elif result is rounds.Result.HELD:
+        d.set_run(skip=False)
         _unmeasured_too_long(d)
     elif result is rounds.Result.PASSED:
         _advance(d)
@@ -184,7 +186,7 @@ def _start(d: Draft) -> None:
     run = d.run
     if run.unmeasured_since is not None and not rounds.reachable(d):
         return
-    if run.analysed_at is not None and d.now < run.analysed_at + d.canary.spec.plan.interval_seconds:
+    if run.analysed_at is not None and d.now < run.analysed_at + d.canary.spec.plan.interval_seconds and not orders.skipping(d):
         until = run.analysed_at + d.canary.spec.plan.interval_seconds
         d.wait(_step_text(d) if run.pre_rollout_done else "the next try of the pre-rollout checks", until=until)
         return
@@ -208,6 +210,7 @@ def _start(d: Draft) -> None:
 
 
 def _failed_check(d: Draft) -> None:
+    d.set_run(skip=False)
     limit = d.canary.spec.plan.failure_limit
     if d.status.failed_checks >= limit:
         reached = f"failed checks threshold reached {d.status.failed_checks}"
@@ -299,7 +302,7 @@ def _expose(d: Draft) -> None:
     """A new step: its clock starts when the route is seen to carry it."""
     d.set_run(
         analysed_at=None, step_ready_pods=ready_count(d.target), cut=None, asked_round=d.run.asked_round + 1, drained=False,
-        drain_since=None,
+        drain_since=None, skip=False,
     )  # fmt: skip
 
 
@@ -316,6 +319,8 @@ def _affinity(d: Draft) -> None:
 def _traffic_gates(d: Draft) -> bool:
     """The confirm-traffic-increase gates: asked once a round, told once a step."""
     hooks = rounds.hooks_of(d, "confirm-traffic-increase")
+    if orders.skipping(d):
+        return True
     said = rounds.ask(d, hooks, f"{d.run.asked_round}/confirm-traffic-increase", "Progressing")
     if said is rounds.Result.PENDING:
         return False
@@ -337,7 +342,7 @@ def _traffic_gates(d: Draft) -> bool:
 
 def _promotion_gates(d: Draft) -> bool:
     """The confirm-promotion gates: asked once a round; a closed one is WaitingPromotion, with the analysis going on."""
-    if d.run.promotion_gate_open:
+    if d.run.promotion_gate_open or orders.skipping(d):
         return True
     hooks = rounds.hooks_of(d, "confirm-promotion")
     said = rounds.ask(d, hooks, f"{d.run.asked_round}/confirm-promotion", "Progressing")

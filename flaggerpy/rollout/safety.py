@@ -68,5 +68,6 @@ def to_first_step(d: Draft, cause: Cause) -> None:
         mirrored=False,
         routed_to_canary=False,
         promotion_gate_open=False,
+        skip=False,
         asked_round=d.run.asked_round + 1,
     )

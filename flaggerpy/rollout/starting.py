@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from flaggerpy.api.status import HistoryEntry, Phase, RunState, timestamp
+from flaggerpy.api.status import Order, Phase, RunState
 from flaggerpy.rollout import rounds
-from flaggerpy.rollout.draft import HISTORY_LENGTH, Draft
+from flaggerpy.rollout.draft import Draft
 from flaggerpy.rollout.effects import KeepRevision, ScaleTarget
 from flaggerpy.rollout.facts import WorkloadFacts
 from flaggerpy.rollout.phases import Cause
@@ -17,7 +17,12 @@ DEFAULT_ITERATIONS = 10
 
 
 def new_run(d: Draft, target: WorkloadFacts, revision: str) -> RunState:
-    """The memory of a run of this revision, numbered after the runs of it that the history knows."""
+    """The memory of a run of this revision, numbered after the runs of it that the history knows; a person may have ordered it."""
+    going = d.status.reverting
+    orders = []
+    if going is not None:
+        orders = [Order(command="rollback-to", by=going.by, at=going.at, detail=f"from {going.before} to {going.revision}")]
+        d.set(reverting=None)
     attempt = 1 + sum(entry.revision == revision for entry in d.status.history)
     replicas = target.replicas or (d.primary.replicas if d.primary else 0) or 1
     return RunState(
@@ -27,13 +32,20 @@ def new_run(d: Draft, target: WorkloadFacts, revision: str) -> RunState:
         images=list(target.images),
         started_at=d.now,
         replicas=replicas,
+        orders=orders,
     )
 
 
 def detect(d: Draft, target: WorkloadFacts, revision: str, cause: Cause) -> None:
     """A revision that is neither applied nor promoted: ask the gates, or begin."""
-    d.set(run=new_run(d, target, revision), failed_checks=0, pod_failures=[])
+    prepare(d, target, revision)
     gates(d, cause)
+
+
+def prepare(d: Draft, target: WorkloadFacts, revision: str) -> None:
+    """A run of this revision, which has not begun. The one that is being prepared already is kept."""
+    if d.status.run is None or d.status.run.revision != revision:
+        d.set(run=new_run(d, target, revision), failed_checks=0, pod_failures=[])
 
 
 def gates(d: Draft, cause: Cause) -> None:
@@ -80,11 +92,7 @@ def begin(d: Draft, cause: Cause) -> None:
 def restart(d: Draft, target: WorkloadFacts, revision: str) -> None:
     """The target moved on in the middle of a run: no weight for it, and a run of the newer revision from its beginning."""
     old = d.run
-    entry = HistoryEntry(
-        revision=old.revision, images=old.images, started=timestamp(old.started_at), ended=timestamp(d.now), outcome="Superseded",
-        cause=f"revision {revision} came before it ended",
-    )  # fmt: skip
-    d.set(history=[entry, *d.status.history][:HISTORY_LENGTH])
+    d.record("Superseded", f"revision {revision} came before it ended")
     d.event("Normal", f"New revision detected! Restarting analysis for {d.canary.target}.{d.canary.namespace}")
     d.enter(Phase.PROGRESSING, Cause.SUPERSEDED)
     alone = serving_count(d.primary) == 0 and serving_count(target) > 0 and not has_match(d)

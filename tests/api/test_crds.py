@@ -70,7 +70,7 @@ def test_whole_numbers_are_integers() -> None:
         f".spec.{analysis}.metrics[].{field}"
         for analysis in ("analysis", "canaryAnalysis")
         for field in ("threshold", "thresholdRange.min", "thresholdRange.max")
-    }
+    } | {".status.history[].measured.metrics[].values[]"}
 
 
 def test_only_flaggers_defaults_are_filled_in() -> None:

@@ -15,7 +15,7 @@ from rich.console import Console
 from flaggerpy.cli import look, main
 from flaggerpy.cli.problems import MEANING, Exit, Problem, problem_of
 from flaggerpy.cluster import errors
-from tests.cli.objects import Memory, Obj, canary, deployment, ended, pod, replica_set, run
+from tests.cli.objects import Memory, Obj, at, canary, deployment, ended, pod, replica_set, run
 
 V1, V2 = "podinfo:1", "podinfo:2"
 DOCS = Path(__file__).parents[2] / "docs" / "cli.md"
@@ -189,9 +189,30 @@ async def test_watch_without_a_terminal_prints_a_line_per_change_and_ends_with_t
 
 async def test_history_is_a_table() -> None:
     assert (await flaggerpy(cluster(failed()), "history", "podinfo")).out.splitlines() == [
-        "ENDED   OUTCOME   REVISION   IMAGES      TOOK   CAUSE",
-        "0s      Failed    r2         podinfo:2   60s    container app crashed",
+        "#   ENDED   OUTCOME   REVISION   IMAGES      TOOK   CAUSE",
+        "1   0s      Failed    r2         podinfo:2   60s    container app crashed",
     ]
+    assert (await flaggerpy(cluster(failed()), "history", "podinfo", "-o", "wide")).out.startswith("1  Failed  r2  podinfo:2  ")
+    assert json.loads((await flaggerpy(cluster(failed()), "history", "podinfo", "-o", "json")).out)[0]["revision"] == "r2"
+
+
+async def test_rollback_to_writes_the_revision_and_warns_of_who_keeps_the_target_in_git() -> None:
+    before = canary("Succeeded", lastAppliedSpec="r2", lastPromotedSpec="r2", promotedRevisions=["r2", "r1"], history=[
+        ended("r2", V2, "Succeeded", started=-60, end=-10), ended("r1", V1, "Initialized", started=-600, end=-500),
+    ])  # fmt: skip
+    access = cluster(before)
+    access.workloads["podinfo"]["metadata"]["labels"] = {
+        "kustomize.toolkit.fluxcd.io/name": "apps", "kustomize.toolkit.fluxcd.io/namespace": "flux",
+    }  # fmt: skip
+    after = json.loads(json.dumps(before))
+    after["status"]["reverting"] = {"revision": "r1", "before": "r2", "at": at(0)}
+    access.script = [before, after]
+    got = await flaggerpy(access, "rollback-to", "podinfo", "2")
+    assert access.written == [("podinfo", {"flagger.app/rollback-to": "r1"})]
+    assert (got.code, got.out) == (Exit.OK, "Rolling back to revision r1: podinfo is Succeeded, canary weight 0 %.\n")
+    assert got.err == (
+        "Deployment podinfo belongs to the Flux Kustomization flux/apps, which will put its own template back: change it there as well.\n"
+    )
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -91,7 +91,7 @@ def test_describe_tells_a_release_under_way() -> None:
         Metrics
           request-success-rate  >= 99  over 1m
           latency  >= 1.5 and <= 500
-          old  threshold 3
+          old  <= 3
 
         Gates
           NAME      TYPE                STATE
@@ -108,9 +108,53 @@ def test_describe_tells_a_release_under_way() -> None:
           3s    Warning   Halt advancement success rate 93.20% < 99% (x3)
 
         History
-          ENDED   OUTCOME              REVISION   IMAGES          TOOK   CAUSE
-          2h      Succeeded (forced)   65d8       podinfo:1.0.0   100s
-          24h     Initialized          11aa       podinfo:0.9     60m
+          #   ENDED   OUTCOME              REVISION   IMAGES          TOOK   CAUSE
+          1   2h      Succeeded (forced)   65d8       podinfo:1.0.0   100s
+          2   24h     Initialized          11aa       podinfo:0.9     60m
+        """)
+
+
+def test_describe_holds_the_last_value_of_each_metric_against_its_bounds() -> None:
+    measured = {
+        "steps": ["20%", "40%"],
+        "metrics": [
+            {"name": "request-success-rate", "values": [99.98, 98.5]},
+            {"name": "latency", "values": [210.0, 220.0]},
+            {"name": "old", "values": [3.0, None]},
+        ],
+    }
+    obj = progressing()
+    obj["status"]["run"]["measured"] = measured
+    text = screens.describe(canary_view(obj, NOW)).plain
+    assert "  request-success-rate  >= 99  over 1m  last 98.5 at 40%, missed\n" in text
+    assert "  latency  >= 1.5 and <= 500  last 220 at 40%\n" in text
+    assert "  old  <= 3  last no value at 40%\n" in text
+
+
+def test_the_wide_history_has_values_by_step_and_who_ordered_what() -> None:
+    obj = canary(
+        "Succeeded",
+        promotedRevisions=["65d8"],
+        history=[
+            ended(
+                "65d8", "ghcr.io/x/podinfo:1.0.0", "Succeeded", started=-7300, end=-7200, forced=True,
+                measured={
+                    "steps": ["20%", "40%"],
+                    "metrics": [{"name": "m", "values": [99.98, None]}, {"name": "latency", "values": [1, 2]}],
+                },
+                orders=[{"command": "skip", "by": "flaggerpy-cli as ann", "at": at(-7250), "detail": "at step 20"}],
+            ),
+            ended("bad1", "podinfo:9.9", "Failed", started=-9000, end=-8990, cause="image podinfo:9.9 is not in the registry"),
+        ],
+    )  # fmt: skip
+    view = canary_view(obj, NOW)
+    assert screens.history_wide(view.history, NOW, view.promoted_revisions).plain == page("""
+        1  Succeeded (forced)  65d8  podinfo:1.0.0  2026-11-26 13:28:20Z  100s  template kept
+             m         20% 99.98   40% -
+             latency   20% 1   40% 2
+             2026-11-26 13:29:10Z  skip by flaggerpy-cli as ann, at step 20
+        2  Failed  bad1  podinfo:9.9  2026-11-26 13:00:00Z  10s
+             image podinfo:9.9 is not in the registry
         """)
 
 
@@ -143,8 +187,8 @@ def test_describe_names_pods_that_fail_once_and_counts_the_rest() -> None:
             not found
 
         History
-          ENDED   OUTCOME   REVISION   IMAGES        TOOK   CAUSE
-          11s     Failed    bad1       podinfo:9.9   9s     image podinfo:9.9 is not in the registry
+          #   ENDED   OUTCOME   REVISION   IMAGES        TOOK   CAUSE
+          1   11s     Failed    bad1       podinfo:9.9   9s     image podinfo:9.9 is not in the registry
         """)
 
 

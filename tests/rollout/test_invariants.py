@@ -155,7 +155,7 @@ class History:
         elif name == "suspend":
             world.spec["suspend"] = value
         elif name == "command":
-            world.commands = {value: "*"}
+            world.commands = {value: min(world.kept, default="*") if value == "rollback-to" else "*"}
         elif name == "refuse":
             world.problems = ("spec.x: no",) if value else ()
         elif name == "kill":
@@ -203,7 +203,7 @@ EVENTS = st.one_of(
     st.tuples(st.just("metric"), st.sampled_from(["value", "bad", "no-data", "unreachable"])),
     st.tuples(st.just("route"), st.integers(0, 100)),
     st.tuples(st.just("suspend"), st.booleans()),
-    st.tuples(st.just("command"), st.sampled_from(["abort", "retry", "promote", "pause"])),
+    st.tuples(st.just("command"), st.sampled_from(["abort", "retry", "promote", "skip", "rollback-to", "pause"])),
     st.tuples(st.just("refuse"), st.booleans()),
     st.tuples(st.just("kill"), st.integers(0, 6)),
     st.tuples(st.just("time"), st.sampled_from([1, 3, 6, 12, 25, 70])),

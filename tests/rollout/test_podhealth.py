@@ -114,6 +114,17 @@ def test_a_certain_cause_is_not_weakened_by_a_later_back_off() -> None:
     assert {failure.reason for failure in health.shown} == {"ErrImagePull"}
 
 
+def test_the_verdict_counts_all_pods_that_fail_so_by_then_whatever_is_left_of_their_grace() -> None:
+    watch = Watch(desired=3)
+    late = pod(MISSING_IMAGE, name="podinfo-2")
+    watch.look(pod(MISSING_IMAGE), pod(running(), name="podinfo-2"), pod(BUSY_REGISTRY, name="podinfo-3"))
+    watch.look(pod(MISSING_IMAGE), late, pod(BUSY_REGISTRY, name="podinfo-3"), after=4)
+    verdict = watch.look(pod(MISSING_IMAGE), late, pod(BUSY_REGISTRY, name="podinfo-3"), after=1).verdict
+    assert verdict is not None
+    assert "does not exist (2 of 3 pods)" in verdict
+    assert "another cause" not in verdict  # the registry of the third may answer yet
+
+
 def test_the_grace_runs_through_the_alternation_of_pull_and_back_off() -> None:
     watch = Watch()
     for container in (BUSY_REGISTRY, BACKED_OFF_PULL, BUSY_REGISTRY):
