@@ -19,7 +19,16 @@ from .table import MUTATIONS, Mutation
 ROOT = Path(__file__).parents[2]
 COPIED = ("flaggerpy", "tests", "e2e", "docs", "crds", "deploy", "examples", "pyproject.toml")
 # what needs no long histories comes first: most mistakes are noticed within seconds
-TESTS = ("test_decide.py", "test_edges.py", "test_drain.py", "test_podhealth.py", "test_deadline.py", "test_health.py", "test_weights.py", "")
+TESTS = (
+    "test_decide.py",
+    "test_edges.py",
+    "test_drain.py",
+    "test_podhealth.py",
+    "test_deadline.py",
+    "test_health.py",
+    "test_weights.py",
+    "",
+)
 LIMIT = 900.0
 """Seconds for the tests of one mistake; one that makes them hang was noticed as well."""
 

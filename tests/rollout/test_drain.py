@@ -1,4 +1,4 @@
-"""Requests under way have their time to end: pods go only after the route left them, was taken by its controller, and then the drain passed."""
+"""Requests under way have their time to end: pods go after the route left them, its controller took it, and the drain passed."""
 
 from __future__ import annotations
 
