@@ -123,8 +123,8 @@ MUTATIONS = (
         "an outage of the registry fails every release under way",
     ),
     Mutation(
-        "forget what was promoted", "promoting.py",
-        "ForgetRevisions(but=(run.revision,))", "ForgetRevisions(but=())",
+        "forget what was promoted", "draft.py",
+        "ForgetRevisions(but=tuple(sorted(last)), configs_of=(revision,))", "ForgetRevisions(but=())",
         "there is no way back to what runs",
     ),
 )  # fmt: skip
