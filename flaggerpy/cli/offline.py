@@ -16,6 +16,9 @@ from flaggerpy.cli.manifests import Document, Unreadable
 from flaggerpy.cli.problems import Exit, Problem
 from flaggerpy.model.faults import KINDS, Fault, UnknownFault, parse_fault
 
+LINT_UNREADABLE = 2
+"""Exit code of lint: a file cannot be read. (Of the other words 2 is a time-out, and lint has none.)"""
+
 
 class Screen(Protocol):
     """Where results and notes go: see `main.Screen`."""
@@ -35,6 +38,14 @@ class Word(Protocol):
 
 def add_words(word: Word) -> None:
     """The words of this file, with their options."""
+    lint = word("lint", "find what is wrong with Canaries and the objects around them, for editors and pipelines")
+    lint.add_argument("paths", nargs="+", metavar="FILE", help="YAML or JSON file, or directory; - is stdin")
+    lint.add_argument("-o", "--output", choices=("text", "json", "sarif"), default="text", help="form of the findings (default: text)")
+    lint.add_argument("-n", "--namespace", metavar="NS", default="", help="namespace of objects that name none")
+    lint.add_argument("--mesh-provider", metavar="NAME", default="", help="the provider of Canaries that name none")
+    lint.add_argument("--for-flagger", action="store_true", help="also tell what Flagger 1.44 would not understand")
+    lint.add_argument("--strict", action="store_true", help="warnings end with exit code 1 too")
+
     simulate = word("simulate", "play a release without a cluster: the controller's own core against a model of the world")
     _files(simulate)
     simulate.add_argument(
@@ -62,6 +73,30 @@ def _files(command: argparse.ArgumentParser) -> None:
 def perform(options: argparse.Namespace, screen: Screen) -> int:
     """Carry out a word of this file. Raises Problem."""
     return HANDLERS[options.word](options, screen)
+
+
+def _lint(options: argparse.Namespace, screen: Screen) -> int:
+    """0 clean, 1 errors (with --strict also warnings), 2 a file that cannot be read."""
+    from flaggerpy.cli.linting import output
+    from flaggerpy.cli.linting.findings import Severity
+    from flaggerpy.cli.linting.run import lint
+
+    try:
+        documents = manifests.read(options.paths)
+    except Unreadable as error:
+        screen.note(f"Cannot be read: {error}")
+        return LINT_UNREADABLE
+    findings = lint(documents, provider=options.mesh_provider, namespace=options.namespace, for_flagger=options.for_flagger)
+    match options.output:
+        case "json":
+            screen.show(output.as_json(findings))
+        case "sarif":
+            screen.show(output.as_sarif(findings))
+        case _:
+            screen.out.print(output.as_text(findings), end="", markup=False)
+    screen.note(output.summary(findings, len(documents)))
+    worst = max((finding.severity for finding in findings), default=Severity.NOTE)
+    return Exit.FAILED if worst >= (Severity.WARNING if options.strict else Severity.ERROR) else Exit.OK
 
 
 def _simulate(options: argparse.Namespace, screen: Screen) -> int:
@@ -99,7 +134,7 @@ def _simulate(options: argparse.Namespace, screen: Screen) -> int:
     return shown.ended.code
 
 
-HANDLERS: dict[str, Callable[[argparse.Namespace, Screen], int]] = {"simulate": _simulate}
+HANDLERS: dict[str, Callable[[argparse.Namespace, Screen], int]] = {"lint": _lint, "simulate": _simulate}
 
 
 def chosen(files: Sequence[str], name: str) -> tuple[Document, Document | None]:

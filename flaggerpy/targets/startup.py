@@ -29,26 +29,26 @@ class Startup:
 
 def startup(workload: Obj) -> Startup:
     """What the manifest of a Deployment (or its like) says."""
-    spec = workload.get("spec") or {}
-    pod = (spec.get("template") or {}).get("spec") or {}
-    sidecars = [container for container in pod.get("initContainers") or () if container.get("restartPolicy") == "Always"]
-    containers = [*sidecars, *(pod.get("containers") or ())]
+    spec = _map(workload.get("spec"))
+    pod = _map(_map(spec.get("template")).get("spec"))
+    sidecars = [container for container in pod.get("initContainers") or () if _map(container).get("restartPolicy") == "Always"]
+    containers = [_map(container) for container in (*sidecars, *(pod.get("containers") or ()))]
     budgets = [budget for budget in map(_budget, containers) if budget is not None]
     return Startup(
         least=max(map(_least, containers), default=0.0),
         budget=max(budgets, default=None),
-        min_ready=float(spec.get("minReadySeconds") or 0),
+        min_ready=_number(spec, "minReadySeconds", 0),
     )
 
 
 def waves(workload: Obj) -> int:
     """In how many waves a rolling update replaces the pods: 1 when all are replaced at once."""
-    spec = workload.get("spec") or {}
-    replicas = 1 if spec.get("replicas") is None else int(spec["replicas"])
-    strategy = spec.get("strategy") or {}
+    spec = _map(workload.get("spec"))
+    replicas = int(_number(spec, "replicas", 1))
+    strategy = _map(spec.get("strategy"))
     if replicas <= 1 or strategy.get("type") == "Recreate":
         return 1
-    rolling = strategy.get("rollingUpdate") or {}
+    rolling = _map(strategy.get("rollingUpdate"))
     surge = _share(rolling.get("maxSurge", "25%"), replicas, math.ceil)
     away = _share(rolling.get("maxUnavailable", "25%"), replicas, math.floor)
     return math.ceil(replicas / max(surge + away, 1))
@@ -76,6 +76,10 @@ def _budget(container: Obj) -> float | None:
         return None
     times = _number(probe, "failureThreshold", _FAILURES) * _number(probe, "periodSeconds", _PERIOD)
     return _number(probe, "initialDelaySeconds", 0) + times
+
+
+def _map(value: object) -> Obj:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _number(probe: object, name: str, default: float) -> float:

@@ -1,0 +1,1 @@
+"""`flaggerpy lint`: what is wrong with Canaries and the objects around them, without a cluster."""
