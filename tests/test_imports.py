@@ -18,13 +18,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "metrics": {"api", "http"},
     "hooks": {"api", "http"},
     "alerts": {"api", "http"},
+    "images": {"api", "http"},
     "cluster": {"api"},
     "telemetry": {"api"},
     "model": {"api", "rollout"},
-    "controller": {"api", "http", "rollout", "targets", "routers", "metrics", "hooks", "alerts", "cluster", "telemetry"},
-    "cli": {"api", "http", "rollout", "targets", "routers", "metrics", "hooks", "alerts", "cluster", "telemetry", "model", "controller"},
+    "controller": {"api", "http", "rollout", "targets", "routers", "metrics", "hooks", "alerts", "images", "cluster", "telemetry"},
+    "cli": {
+        "api", "http", "rollout", "targets", "routers", "metrics", "hooks", "alerts", "images", "cluster", "telemetry", "model",
+        "controller",
+    },
 }
-PURE = {"rollout", "targets", "routers", "api", "model"}
+PURE = {"rollout", "targets", "routers", "api", "model", "images"}
 IMPURE = {"asyncio", "time", "random", "logging", "httpx", "aiohttp", "kubernetes", "kopf", "requests", "os", "socket"}
 
 

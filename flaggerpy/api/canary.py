@@ -497,6 +497,9 @@ class PodHealth(Model):
     """How many crashes of a container within 10 minutes are forgiven. Default: 2."""
     ignored_containers: list[str] = []
     """Names of containers whose failures count for nothing."""
+    image_check: Literal["Off", "Warn", "Fail"] = "Warn"
+    """Whether the registries are asked for the images before the canary is scaled up. Fail: a certain no (no such image, not for these
+    nodes) ends the release before a pod is made. Warn: it is an event, and nothing waits for it. Off: nobody is asked. Default: Warn."""
 
     @property
     def certain_seconds(self) -> float:

@@ -8,22 +8,19 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, NoReturn
-
-import yaml
-from rich.console import Console
-from rich.text import Text
+from typing import NoReturn
 
 from flaggerpy import __version__
 from flaggerpy.api.durations import parse_duration
 from flaggerpy.api.status import Phase
-from flaggerpy.cli import commands, look, offline, screens
+from flaggerpy.cli import commands, images, look, offline, screens
 from flaggerpy.cli.access import Access, ClusterAccess, Obj
 from flaggerpy.cli.gitops import keeper_of
+from flaggerpy.cli.printing import Screen as Screen
+from flaggerpy.cli.printing import dump
 from flaggerpy.cli.problems import Exit, Problem, no_such_canary, problem_of
 from flaggerpy.cli.waiting import Wanted
 from flaggerpy.cluster.client import Client
@@ -98,6 +95,7 @@ def parser() -> Parser:
     past.add_argument("name", metavar="NAME")
     past.add_argument("-o", "--output", choices=("wide", "json", "yaml"), help="with values and commands, or the entries as data")
 
+    images.add_word(word("check-image", images.HELP))
     offline.add_words(lambda name, text: word(name, text, parents=()))
     word("version", "print the version of this program", parents=())
     return top
@@ -138,9 +136,13 @@ def _without_cluster(options: argparse.Namespace) -> int:
 async def _with_cluster(options: argparse.Namespace) -> int:
     host = ""
     try:
+        if options.word == "check-image" and not images.needs_cluster(options):
+            return await images.check(options, None, Screen())
         _need_file(options.kubeconfig)
         async with await Client.connect(options.kubeconfig, options.context) as client:
             host = client.host
+            if options.word == "check-image":
+                return await images.check(options, client, Screen())
             return await perform(options, ClusterAccess(client), Screen())
     except ApiError as error:
         problem = problem_of(error, host)
@@ -159,20 +161,6 @@ def _need_file(given: str | None) -> None:
         raise Problem(Exit.NO_CLUSTER, f"There is no kubeconfig {paths}.")
 
 
-class Screen:
-    """Where a command prints: results to stdout, progress to stderr. Colours only on a terminal and without NO_COLOR."""
-
-    def __init__(self, out: Console | None = None, err: Console | None = None) -> None:
-        self.out = out or Console(highlight=False, soft_wrap=True)
-        self.err = err or Console(stderr=True, highlight=False, soft_wrap=True)
-
-    def show(self, text: Text | str) -> None:
-        self.out.print(text, end="" if isinstance(text, Text) else "\n", markup=False)
-
-    def note(self, text: str) -> None:
-        self.err.print(text, markup=False)
-
-
 async def perform(options: argparse.Namespace, access: Access, screen: Screen) -> int:
     """Carry out a parsed command line (all words but run and version). Raises Problem and ApiError."""
     return await HANDLERS[options.word](options, access, screen)
@@ -182,7 +170,7 @@ async def _get(options: argparse.Namespace, access: Access, screen: Screen) -> i
     found = await _selected(options, access)
     if options.output in ("json", "yaml"):
         one = len(options.names) == 1
-        _dump(screen, found[0] if one else {"apiVersion": "v1", "kind": "List", "items": found}, options.output)
+        dump(screen, found[0] if one else {"apiVersion": "v1", "kind": "List", "items": found}, options.output)
     elif options.output == "name":
         for obj in found:
             screen.show(f"canary.flagger.app/{obj['metadata']['name']}")
@@ -197,7 +185,7 @@ async def _get(options: argparse.Namespace, access: Access, screen: Screen) -> i
 async def _describe(options: argparse.Namespace, access: Access, screen: Screen) -> int:
     obj = await _one(options, access)
     if options.output:
-        _dump(screen, obj, options.output)
+        dump(screen, obj, options.output)
     else:
         screen.show(screens.describe(await look.Closer(access).view(obj, events=True)))
     return Exit.OK
@@ -252,7 +240,7 @@ async def _command(options: argparse.Namespace, access: Access, screen: Screen) 
 async def _history(options: argparse.Namespace, access: Access, screen: Screen) -> int:
     obj = await _one(options, access)
     if options.output in ("json", "yaml"):
-        _dump(screen, (obj.get("status") or {}).get("history") or [], options.output)
+        dump(screen, (obj.get("status") or {}).get("history") or [], options.output)
         return Exit.OK
     view = look.plain(access, obj)
     if view.history and options.output == "wide":
@@ -295,13 +283,6 @@ async def _selected(options: argparse.Namespace, access: Access) -> list[Obj]:
             raise no_such_canary(_namespace(options, access), name)
     chosen = [obj for obj in found if not options.names or obj["metadata"]["name"] in options.names]
     return sorted(chosen, key=lambda obj: (obj["metadata"].get("namespace", ""), obj["metadata"]["name"]))
-
-
-def _dump(screen: Screen, value: Any, form: str) -> None:
-    if form == "json":
-        screen.show(json.dumps(value, indent=2, ensure_ascii=False))
-    else:
-        screen.show(yaml.safe_dump(value, sort_keys=False, allow_unicode=True).rstrip())
 
 
 def _seconds(text: str) -> float:

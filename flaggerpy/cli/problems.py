@@ -23,20 +23,23 @@ class Exit(IntEnum):
     NOT_INSTALLED = 12
     NO_CLUSTER = 13
     REFUSED = 14
+    UNTOLD = 15
     USAGE = 64
     INTERRUPTED = 130
 
 
 MEANING: dict[Exit, str] = {
     Exit.OK: "done: the release was promoted, the command was carried out, or there was something to show",
-    Exit.FAILED: "the release failed or was aborted, or the command cannot be carried out in this phase; the cause is printed",
+    Exit.FAILED: "the release failed or was aborted, the command cannot be carried out in this phase, or an image cannot be pulled; "
+    "the cause is printed",
     Exit.TIMED_OUT: "`--timeout` passed; what is still waited for is printed",
     Exit.SUPERSEDED: "a newer revision took the place of the one that was waited for",
-    Exit.NO_SUCH_CANARY: "there is no such Canary",
+    Exit.NO_SUCH_CANARY: "there is no such Canary, or no such pull secret",
     Exit.NO_PERMISSION: "the API server refused the credentials, or RBAC does not allow it",
     Exit.NOT_INSTALLED: "the cluster does not know Canaries: the CRDs are not installed",
     Exit.NO_CLUSTER: "no kubeconfig or context, or the cluster does not answer",
     Exit.REFUSED: "the API server refused the request for another reason, which is printed",
+    Exit.UNTOLD: "check-image: nothing is known to be wrong, but of an image it cannot be told whether it can be pulled",
     Exit.USAGE: "the command line is wrong",
     Exit.INTERRUPTED: "interrupted by Ctrl-C",
 }

@@ -10,15 +10,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from flaggerpy.api.canary import Canary
 from flaggerpy.api.status import CanaryStatus, OutboxItem
 from flaggerpy.controller.inbox import Inbox, Key
-from flaggerpy.rollout.effects import AskHook, Deliver, Effect, Measure, RecordEvent
-from flaggerpy.rollout.facts import Answer, Measurement
+from flaggerpy.rollout.effects import AskHook, CheckImages, Deliver, Effect, Measure, RecordEvent
+from flaggerpy.rollout.facts import Answer, ImageAnswer, Measurement
 
 DELIVERY_PAUSES = (1.0, 4.0, 15.0)
 DRAIN_SECONDS = 5.0
@@ -39,6 +39,9 @@ class Outside(Protocol):
     async def check_providers(self, canary: Canary) -> tuple[str, ...]:
         """Sentences about metric providers that are not there."""
 
+    async def check_images(self, canary: Canary, status: CanaryStatus, pod_spec: Mapping[str, Any]) -> tuple[ImageAnswer, ...]:
+        """What the registries say of a pod's images. What goes wrong is an answer too."""
+
     async def deliver(self, canary: Canary, status: CanaryStatus, item: OutboxItem) -> None:
         """Send an outbox item; raises when it could not be sent."""
 
@@ -54,6 +57,7 @@ class Answers:
     round: int = 0
     hooks: dict[str, Answer] = field(default_factory=dict)
     measurements: dict[str, Measurement] = field(default_factory=dict)
+    images: dict[str, tuple[ImageAnswer, ...]] = field(default_factory=dict)
     delivered: set[str] = field(default_factory=set)
     providers: tuple[str, ...] | None = None
 
@@ -153,6 +157,17 @@ class Background:
     async def _check_providers(self, key: Key, of: _Of, canary: Canary) -> None:
         found = await self._outside.check_providers(canary)
         of.answers.providers = found
+        self._inbox.put(key)
+
+    def check_images(self, key: Key, canary: Canary, status: CanaryStatus, effect: CheckImages, pod_spec: Mapping[str, Any]) -> None:
+        of = self._canaries.setdefault(key, _Of())
+        if effect.key not in of.answers.images:
+            self._start(key, f"images/{effect.key}", self._check_images(key, of.answers, canary, status, effect, pod_spec))
+
+    async def _check_images(
+        self, key: Key, answers: Answers, canary: Canary, status: CanaryStatus, effect: CheckImages, pod_spec: Mapping[str, Any]
+    ) -> None:
+        answers.images[effect.key] = await self._outside.check_images(canary, status, pod_spec)
         self._inbox.put(key)
 
     def fetch(self, key: Key, name: str, work: Callable[[], Awaitable[None]]) -> None:

@@ -72,6 +72,7 @@ class Executor:
             fx.AskHook: self._ask_hook,
             fx.Measure: self._measure,
             fx.CheckProviders: self._check_providers,
+            fx.CheckImages: self._check_images,
             fx.Deliver: self._deliver,
             fx.RecordEvent: self._record_event,
             fx.AddFinalizer: self._add_finalizer,
@@ -225,6 +226,12 @@ class Executor:
 
     async def _check_providers(self, look: Look, effect: fx.CheckProviders) -> None:
         self._background.check_providers(look.key, look.canary)
+
+    async def _check_images(self, look: Look, effect: fx.CheckImages) -> None:
+        target = look.snapshot.target.obj
+        if target is not None:
+            spec = (target["spec"].get("template") or {}).get("spec") or {}
+            self._background.check_images(look.key, look.canary, look.status, effect, spec)
 
     async def _deliver(self, look: Look, effect: fx.Deliver) -> None:
         self._background.deliver(look.key, look.canary, look.status, effect)

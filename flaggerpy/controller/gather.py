@@ -79,6 +79,7 @@ def facts_of(snapshot: Snapshot) -> Facts:
         kept=snapshot.kept,
         answers=dict(snapshot.answers.hooks),
         measurements=dict(snapshot.answers.measurements),
+        images=dict(snapshot.answers.images),
         delivered=frozenset(snapshot.answers.delivered),
         commands=commands(canary),
         givers=dict(snapshot.givers),

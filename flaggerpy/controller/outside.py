@@ -6,9 +6,9 @@ as their metadata does not change.
 
 from __future__ import annotations
 
-import base64
 import logging
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from flaggerpy.alerts import routing, sending
@@ -22,6 +22,7 @@ from flaggerpy.cluster.client import Client
 from flaggerpy.cluster.errors import ApiError
 from flaggerpy.cluster.events import EventRecorder
 from flaggerpy.controller.exporting import Exporting
+from flaggerpy.controller.imagecheck import ApiCluster, ImageCheck, decoded
 from flaggerpy.controller.settings import Settings
 from flaggerpy.controller.world import World
 from flaggerpy.hooks import calling, payloads
@@ -29,10 +30,12 @@ from flaggerpy.http import Http
 from flaggerpy.metrics import evaluate
 from flaggerpy.metrics.measuring import Material, Measurer
 from flaggerpy.rollout.effects import AskHook, Measure, RecordEvent
-from flaggerpy.rollout.facts import Answer, Measurement
+from flaggerpy.rollout.facts import Answer, ImageAnswer, Measurement
 
 Obj = dict[str, Any]
 
+RAN = frozenset({"Initialized", "Succeeded"})
+"""Outcomes of releases whose images the nodes have pulled."""
 SENT_KEPT = 1000
 """How many deliveries are remembered, the newest."""
 
@@ -51,7 +54,10 @@ class Beyond:
         settings: Settings,
         exporting: Exporting,
         recorder: EventRecorder,
+        registries: Http | None = None,
     ) -> None:
+        """`registries`: the connections to registries, so that one that hangs holds up neither hooks nor measurements; default: `http`."""
+        self._images = ImageCheck(ApiCluster(client, self._secret), (registries or http).send)
         self._exporting = exporting
         self._recorder = recorder
         self._client = client
@@ -123,6 +129,11 @@ class Beyond:
         template = parse_metric_template(obj)
         ref = template.spec.provider.secret_ref
         return Material(template, await self._secret(at[0], ref.name) if ref else None)
+
+    async def check_images(self, canary: Canary, status: CanaryStatus, pod_spec: Mapping[str, Any]) -> tuple[ImageAnswer, ...]:
+        ran = {image for entry in status.history if entry.outcome in RAN for image in entry.images} | set(status.promoted_images)
+        ignored = canary.spec.pod_health.ignored_containers
+        return await self._images.pod(canary.namespace, pod_spec, ignored=ignored, ran=frozenset(ran))
 
     # --- alerts ------------------------------------------------------------------------------------------------------------------------
 
@@ -210,9 +221,9 @@ class Beyond:
         found = await self._client.find(kinds.SECRET, namespace, name)
         if found is None:
             return None
-        decoded = {key: base64.b64decode(value).decode(errors="replace") for key, value in (found.get("data") or {}).items()}
-        self._secrets[(namespace, name)] = (found["metadata"]["resourceVersion"], decoded)
-        return decoded
+        data = decoded(found)
+        self._secrets[(namespace, name)] = (found["metadata"]["resourceVersion"], data)
+        return data
 
 
 def _checksum(status: CanaryStatus) -> str:

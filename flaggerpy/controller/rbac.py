@@ -60,6 +60,12 @@ def rules(providers: Iterable[str]) -> list[Obj]:
     return found + [_rule(group, sorted(plurals), OWN) for group, plurals in sorted(groups.items())]
 
 
+def optional_rules() -> list[Obj]:
+    """What makes the image check better and is done without where it is not granted: the nodes' platforms and images, and the pull
+    secrets that a service account names."""
+    return [_rule("", ("nodes",), ("list",)), _rule("", ("serviceaccounts",), ("get",))]
+
+
 def lease_rules() -> list[Obj]:
     """What election needs, in the lease's namespace only."""
     return [_rule("coordination.k8s.io", ("leases",), ("get", "list", "watch", "create", "update", "patch"))]
@@ -77,9 +83,10 @@ def manifests(
     api = "rbac.authorization.k8s.io"
     labels = {"app.kubernetes.io/name": name}
     lease = f"{name}-election"
+    granted = [*rules(providers), *optional_rules()]
     return [
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": namespace, "labels": labels}},
-        {"apiVersion": f"{api}/v1", "kind": "ClusterRole", "metadata": {"name": name, "labels": labels}, "rules": rules(providers)},
+        {"apiVersion": f"{api}/v1", "kind": "ClusterRole", "metadata": {"name": name, "labels": labels}, "rules": granted},
         {
             "apiVersion": f"{api}/v1",
             "kind": "ClusterRoleBinding",

@@ -65,9 +65,10 @@ class Controller:
         self.inbox = Inbox(self._arrived)
         self.world = World(client, self.inbox, settings.namespace)
         self.http = Http()
+        self.registries = Http()
         self.recorder = EventRecorder(client)
         beyond = outside or Beyond(
-            client, self.world, self.http, Measurer(self.http, Lookups()), settings, self.exporting, self.recorder
+            client, self.world, self.http, Measurer(self.http, Lookups()), settings, self.exporting, self.recorder, self.registries
         )
         self.background = Background(beyond, self.inbox)
         configs = ConfigReader(client, self.world)
@@ -154,6 +155,7 @@ class Controller:
         await self.watching.stop(KOPF_SECONDS)
         await self.world.stop()
         await self.http.aclose()
+        await self.registries.aclose()
 
     # --- workers -----------------------------------------------------------------------------------------------------------------------
 

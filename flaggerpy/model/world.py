@@ -23,6 +23,7 @@ from flaggerpy.rollout.facts import (
     ContainerFacts,
     Facts,
     Giver,
+    ImageAnswer,
     Measurement,
     PodFacts,
     RouteFacts,
@@ -128,6 +129,10 @@ class World:
         self.answers: dict[str, Answer] = {}
         self.asked: list[tuple[float, str, str]] = []
         self.measurements: dict[str, Measurement] = {}
+        self.images: dict[str, tuple[ImageAnswer, ...]] = {}
+        """What the registries say of a revision; of one that is not here, that all is there."""
+        self.registry_answers = True
+        self.image_answers: dict[str, tuple[ImageAnswer, ...]] = {}
         self.delivered: set[str] = set()
         self.alerts: list[tuple[str, str]] = []
         self.posted: list[str] = []
@@ -245,6 +250,7 @@ class World:
             kept=frozenset(self.kept),
             answers=dict(self.answers),
             measurements=dict(self.measurements),
+            images=dict(self.image_answers),
             delivered=frozenset(self.delivered),
             commands=dict(self.commands),
             givers={name: giver for name, giver in self.givers.items() if name in self.commands},
@@ -306,7 +312,8 @@ class World:
         self.settle(lambda world: world.now >= end, limit=seconds + 5)
 
     def _everything(self) -> tuple[Any, ...]:
-        counts = (len(self.answers), len(self.measurements), len(self.kept), len(self.delivered), self.services, self.apex)
+        brought = (len(self.answers), len(self.measurements), len(self.image_answers), len(self.delivered))
+        counts = (*brought, len(self.kept), self.services, self.apex)
         sides = tuple((s.replicas, s.source_revision, s.flagger_id) if s else None for s in (self.target, self.primary))
         return (repr(self.status), self.route, self.foreign, self.announced_at, self.leads_at, *counts, len(self.finalizers), sides)
 
@@ -352,6 +359,11 @@ class World:
                 if key not in self.measurements:
                     measure = self.metrics.get(metric.name)
                     self.measurements[key] = measure(self.now) if measure else Measurement("value", 100.0, at=self.now)
+            case fx.CheckImages(key=key):
+                if self.registry_answers and self.target is not None:
+                    image = f"r/app:{self.target.template}"
+                    said = self.images.get(self.target.template, (ImageAnswer(image, "exists", container="app"),))
+                    self.image_answers.setdefault(key, said)
             case fx.Deliver(id=id):
                 if id not in self.delivered:
                     self.delivered.add(id)

@@ -108,6 +108,13 @@ class CheckProviders:
 
 
 @dataclass(frozen=True)
+class CheckImages:
+    """Ask the registries of the target's images whether they can be pulled; the answers come as facts under this key."""
+
+    key: str
+
+
+@dataclass(frozen=True)
 class Deliver:
     """Send an outbox item: an alert to the providers, or the post-rollout hooks in order."""
 
@@ -166,6 +173,7 @@ Effect = (
     | AskHook
     | Measure
     | CheckProviders
+    | CheckImages
     | Deliver
     | RecordEvent
     | AddFinalizer

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, Literal
 
+from flaggerpy.api.images import ImageAnswer as ImageAnswer
 from flaggerpy.api.workloads import ContainerFacts as ContainerFacts
 from flaggerpy.api.workloads import PodFacts as PodFacts
 from flaggerpy.api.workloads import WorkloadFacts as WorkloadFacts
@@ -99,7 +100,7 @@ class Giver:
 class Facts:
     """Everything that a decision looks at, but for the Canary and its status.
 
-    `answers` and `measurements` are keyed as the effects that asked for them (`AskHook.key`, `Measure.key`).
+    `answers`, `measurements` and `images` are keyed as the effects that asked for them (`AskHook.key`, `Measure.key`, `CheckImages.key`).
     `delivered` holds the ids of outbox items that have left. `commands` are a person's wishes that were read off the object.
     """
 
@@ -118,6 +119,8 @@ class Facts:
     """Revisions whose template is kept in a ControllerRevision."""
     answers: Mapping[str, Answer] = field(default_factory=dict)
     measurements: Mapping[str, Measurement] = field(default_factory=dict)
+    images: Mapping[str, tuple[ImageAnswer, ...]] = field(default_factory=dict)
+    """What the registries said, by `CheckImages.key`: one answer for each container."""
     delivered: frozenset[str] = frozenset()
     commands: Mapping[str, str] = field(default_factory=dict)
     """Command name to its value; see `api.names.COMMANDS`."""

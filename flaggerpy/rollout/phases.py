@@ -39,6 +39,7 @@ class Cause(StrEnum):
     ABORTED = "a person aborts"
     HOOK_ASKED = "a rollback hook asks for it"
     PODS_FAILED = "the canary's pods fail, or its progress deadline expires"
+    IMAGE_MISSING = "an image certainly cannot be pulled, and podHealth.imageCheck is Fail"
     PODS_LOST = "all pods of the canary are lost"
     PODS_LOST_AGAIN = "all pods of the canary are lost once too often"
     TARGET_GONE = "the target is gone"
@@ -106,6 +107,7 @@ TABLE: tuple[Move, ...] = (
     *_rows(_ANALYSIS, Cause.ABORTED, None, _CHECKS),
     *_rows(_ANALYSIS, Cause.HOOK_ASKED, None, _CHECKS),
     *_rows(_ANALYSIS, Cause.PODS_FAILED, None, _CHECKS),
+    Move(P.PROGRESSING, Cause.IMAGE_MISSING, P.PROGRESSING, "the registries' answers about the images"),
     Move(P.PROGRESSING, Cause.PODS_LOST_AGAIN, P.PROGRESSING, _CHECKS),
     *_rows(_ANALYSIS, Cause.TARGET_GONE, None, _CHECKS),
     *_rows(_ANALYSIS, Cause.CHECKS_FAILED, None, _CHECKS),

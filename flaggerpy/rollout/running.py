@@ -7,7 +7,7 @@ and settled, is the route as wanted, is a round due. Only a look that gets to th
 from __future__ import annotations
 
 from flaggerpy.api.status import Phase
-from flaggerpy.rollout import health, orders, rounds, safety, starting
+from flaggerpy.rollout import health, imagecheck, orders, rounds, safety, starting
 from flaggerpy.rollout.draft import Draft
 from flaggerpy.rollout.effects import EnsurePrimary, KeepRevision, RecordEvent, ScaleTarget
 from flaggerpy.rollout.facts import UNKNOWN, WorkloadFacts
@@ -37,7 +37,11 @@ def running(d: Draft) -> None:
         begin_rollback(d, Cause.PODS_LOST_AGAIN, relapsed)
         return
     ensure_route(d)
-    _keep_up(d, target)
+    may_scale, missing = imagecheck.look(d)
+    if missing:
+        begin_rollback(d, Cause.IMAGE_MISSING, missing)
+        return
+    _keep_up(d, target, may_scale=may_scale)
     if asked_back(d):
         return
     if not _ready(d, target, verdict):
@@ -82,15 +86,16 @@ def _unknown_why(d: Draft, target: WorkloadFacts) -> str:
     return "its controller has not observed it yet" if not target.fresh else "its ReplicaSet is not there yet"
 
 
-def _keep_up(d: Draft, target: WorkloadFacts) -> None:
-    """What must stand during a run: the kept template, Services, the canary's size, the primary."""
+def _keep_up(d: Draft, target: WorkloadFacts, *, may_scale: bool) -> None:
+    """What must stand during a run: the kept template, Services, the canary's size (once its images were looked at), the primary."""
     run = d.run
     # until it settled also where the template is kept from an earlier release: the copies of its configs may be gone
     if isinstance(d.facts.kept, frozenset) and (run.revision not in d.facts.kept or not run.settled):
         d.do(KeepRevision(run.revision))
     ensure_services(d)
     if target.replicas == 0:
-        d.do(ScaleTarget(run.replicas or 1))
+        if may_scale:
+            d.do(ScaleTarget(run.replicas or 1))
     elif target.replicas != run.replicas:
         d.set_run(replicas=target.replicas)
     if d.facts.primary is None and d.status.last_promoted_spec:

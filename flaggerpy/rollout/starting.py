@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flaggerpy.api.status import Order, Phase, RunState
-from flaggerpy.rollout import rounds
+from flaggerpy.rollout import imagecheck, rounds
 from flaggerpy.rollout.draft import Draft
 from flaggerpy.rollout.effects import KeepRevision, ScaleTarget
 from flaggerpy.rollout.facts import WorkloadFacts
@@ -85,8 +85,9 @@ def begin(d: Draft, cause: Cause) -> None:
         d.event("Warning", "Progressive traffic is not supported when using the kubernetes provider")
         d.event("Warning", f"Setting canaryAnalysis.iterations: {DEFAULT_ITERATIONS}")
     d.do(KeepRevision(d.run.revision))
-    d.do(ScaleTarget(d.run.replicas or 1))
-    d.wait(f"{canary.target} to be scaled up")
+    if not imagecheck.holds(d):
+        d.do(ScaleTarget(d.run.replicas or 1))
+        d.wait(f"{canary.target} to be scaled up")
 
 
 def restart(d: Draft, target: WorkloadFacts, revision: str) -> None:

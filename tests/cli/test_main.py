@@ -13,6 +13,7 @@ import yaml
 from rich.console import Console
 
 from flaggerpy.cli import look, main
+from flaggerpy.cli.printing import Screen
 from flaggerpy.cli.problems import MEANING, Exit, Problem, problem_of
 from flaggerpy.cluster import errors
 from tests.cli.objects import Memory, Obj, at, canary, deployment, ended, pod, replica_set, run
@@ -36,7 +37,7 @@ class Run:
 
 async def flaggerpy(access: Memory, *words: str) -> Run:
     out, err = io.StringIO(), io.StringIO()
-    screen = main.Screen(Console(file=out, soft_wrap=True, highlight=False), Console(file=err, soft_wrap=True, highlight=False))
+    screen = Screen(Console(file=out, soft_wrap=True, highlight=False), Console(file=err, soft_wrap=True, highlight=False))
     code = await main.perform(main.parser().parse_args(words), access, screen)
     return Run(code, out.getvalue(), err.getvalue())
 

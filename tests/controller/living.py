@@ -209,7 +209,7 @@ def canary(name: str = "podinfo", ns: str = "shop", provider: str = "kubernetes"
             "provider": provider,
             "progressDeadlineSeconds": 60,
             "service": {"port": 9898},
-            "podHealth": {"settle": "0s", "certainGrace": "0s"},
+            "podHealth": {"settle": "0s", "certainGrace": "0s", "imageCheck": "Off"},
             "analysis": {"interval": "1s", "threshold": 2, "iterations": 2},
             **spec,
         },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -11,8 +12,8 @@ from flaggerpy.api.canary import Canary, Metric, Webhook, parse_canary
 from flaggerpy.api.status import CanaryStatus, OutboxItem, RunState
 from flaggerpy.controller.background import Background
 from flaggerpy.controller.inbox import Inbox, Key
-from flaggerpy.rollout.effects import AskHook, Deliver, Measure, RecordEvent
-from flaggerpy.rollout.facts import Answer, Measurement
+from flaggerpy.rollout.effects import AskHook, CheckImages, Deliver, Measure, RecordEvent
+from flaggerpy.rollout.facts import Answer, ImageAnswer, Measurement
 
 KEY = Key("shop", "podinfo")
 CANARY = parse_canary(
@@ -51,6 +52,10 @@ class Places:
     async def check_providers(self, canary: Canary) -> tuple[str, ...]:
         await self._came("providers")
         return ()
+
+    async def check_images(self, canary: Canary, status: CanaryStatus, pod_spec: Mapping[str, Any]) -> tuple[ImageAnswer, ...]:
+        await self._came(pod_spec["name"])
+        return (ImageAnswer(pod_spec["name"], "exists"),)
 
     async def deliver(self, canary: Canary, status: CanaryStatus, item: OutboxItem) -> None:
         await self._came(item.id)
@@ -231,3 +236,21 @@ async def test_answers_of_earlier_rounds_are_forgotten_but_not_those_of_gates(pl
     answers = background.answers(KEY, second)
     assert set(answers.hooks) == {"r1/2/rollout/0-a", "r1/rollback/0-b", "r1/confirm-rollout/0-c"}
     assert answers.measurements == {}
+
+
+async def test_images_are_asked_for_once_per_run_and_their_answers_go_with_it(places: Places, background: Background) -> None:
+    for _ in range(3):
+        background.check_images(KEY, CANARY, status(), CheckImages("r1/images"), {"name": "app:1"})
+        await settle()
+    assert places.asked == ["app:1"]
+    assert background.answers(KEY, status()).images == {"r1/images": (ImageAnswer("app:1", "exists"),)}
+    assert background.answers(KEY, status("r2")).images == {}
+
+
+async def test_a_question_about_images_that_fails_is_asked_again_when_it_is_decided_again(places: Places, background: Background) -> None:
+    places.failures = 1
+    for _ in range(2):
+        background.check_images(KEY, CANARY, status(), CheckImages("r1/images"), {"name": "app:1"})
+        await settle()
+    assert places.asked == ["app:1", "app:1"]
+    assert background.answers(KEY, status()).images

@@ -22,6 +22,14 @@ def test_nothing_is_granted_wholesale() -> None:
     assert not any("nodes" in rule["resources"] for rule in rbac.rules(rbac.ROUTES))
 
 
+def test_what_the_image_check_can_do_without_is_granted_but_never_demanded() -> None:
+    role = next(obj for obj in rbac.manifests() if obj["kind"] == "ClusterRole")
+    granted = {right[1:3]: right[0] for right in rbac.reviews(rbac.optional_rules())}
+    assert granted == {("", "nodes"): "list", ("", "serviceaccounts"): "get"}
+    assert all(rule in role["rules"] for rule in rbac.optional_rules())
+    assert not {"nodes", "serviceaccounts"} & {plural for _, _, plural, _ in rbac.reviews(rbac.rules(rbac.ROUTES))}
+
+
 def test_only_the_enabled_providers_get_their_routes() -> None:
     granted = {(group, plural) for _, group, plural, _ in rbac.reviews(rbac.rules(["kubernetes"]))}
     assert ("gateway.networking.k8s.io", "httproutes") not in granted
