@@ -13,7 +13,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+import traceback
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def kept() -> list[Entry]:
     return report.merged(ALL, json.loads(KEPT.read_text()) if KEPT.exists() else [], [])
 
 
-def write(played: Sequence[Entry]) -> None:
+def write(*played: Entry) -> None:
     """Keep what was played, and write the page."""
     entries = report.merged(ALL, [entry.data() for entry in kept()], played)
     KEPT.write_text(json.dumps([entry.data() for entry in entries], indent=1, ensure_ascii=False) + "\n")
@@ -51,8 +52,8 @@ def chosen(groups: Sequence[str], patterns: Sequence[str]) -> list[tuple[Group, 
     return sorted(rows, key=lambda found: found[1].alone)
 
 
-def play(rows: Sequence[tuple[Group, Row]]) -> list[Entry]:
-    """Play them beside each other with a controller of their own."""
+def play(rows: Sequence[tuple[Group, Row]], done: Callable[[Entry], None]) -> list[Entry]:
+    """Play them beside each other with a controller of their own; `done` is told each as soon as it is judged."""
     sandbox = Sandbox.current()
     kube = Kube(sandbox.kubeconfig)
     install(kube)
@@ -73,10 +74,17 @@ def play(rows: Sequence[tuple[Group, Row]]) -> list[Entry]:
             try:
                 entry = report.entry_of(group, row, judged(row, plays))
             except Exception as error:  # one row must not hide the others
-                entry = report.broken(group, row, f"{error}" or type(error).__name__)
+                entry = report.broken(group, row, f"{error}" or _line_of(error))
                 print(f"{row.id}: {entry.problem}", file=sys.stderr, flush=True)
+            done(entry)
             played.append(entry)
     return played
+
+
+def _line_of(error: Exception) -> str:
+    """What was asserted, of an assertion without words."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {last.line} ({last.name})"
 
 
 def main(arguments: list[str]) -> int:
@@ -88,10 +96,9 @@ def main(arguments: list[str]) -> int:
     if not os.environ.get("SANDBOX_NAME"):
         here = [sys.executable, "-m", "e2e.catalogue", *arguments]
         return subprocess.run([sys.executable, "-m", "e2e.sandbox", "with", "--", *here], cwd=ROOT, check=False).returncode
-    played = play(chosen(args.group, args.patterns))
+    played = play(chosen(args.group, args.patterns), write if args.write else lambda entry: None)
     print(report.table(played))
     if args.write:
-        write(played)
         print(PAGE.relative_to(ROOT))
     return 1 if any(entry.problem for entry in played) else 0
 

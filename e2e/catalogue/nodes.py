@@ -328,7 +328,8 @@ NODES = [
     ),
     _LOST,
     _LOST.healing(
-        find_again, pod=placed({"containers": [app()]}, "node-lost-heals"), spec=SLOWLY, cause=("of 2 pods are ready",),
+        find_again, pod=placed({"containers": [app()]}, "node-lost-heals"), seconds=180, cause=("of pod node-lost-heals-",),
+        spec={"analysis": {"interval": "70s", "threshold": 2, "stepWeight": 40, "maxWeight": 40}},
     ),
 ]  # fmt: skip
 

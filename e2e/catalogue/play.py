@@ -119,7 +119,7 @@ class Plays:
             if row.during:
                 row.during(stage, ground)
             if row.heal:
-                self._heal(row, case, ground)
+                self._heal(row, case, ground, time.time() if row.during else case.released)
             elif row.verdict is Verdict.PROMOTED:
                 case.healed = time.time()
                 case.ended = self.watched.until_phase(stage, "Succeeded", BUSY, case.released)
@@ -129,14 +129,14 @@ class Plays:
             case.describe = flaggerpy(self.sandbox, "describe", stage.name, "-n", namespace).stdout
         return case
 
-    def _heal(self, row: Row, case: Case, ground: Any) -> None:
-        """End the fault once it was named, and wait for the promotion."""
+    def _heal(self, row: Row, case: Case, ground: Any, since: float) -> None:
+        """End the fault once it was named after `since`, and wait for the promotion."""
         assert row.heal
         named = lambda obj: any(row.cause[0] in text for text in told(obj))  # noqa: E731
-        self.watched.until("Canary", case.stage, named, f"somebody to say {row.cause[0]!r}", END, case.released)
+        self.watched.until("Canary", case.stage, named, f"somebody to say {row.cause[0]!r}", END, since)
         case.healed = time.time()
         row.heal(case.stage, ground)
-        case.ended = self.watched.until_phase(case.stage, "Succeeded", BUSY, case.released)
+        case.ended = self.watched.until_phase(case.stage, "Succeeded", max(BUSY, row.bound), case.released)
 
 
 def rows_of(items: Iterable[object]) -> list[Row]:

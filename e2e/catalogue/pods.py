@@ -89,7 +89,7 @@ def script(stage: Stage) -> Iterator[None]:
 
 
 CRASHES = [
-    exits(2, "container app crashes with exit code 2 ", "crashed 3 times", "the program itself ended with an error"),
+    exits(2, "container app crashes with exit code 2", "crashed 3 times", "the program itself ended with an error"),
     exits(126, "container app crashes with exit code 126", "found the command but may not execute it"),
     exits(127, "container app crashes with exit code 127", "did not find the command, or a shared library is missing"),
     exits(134, "container app crashes with exit code 134 (SIGABRT)", "the program aborted itself"),
@@ -139,7 +139,7 @@ STARTS = [
     Row(
         "command-without-format",
         {"containers": [app(command=["/script/run"], volumeMounts=[{"name": "script", "mountPath": "/script"}])], "volumes": [SCRIPT]},
-        "app", NOT_STARTED, ("the command of container app in image", "is not a program for this node"), around=script,
+        "app", CRASHED, ("container app crashes with exit code 1", "crashed 3 times"), Verdict.CRASHES, around=script,
     ),
     Row(
         "no-command",

@@ -611,6 +611,17 @@ TABLE: tuple[Cause, ...] = (
         example="Terminated: Pod was terminated in response to imminent node shutdown.",
     ),
     Cause(
+        id="node-lost",
+        cls="waiting",
+        reasons="NodeNotReady",
+        pattern="",
+        what="node {node} of pod {pod} does not answer any more",
+        means="what ran there may be gone; after the pod's tolerationSeconds (five minutes, if it names none) a new pod takes its place",
+        advice="Look after the node; the release itself is not in question.",
+        command="kubectl describe node {node}",
+        example="event NodeNotReady: Node is not ready",
+    ),
+    Cause(
         id="volume-claim-missing",
         cls="waiting",
         reasons="Unschedulable|FailedScheduling",
@@ -968,8 +979,14 @@ def diagnose(pod: PodFacts, container: ContainerFacts, *, namespace: str = "") -
 
 
 def _running(pod: PodFacts, container: ContainerFacts, namespace: str) -> Diagnosis | None:
-    if container.role == "init" or (container.ready and container.started is not False):
+    if container.role == "init":
         return None
+    if container.ready and container.started is not False:
+        # a node that is lost leaves its last words: the node controller only takes the pod's own readiness away
+        lost = next((message for reason, message in pod.events if reason == "NodeNotReady"), None) if not pod.ready else None
+        if lost is None:
+            return None
+        return filled(BY_ID["node-lost"], None, pod, container, reason="NodeNotReady", message=lost, namespace=namespace)
     if container.name in pod.probe_kills:
         return filled(BY_ID["probe-kill"], None, pod, container, reason="ProbeKill", message="", namespace=namespace)
     for reason, message in pod.events:
@@ -980,13 +997,13 @@ def _running(pod: PodFacts, container: ContainerFacts, namespace: str) -> Diagno
 
 
 def _ended(pod: PodFacts, container: ContainerFacts, reason: str, message: str, code: int | None, namespace: str) -> Diagnosis | None:
+    if code in (None, 0) and container.role == "init" and container.state == "terminated":
+        return None
+    if container.name in pod.probe_kills:  # a program that ends well when it is told to ends with 0
+        return filled(BY_ID["probe-kill"], None, pod, container, reason=reason or "Error", message=message, namespace=namespace)
     if code in (None, 0):
-        if container.role == "init" and container.state == "terminated":
-            return None
         return filled(BY_ID["clean-exit"], None, pod, container, reason=reason or "Completed", message=message, namespace=namespace)
     assert code is not None
-    if container.name in pod.probe_kills:
-        return filled(BY_ID["probe-kill"], None, pod, container, reason=reason or "Error", message=message, namespace=namespace)
     if reason in ("StartError", "ContainerCannotRun"):
         cause, found = recognise(reason, message)
         return filled(cause, found, pod, container, reason=reason, message=message, namespace=namespace)

@@ -285,7 +285,7 @@ def _container(spec: Mapping[str, Any], status: Mapping[str, Any], *, init: bool
 def _killed_by_probe(name: str, status: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> bool:
     """True when the container's last end falls to a kill that the kubelet announced, by the name and the time of the event."""
     end = (status.get("state") or {}).get("terminated") or (status.get("lastState") or {}).get("terminated")
-    if not end or end.get("exitCode") == 0:
+    if not end:
         return False
     began, finished = _seconds(end.get("startedAt")), _seconds(end.get("finishedAt"))
     for event in events:

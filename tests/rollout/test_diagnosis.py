@@ -123,7 +123,8 @@ def test_back_off_whose_end_is_not_known_any_more_is_still_a_crash() -> None:
 
 def test_a_kill_by_a_probe_is_no_crash() -> None:
     of = pod(probe_kills=frozenset({"podinfo"}))
-    for state in (kubelet.ended(137), backed_off(137), running(ready=False, restarts=1, last=137)):
+    well = (kubelet.ended(0), backed_off(0), running(ready=False, restarts=1, last=0))  # a program that ends as it is told to
+    for state in (kubelet.ended(137), backed_off(137), running(ready=False, restarts=1, last=137), *well):
         assert (told(diagnose(of, state)).cause, told(diagnose(of, state)).class_) == ("probe-kill", "waiting")
 
 
@@ -131,6 +132,15 @@ def test_a_kill_by_a_probe_is_no_crash() -> None:
 def test_the_end_of_a_pod_by_its_node_is_no_crash(reason: str, cause: str) -> None:
     of = pod(phase="Failed", reason=reason)
     assert (told(diagnose(of, kubelet.ended(137))).cause, told(diagnose(of, kubelet.ended(137))).class_) == (cause, "waiting")
+
+
+def test_a_lost_node_is_named_while_its_last_words_say_that_all_is_well() -> None:
+    event = ("NodeNotReady", "Node is not ready")
+    found = told(diagnose(pod(running(), ready=False, events=(event,)), running()))
+    assert (found.cause, found.class_, found.quiet) == ("node-lost", "waiting", False)
+    assert found.what == "node node-1 of pod podinfo-1 does not answer any more"
+    assert diagnose(pod(running(), events=(event,)), running()) is None
+    assert diagnose(pod(running(), ready=False), running()) is None
 
 
 def test_an_exit_with_0_waits_and_an_init_container_that_is_done_is_well() -> None:

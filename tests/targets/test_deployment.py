@@ -335,9 +335,10 @@ END = {"exitCode": 137, "reason": "Error", "startedAt": "2026-01-01T00:01:00Z", 
         ("Stopping container podinfo", "2026-01-01T00:01:40Z", False),
     ],
 )
+@pytest.mark.parametrize("code", [137, 0])
 @pytest.mark.parametrize("where", ["state", "lastState"])
-def test_a_kill_by_a_probe_is_told_by_the_kubelet_s_event_of_that_end(message: str, at: str, killed: bool, where: str) -> None:
-    of = pod(containerStatuses=[status() | {where: {"terminated": END}}])
+def test_a_kill_by_a_probe_is_told_by_the_kubelet_s_event_of_that_end(message: str, at: str, killed: bool, where: str, code: int) -> None:
+    of = pod(containerStatuses=[status() | {where: {"terminated": END | {"exitCode": code}}}])
     assert pod_facts(of, [event("Killing", message, at, "Normal")]).probe_kills == (frozenset({"podinfo"}) if killed else frozenset())
 
 

@@ -73,7 +73,7 @@ func main() {
 		}()
 	}
 	if *state != "" && *first > 0 && starts(*state) > *first {
-		select {}
+		time.Sleep(10 * 365 * 24 * time.Hour) // an empty select with nothing else to run is a deadlock, which Go ends with 2
 	}
 	time.Sleep(*after)
 	runtime.KeepAlive(eaten)
