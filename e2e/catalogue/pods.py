@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import httpx
 
-from e2e.catalogue.play import settings
+from e2e.catalogue.play import BUSY, settings
 from e2e.catalogue.row import CRASHED, NOT_CONFIGURED, NOT_STARTED, Row, Verdict, app, crasher, env, key_of
 from e2e.catalogue.watched import pods_of
 from e2e.core.stage import PORT, Stage
@@ -32,11 +35,18 @@ def exits(code: int, *words: str, verdict: Verdict = Verdict.CRASHES) -> Row:
 
 
 def tell(order: str) -> Any:
-    """A step: POST this order to every pod of the run."""
+    """A step: POST this order to every pod of the release from now on, the primary's that get its template included."""
+
+    def tell_all(stage: Stage) -> None:
+        over = time.monotonic() + BUSY
+        while time.monotonic() < over:
+            for pod in [*pods_of(stage, stage.name), *pods_of(stage, f"{stage.name}-primary")]:
+                with contextlib.suppress(httpx.HTTPError, KeyError):
+                    httpx.post(f"http://{pod['status']['podIP']}:{PORT}/{order}", timeout=2, trust_env=False)
+            time.sleep(1)
 
     def step(stage: Stage, _: Any) -> None:
-        for pod in pods_of(stage, stage.name):
-            httpx.post(f"http://{pod['status']['podIP']}:{PORT}/{order}", timeout=5, trust_env=False)
+        threading.Thread(target=tell_all, args=(stage,), daemon=True).start()
 
     return step
 

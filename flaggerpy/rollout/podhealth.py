@@ -88,7 +88,8 @@ def judge(
     findings: list[_Finding] = []
     living = [pod for pod in pods if not pod.terminating]
     for pod in living:
-        for container in pod.containers or (ContainerFacts(name=""),):
+        # what befalls the whole pod is told of its main container
+        for container in sorted(pod.containers, key=lambda found: found.role != "main") or (ContainerFacts(name=""),):
             if container.name in policy.ignored_containers:
                 continue
             kept, finding = _look(pod, container, memory, policy, now, namespace)

@@ -14,6 +14,7 @@ from flaggerpy.api.canary import PodHealth
 from flaggerpy.api.status import FailureState
 from flaggerpy.rollout.facts import ContainerFacts, PodFacts
 from flaggerpy.rollout.podhealth import MEMORY, SHOWN, SHOWN_BYTES, Health, judge, judge_creation, storm
+from tests.rollout import kubelet
 from tests.rollout.kubelet import HOST, IMAGE, LONG_ID, ROWS, backed_off, ended, pod, running, waiting
 
 MISSING = next(row for row in ROWS if row.case == "tag missing")
@@ -478,3 +479,11 @@ def test_no_verdict_comes_before_its_grace(container: ContainerFacts, after: int
     watch.look(pod(container))
     grace = {MISSING_IMAGE: 5.0}.get(container, 30.0)
     assert (watch.look(pod(container), after=after).verdict is None) or after >= grace
+
+
+def test_what_befalls_a_whole_pod_is_told_of_its_main_container() -> None:
+    setup = kubelet.container("setup", role="init")
+    evicted = pod(setup, kubelet.container(), phase="Failed", reason="Evicted", message="The node was low on resource: memory")
+    shown = judge([evicted], [], PodHealth(), now=0, ready_threshold=100, desired=1).shown
+    assert [(failure.container, failure.reason) for failure in shown] == [("podinfo", "Evicted")]
+    assert "low on resource: memory; a new pod takes its place" in shown[0].diagnosis
