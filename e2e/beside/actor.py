@@ -135,6 +135,10 @@ class Actor:
         sent = {"Host": self.host, **{key.replace("_", "-"): value for key, value in headers.items()}}
         return httpx.get(f"{self.sandbox.gateway_url}{path}", headers=sent, timeout=5, trust_env=False)
 
+    def version(self, **headers: str) -> str:
+        """Which version answers a request through the gateway."""
+        return str(self.get(**headers).json()["version"])
+
     def note(self, name: str, value: Any) -> None:
         """Something that a visitor saw, to be compared."""
         self.notes[name] = self.words.of(value)
@@ -178,7 +182,7 @@ class Actor:
             promoted=changes([words.text(text) for text in condition] for condition in told if condition),
             conditions=[str(condition["type"]) for condition in last.get("conditions") or ()],
             replicas=changes(int(seen.obj["spec"]["replicas"]) for seen in self.records.states("Deployment", self.name) if not seen.gone),
-            events=[[words.text(text) for text in event] for event in self._events()],
+            events=distinct([words.text(text) for text in event] for event in self._events()),
             hooks=self._hooks(),
             alerts=[words.of(item.body) for item in self.receiver.at(f"/{self.name}/slack")],
             objects=self.moments,

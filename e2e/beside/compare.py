@@ -42,7 +42,7 @@ def compare(scenario: str, theirs: Object, ours: Object) -> Compared:
         _value(found, aspect, theirs[aspect], ours[aspect])
     _events(found, theirs["events"], ours["events"])
     _tree(found, "routes", theirs["routes"], ours["routes"])
-    _tree(found, "hooks", theirs["hooks"], ours["hooks"])
+    _hooks(found, theirs["hooks"], ours["hooks"])
     _alerts(found, theirs["alerts"], ours["alerts"])
     _tree(found, "objects", theirs["objects"], ours["objects"])
     _tree(found, "status", theirs["status"], ours["status"])
@@ -80,6 +80,29 @@ def _events(found: Compared, theirs: list[list[str]], ours: list[list[str]]) -> 
     both = [event[-1] for event in theirs if event in ours]
     same = [event[-1] for event in ours if event in theirs]
     _value(found, "events/order", " → ".join(both), " → ".join(same))
+
+
+def _hooks(found: Compared, theirs: Object, ours: Object) -> None:
+    """Calls of each webhook: how many, with which headers, and every body that only one side sent."""
+    for name in dict.fromkeys([*theirs, *ours]):
+        one, other = (side.get(name) or {"count": 0, "bodies": [], "headers": []} for side in (theirs, ours))
+        _value(found, f"hooks/{name}/count", one["count"], other["count"])
+        if one["count"] and other["count"]:
+            _value(found, f"hooks/{name}/headers", one["headers"], other["headers"])
+        mine = {_title(body): body for body in other["bodies"]}
+        for body in one["bodies"]:
+            twin = mine.pop(_title(body), None)
+            if twin is None:
+                _value(found, f"hooks/{name}/body", _title(body), None)
+            else:
+                _tree(found, f"hooks/{name}/body {_title(body)}", body, twin)
+        for title in mine:
+            _value(found, f"hooks/{name}/body", None, title)
+
+
+def _title(body: Object) -> str:
+    """What tells the bodies of one hook apart: an event by its text, the others by the phase."""
+    return str((body.get("metadata") or {}).get("eventMessage") or body["phase"])
 
 
 def _alerts(found: Compared, theirs: list[Object], ours: list[Object]) -> None:

@@ -76,12 +76,12 @@ def _weights(a: Actor) -> None:
     hooks = [a.hook("pre-rollout"), a.hook("rollout"), a.hook("post-rollout")]
     released = canary(a, {**STEPS, "metrics": [passing], "webhooks": hooks}, service=service)
     begin(a, released, *configs(a), template, tracked=True)
-    a.note("before", a.get().text)
+    a.note("before", a.version())
     a.release("1.0.1")
     a.weight("20")
     a.moment("at 20")
     ends(a, "Succeeded")
-    a.note("after", a.get().text)
+    a.note("after", a.version())
 
 
 @scenario(
@@ -92,7 +92,7 @@ def _failing(a: Actor) -> None:
     begin(a, canary(a, {**STEPS, "metrics": [failing], "webhooks": [a.hook("post-rollout")]}), template)
     a.release("1.0.1")
     ends(a, "Failed")
-    a.note("after the failure", a.get().text)
+    a.note("after the failure", a.version())
     a.release("1.0.0")
     a.quiet(25)
     a.note("phase after the promoted image came back", a.now_in())
@@ -115,7 +115,7 @@ def _bg(a: Actor) -> None:
     begin(a, canary(a, {**ITERATIONS, "webhooks": [a.hook("pre-rollout"), a.hook("rollout")]}))
     a.release("1.0.1")
     ends(a, "Succeeded")
-    a.note("after", a.get().text)
+    a.note("after", a.version())
 
 
 @scenario("ab", "A/B by a header behind a Gateway", "gatewayapi/test-ab")
@@ -123,10 +123,10 @@ def _ab(a: Actor) -> None:
     begin(a, canary(a, {**ITERATIONS, "match": INSIDERS}))
     a.release("1.0.1")
     a.weight("match")
-    a.settle(lambda: "1.0.1" in a.get(x_canary="insider").text, "insiders at the canary")
-    a.note("everybody else meanwhile", a.get().text)
+    a.settle(lambda: a.version(x_canary="insider") == "1.0.1", "insiders at the canary")
+    a.note("everybody else meanwhile", a.version())
     ends(a, "Succeeded")
-    a.note("insiders afterwards", a.get(x_canary="insider").text)
+    a.note("insiders afterwards", a.version(x_canary="insider"))
 
 
 @scenario("affinity", "session affinity behind a Gateway", "gatewayapi/test-session-affinity")
@@ -139,10 +139,10 @@ def _affinity(a: Actor) -> None:
     seen: dict[str, str] = {}
     for _ in range(60):
         answer = a.get()
-        seen[answer.json()["version"] if answer.text.startswith("{") else answer.text.strip()] = answer.headers.get("set-cookie", "")
+        seen[answer.json()["version"]] = answer.headers.get("set-cookie", "")
     for version, cookie in seen.items():
         a.note(f"cookie of {version}", cookie)
-        a.note(f"with the cookie of {version}", sorted({a.get(Cookie=cookie.split(";")[0]).text for _ in range(10)}))
+        a.note(f"with the cookie of {version}", sorted({a.version(Cookie=cookie.split(";")[0]) for _ in range(10)}))
     ends(a, "Succeeded")
     old = next((cookie for version, cookie in seen.items() if "1.0.1" in version), "")
     a.settle(lambda: "Max-Age=-1" in a.get(Cookie=old.split(";")[0]).headers.get("set-cookie", ""), "the cookie to be taken back")
@@ -158,7 +158,7 @@ def _contour(a: Actor) -> None:
     a.weight("20")
     a.moment("at 20")
     ends(a, "Succeeded")
-    a.note("after", a.get().text)
+    a.note("after", a.version())
 
 
 @scenario("match-contour", "A/B by an HTTPProxy", "contour/test-canary")
@@ -166,8 +166,8 @@ def _match_contour(a: Actor) -> None:
     begin(a, canary(a, {**ITERATIONS, "match": INSIDERS}, provider="contour"), root_proxy(a))
     a.release("1.0.1")
     a.weight("match")
-    a.settle(lambda: "1.0.1" in a.get(x_canary="insider").text, "insiders at the canary")
-    a.note("everybody else meanwhile", a.get().text)
+    a.settle(lambda: a.version(x_canary="insider") == "1.0.1", "insiders at the canary")
+    a.note("everybody else meanwhile", a.version())
     ends(a, "Succeeded")
 
 
@@ -181,7 +181,7 @@ def _smi(a: Actor) -> None:
 @scenario("skip", "analysis skipped; then an image that is missing", "istio/test-skip-analysis")
 def _skip(a: Actor) -> None:
     hooks = [a.hook("pre-rollout"), a.hook("post-rollout")]
-    begin(a, canary(a, {**STEPS, "webhooks": hooks}, skipAnalysis=True, progressDeadlineSeconds=20))
+    begin(a, canary(a, {**STEPS, "webhooks": hooks}, skipAnalysis=True, progressDeadlineSeconds=40))
     a.release("1.0.1")
     ends(a, "Succeeded")
     a.release("9.9.9")
@@ -198,11 +198,11 @@ def image_of(a: Actor) -> str:
 
 @scenario("missing-image", "an image that is missing", "istio/test-skip-analysis")
 def _missing_image(a: Actor) -> None:
-    begin(a, canary(a, {**STEPS, "webhooks": [a.hook("post-rollout")]}, progressDeadlineSeconds=20))
+    begin(a, canary(a, {**STEPS, "webhooks": [a.hook("post-rollout")]}, progressDeadlineSeconds=40))
     a.release("9.9.9")
     ends(a, "Failed")
     a.note("the primary after the failure", image_of(a))
-    a.note("who serves", a.get().text)
+    a.note("who serves", a.version())
 
 
 @scenario("gates", "each gate closed, then opened", "")
@@ -236,7 +236,7 @@ def _rollback_hook(a: Actor) -> None:
 @scenario("promotion", "the primary cannot take over the new revision", "")
 def _promotion(a: Actor) -> None:
     """A port of the one node can be held once: by the canary's pod, and so not by the primary's."""
-    begin(a, canary(a, {**STEPS, "stepWeight": 40, "webhooks": [a.hook("post-rollout")]}, progressDeadlineSeconds=20))
+    begin(a, canary(a, {**STEPS, "stepWeight": 40, "webhooks": [a.hook("post-rollout")]}, progressDeadlineSeconds=40))
     held = {"name": "app", "image": a.image("1.0.1"), "ports": [{"containerPort": 9898, "hostPort": port_of(a), "name": "http"}]}
     body = {"spec": {"template": {"spec": {"containers": [held]}}}}
     a.kube.ask("PATCH", a.kube.path("Deployment", a.namespace, a.name), body, "application/strategic-merge-patch+json")
@@ -244,7 +244,7 @@ def _promotion(a: Actor) -> None:
     a.phase("Failed")
     a.quiet()
     a.moment("end")
-    a.note("who serves", a.get().text)
+    a.note("who serves", a.version())
     a.note("the primary", image_of(a))
 
 
@@ -260,7 +260,7 @@ def _restart(a: Actor) -> None:
     a.weight("20")
     a.release("1.0.2")
     ends(a, "Succeeded")
-    a.note("after", a.get().text)
+    a.note("after", a.version())
 
 
 @scenario("deletion", "the Canary is deleted, with revertOnDeletion", "istio/test-canary, with revertOnDeletion")

@@ -16,6 +16,8 @@ Object = dict[str, Any]
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 COOKIE = re.compile(r"((?:flagger|primary)-cookie[=.*]+)[A-Za-z0-9]{10}")
 VERSIONED = re.compile(r"^(.*-primary)-[0-9a-z]{6,16}$")
+COMBINED = "(combined from similar events): "
+"""What Kubernetes' client for Go puts before the eleventh event of an object within ten minutes."""
 NOT_OURS_TO_COMPARE = {"deployment.kubernetes.io/revision", "kubectl.kubernetes.io/last-applied-configuration"}
 SET_BY_THE_SERVER = {"clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy", "sessionAffinity"}
 """Fields of a Service's spec that the API server fills in; a headless one's clusterIP is `None` and stays."""
@@ -77,6 +79,7 @@ class Words:
     known: Mapping[str, str]
 
     def text(self, said: str) -> str:
+        said = said.removeprefix(COMBINED)
         for own, word in self.known.items():
             said = said.replace(own, word)
         return COOKIE.sub(r"\1VALUE", UUID.sub("UUID", said))

@@ -151,10 +151,19 @@ class Beyond:
             body = payloads.payload(canary.name, canary.namespace, item.phase, _checksum(status), hook.metadata)
             answer = await calling.call(self._http, hook, body, f"{item.id}/{hook.name}")
             if not answer.ok:
-                self._tell(canary, f"Post-rollout hook {hook.name} failed {answer.text}", type="Warning")
+                failed = f"Post-rollout hook {hook.name} failed {answer.text}"
+                await self._tell_all(canary, status, RecordEvent("Warning", failed, item.phase))
                 return
             self._note_sent(item.id, hook.name)
-            self._tell(canary, f"Post-rollout check {hook.name} passed")
+            await self._tell_all(canary, status, RecordEvent("Normal", f"Post-rollout check {hook.name} passed", item.phase))
+
+    async def _tell_all(self, canary: Canary, status: CanaryStatus, event: RecordEvent) -> None:
+        """An event on the Canary, and to its event webhooks; one of these that fails does not make the hook be called again."""
+        self._tell(canary, event.message, type=event.type)
+        try:
+            await self.tell_event(canary, status, event)
+        except RuntimeError as error:
+            _log.warning("%s: event webhook: %s", canary.key, error)
 
     def _tell(self, canary: Canary, message: str, *, type: str = "Normal") -> None:
         """An event on the Canary about what the release does not wait for."""

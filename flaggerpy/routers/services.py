@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from flaggerpy.api.canary import Canary, Metadata, Service
-from flaggerpy.api.names import primary_name
+from flaggerpy.api.names import FLUX_OPT_OUT, primary_name
 from flaggerpy.routers import manifest
 from flaggerpy.routers.base import Obj
 
@@ -206,10 +206,21 @@ def _adopted(canary: Canary, service: Service, name: str, selector: dict[str, st
         if port.get("name") in (None, "", given):
             ports.append({"protocol": "TCP", **_bare_port(port), "name": given})
     meta: Obj = {"name": name, "namespace": canary.namespace}
+    annotations = _left_alone_by_flux(service, have)
     kept = _original(canary, have, selector)
     if kept is not None:
-        meta["annotations"] = {manifest.ORIGINAL: kept}
+        annotations[manifest.ORIGINAL] = kept
+    if annotations:
+        meta["annotations"] = annotations
     return {"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": {"selector": selector, "ports": ports}}
+
+
+def _left_alone_by_flux(service: Service, have: Obj) -> dict[str, str]:
+    """Flagger's two annotations, or Flux puts the user's selector back and all traffic goes to the target, which is at zero. A word of the
+    user's own under one of these keys stays."""
+    theirs = (have.get("metadata") or {}).get("annotations") or {}
+    wanted = {key: value for key, value in FLUX_OPT_OUT.items() if theirs.get(key, value) == value}
+    return manifest.managed(wanted, service.unmanaged_metadata.annotations if service.unmanaged_metadata else ())
 
 
 def _original(canary: Canary, have: Obj, selector: Mapping[str, str]) -> str | None:

@@ -86,6 +86,19 @@ async def test_post_rollout_hooks_are_told_one_by_one_and_stop_at_the_first_that
     ]
 
 
+async def test_what_came_of_post_rollout_hooks_is_told_to_event_webhooks_too() -> None:
+    http = FakeHttp(lambda request: answer(b"no", 500) if "deaf" in request.url else answer())
+    hooks = [{"name": "after", "type": "post-rollout", "url": "http://after/"}]
+    hooks += [{"name": name, "type": "event", "url": f"http://{name}/"} for name in ("deaf", "ears")]
+    recorder = Recorder()
+    await beyond(http, recorder).deliver(canary(webhooks=hooks), CanaryStatus(), OutboxItem(id="i", kind="post-rollout", phase="Failed"))
+    assert [request.url for request in http.sent] == ["http://after/", "http://deaf/", "http://ears/"]
+    body = http.sent[-1].json
+    assert isinstance(body, dict)
+    assert (body["phase"], body["metadata"]["eventMessage"]) == ("Failed", "Post-rollout check after passed")
+    assert recorder.told == [("Normal", "Post-rollout check after passed")]
+
+
 async def test_an_alert_provider_that_is_not_there_is_told_and_stops_nothing() -> None:
     recorder = Recorder()
     outside = beyond(FakeHttp(lambda request: answer()), recorder, SimpleNamespace(get=lambda *_: None))

@@ -151,6 +151,7 @@ def test_a_service_of_the_user_keeps_its_other_ports_and_fields() -> None:
             "name": "podinfo",
             "namespace": "test",
             "annotations": {
+                **FLUX,
                 ORIGINAL: json.dumps(
                     {
                         "ports": [{k: p[k] for k in ("name", "port", "protocol", "targetPort")} for p in (web, metrics)],
@@ -162,6 +163,18 @@ def test_a_service_of_the_user_keeps_its_other_ports_and_fields() -> None:
         },
         "spec": {"selector": {"app": "podinfo-primary"}, "ports": [{**HTTP, "name": "web"}]},
     }
+
+
+def test_flux_is_told_to_leave_an_adopted_service_alone_unless_the_user_says_otherwise() -> None:
+    key = next(iter(FLUX))
+    theirs = users_service({"name": "web", "port": 80})
+    theirs["metadata"]["annotations"] = {key: "enabled"}
+    annotations = desired(a_canary(), {"podinfo": theirs})["podinfo"]["metadata"]["annotations"]
+    assert key not in annotations
+    assert set(FLUX) - {key} <= set(annotations)
+    unmanaged = a_canary({"unmanagedMetadata": {"annotations": list(FLUX)}})
+    annotations = desired(unmanaged, {"podinfo": users_service({"name": "web", "port": 80})})["podinfo"]["metadata"]["annotations"]
+    assert not set(FLUX) & set(annotations)
 
 
 def applied(service: Obj, adopted: Obj) -> Obj:
