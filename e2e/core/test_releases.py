@@ -157,6 +157,12 @@ def test_session_affinity_keeps_a_visitor(stage: Stage, sandbox: Sandbox) -> Non
     stage.phase("Succeeded", seconds=60)
     assert stage.status()["previousSessionAffinityCookie"] == cookie
 
+    def taken_back() -> bool:
+        answer = httpx.get(f"{sandbox.gateway_url}/version", headers={"Host": stage.host, "Cookie": cookie}, timeout=2, trust_env=False)
+        return "Max-Age=-1" in answer.headers.get("set-cookie", "")
+
+    until(taken_back, 10, "the cookie to be taken back")
+
 
 def test_skip_analysis(stage: Stage) -> None:
     stage.initialise(stage.canary(skipAnalysis=True))

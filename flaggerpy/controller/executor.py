@@ -20,7 +20,7 @@ from flaggerpy.cluster.events import EventRecorder
 from flaggerpy.controller.applying import Applier
 from flaggerpy.controller.background import Background
 from flaggerpy.controller.exporting import Exporting
-from flaggerpy.controller.gather import desired_services, observed_route, route_split
+from flaggerpy.controller.gather import desired_services, observed_route, route_split, same_cookies
 from flaggerpy.controller.inbox import Key
 from flaggerpy.controller.keeping import Keeping
 from flaggerpy.controller.look import Look, StaleError
@@ -255,11 +255,6 @@ def _names(obj: Obj) -> tuple[str, str]:
 def _same_split(look: Look, have: RouteSplit | None, want: RouteSplit) -> bool:
     if have is None or (have.canary, have.match, have.mirror) != (want.canary, want.match, want.mirror):
         return False
-    affinity = look.canary.spec.plan.session_affinity
-    if affinity is None or look.canary.spec.strategy == "ab-testing":
-        return True
-    if want.canary == 0:
-        return have.previous_cookie == want.previous_cookie
-    return have.cookie == want.cookie and (not affinity.primary_cookie_name or have.primary_cookie == want.primary_cookie)
+    return same_cookies(look.canary, have, want)
 
 

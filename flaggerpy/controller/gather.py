@@ -128,7 +128,7 @@ def _route(snapshot: Snapshot, observed: Observed | None) -> RouteFacts | Unknow
         # where a provider judges routes, not judged yet is not accepted
         accepted=bool(observed.accepted) if observed.judges else None,
         refusal=observed.refusal,
-        in_shape=observed.in_shape,
+        in_shape=observed.in_shape and (found is None or same_cookies(snapshot.canary, found, _with_cookies(snapshot, found))),
         written_at=snapshot.route_written_at if snapshot.route_written_at is not None else last_write(routes),
         foreign=observed.foreign,
         announced=not (observed.foreign and router.announce(snapshot.canary, routes, snapshot.router_settings)),
@@ -191,6 +191,21 @@ def route_split(split: Split, run_id: str, status: CanaryStatus) -> RouteSplit:
         primary_cookie=_value(status.primary_session_affinity_cookie) or (cookie_value(f"primary/{run_id}") if run_id else ""),
         previous_cookie=_value(status.previous_session_affinity_cookie),
     )
+
+
+def same_cookies(canary: Canary, have: RouteSplit, want: RouteSplit) -> bool:
+    """Whether a route pins visitors by the cookies that it should, and takes the old one back: what became of a run moves it there."""
+    affinity = canary.spec.plan.session_affinity
+    if affinity is None or canary.spec.strategy == "ab-testing":
+        return True
+    if want.canary == 0:
+        return have.previous_cookie == want.previous_cookie
+    return have.cookie == want.cookie and (not affinity.primary_cookie_name or have.primary_cookie == want.primary_cookie)
+
+
+def _with_cookies(snapshot: Snapshot, split: RouteSplit) -> RouteSplit:
+    run, plain = snapshot.status.run, Split(canary=split.canary, match=split.match, mirror=split.mirror)
+    return route_split(plain, run.id if run else "", snapshot.status)
 
 
 def _value(cookie: str | None) -> str:

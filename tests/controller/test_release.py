@@ -186,6 +186,25 @@ async def test_weights_move_by_the_gateway_api(server: FakeApiServer) -> None:
     assert image(server, "podinfo-primary") == "podinfo:2"
 
 
+@pytest.mark.fault("Q-38")
+async def test_the_cookie_of_a_run_that_ended_is_taken_back_by_the_route(server: FakeApiServer) -> None:
+    affinity = {"cookieName": "flagger-cookie", "primaryCookieName": "primary-cookie"}
+    analysis = {"interval": "1s", "threshold": 2, "stepWeight": 50, "maxWeight": 50, "sessionAffinity": affinity}
+    service = {"port": 9898, "gatewayRefs": [{"name": "gw", "namespace": "infra"}]}
+    server.reactors.append(lambda type_, obj: accept(server, obj))
+    async with controller(server):
+        await initialized(server, provider="gatewayapi:v1", analysis=analysis, service=service)
+        new_image(server, "podinfo:2")
+        await eventually(lambda: route_weight(server) == 50)
+        cookie = status(server)["sessionAffinityCookie"]
+        await phase(server, "Succeeded")
+        await eventually(lambda: f"{cookie}; Max-Age=-1" in str(server.get(kinds.HTTP_ROUTE, SHOP, "podinfo")))
+        await quiet(server)
+        before = len(server.requests)
+        await asyncio.sleep(1.5)
+        assert [request.path for request in server.requests[before:] if "leases" not in request.path] == []
+
+
 async def test_a_cut_of_the_weight_does_not_wait_for_the_events_of_pods(server: FakeApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(seeing, "EVENTS_EVERY", 0.0)
     analysis = {"interval": "60s", "threshold": 2, "stepWeight": 30, "maxWeight": 60}
