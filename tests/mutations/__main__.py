@@ -23,6 +23,7 @@ TESTS = (
     "test_decide.py",
     "test_edges.py",
     "test_drain.py",
+    "test_settle.py",
     "test_podhealth.py",
     "test_deadline.py",
     "test_health.py",
