@@ -1,4 +1,4 @@
-"""python -m e2e.demo: boots the sandbox (or takes the context that CONTEXT names), installs flaggerpy, plays four releases, prints a table.
+"""python -m e2e.demo: boots the sandbox (or takes the context that CONTEXT names), installs flaggerpy, plays five releases, prints a table.
 
 Variables: CONTEXT=name plays on that context of the kubeconfig, and on no other; it then needs a Gateway whose address can be reached from
 here, or URL=http://.., and GATEWAY=namespace/name where there are several. PROMETHEUS=http://.. lets the controller measure; without it,
@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.live import Live
 
 from e2e.demo import install, manifests, stage
+from e2e.demo.hands import closed_gate
 from e2e.demo.load import Load
 from e2e.demo.play import APP, public_images, sandbox_images, stories
 from e2e.demo.table import Result, farewell, good, table
@@ -186,13 +187,17 @@ async def _perform(client: Client, place: manifests.Place, console: Console) -> 
     with _screen(console, load) as screen:
         screen.act("The first release: flaggerpy sets up the primary, the Services and the route")
         await stage.until_initialized(client, screen.show)
-        async with load:
+        async with load, closed_gate() as gate:
             for story in stories(place.images):
                 if story.needs_metrics and not place.prometheus:
                     screen.say(f"{story.key}) {story.title}: left out, as PROMETHEUS is not given")
                     continue
                 screen.act(f"{story.key}) {story.title}")
+                if story.by_hand:
+                    await client.apply(manifests.canary(place, gate), manager=install.MANAGER)
                 result = await stage.play(client, story, load, screen.show)
+                if story.by_hand:
+                    await client.apply(manifests.canary(place), manager=install.MANAGER)
                 results.append(result)
                 screen.say(_in_a_line(result))
     return results

@@ -48,8 +48,8 @@ def first_release(images: Images) -> Obj:
     return deployment(template(images, images.first))
 
 
-def canary(place: Place) -> Obj:
-    """20, 40, 60 %, then promotion: an analysis every 2 seconds, so that nobody waits for the demo."""
+def canary(place: Place, gate: str = "") -> Obj:
+    """20, 40, 60 %, then promotion: an analysis every 2 seconds, so that nobody waits for the demo. `gate` is asked before a promotion."""
     return {
         "apiVersion": "flagger.app/v1beta1",
         "kind": "Canary",
@@ -70,6 +70,7 @@ def canary(place: Place) -> Obj:
                 "stepWeight": 20,
                 "maxWeight": 60,
                 **({"metrics": [metric(place)]} if place.prometheus else {}),
+                **({"webhooks": [{"name": "ask-ops", "type": "confirm-promotion", "url": gate}]} if gate else {}),
             },
             "podHealth": {"settle": "2s"},
         },

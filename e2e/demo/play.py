@@ -1,4 +1,4 @@
-"""The play: four releases as data. Each is a change of a pod template as a user would make it, and what should come of it."""
+"""The play: five releases as data. Each is a change of a pod template as a user would make it, and what should come of it."""
 
 from __future__ import annotations
 
@@ -85,6 +85,8 @@ class Story:
     fail_at: int | None = None
     """The canary's weight at which its pods are told to answer 500."""
     needs_metrics: bool = False
+    by_hand: bool = False
+    """A confirm-promotion gate stays closed, and a person promotes."""
 
 
 def template(
@@ -119,7 +121,7 @@ def crashing_sidecar(images: Images) -> dict[str, Any]:
 
 
 def stories(images: Images) -> tuple[Story, ...]:
-    """The four acts."""
+    """The five acts."""
     return (
         Story("a", "a good release", template(images, images.good), "Succeeded", within=50, highest_weight=100),
         Story(
@@ -151,5 +153,15 @@ def stories(images: Images) -> tuple[Story, ...]:
             may_lose=True,
             fail_at=40 if images.failing_on_demand else None,
             needs_metrics=True,
+        ),
+        Story(
+            "e",
+            "a closed gate before the promotion, then `flaggerpy promote`",
+            template(images, images.beside_crasher),
+            "Succeeded",
+            within=60,
+            highest_weight=60,
+            cause_names=("promote by flaggerpy-cli",),
+            by_hand=True,
         ),
     )

@@ -1,7 +1,7 @@
 """Playing one story: change the target as a user would, watch what the controller does under load, note the verdict.
 
-Nothing here steers the release. The one hand that is lent is to the failing version of story d, which is told to answer 500 as soon as
-it carries its weight.
+Nothing here steers the release but two hands: the failing version of story d is told to answer 500 as soon as it carries its weight, and
+story e is promoted by a person.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from e2e.demo import manifests
+from e2e.demo.hands import promote
 from e2e.demo.install import MANAGER
 from e2e.demo.load import Load
 from e2e.demo.play import APP, PORT, Story
@@ -29,6 +30,8 @@ Obj = dict[str, Any]
 LOOK_SECONDS = 0.2
 LIMIT_SECONDS = 120.0
 AFTERMATH_SECONDS = 2.0
+GATE_SECONDS = 12.0
+"""So long after the change the gate is to be seen closed at the least."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,7 @@ async def play(client: Client, story: Story, load: Load, show: Show) -> Result:
     changed = time.monotonic()
     reported: float | None = None
     told: set[str] = set()
-    highest, outcome, seconds = 0, "no verdict", LIMIT_SECONDS
+    highest, outcome, seconds, promoted = 0, "no verdict", LIMIT_SECONDS, False
     view = before.view
     async for scene in scenes(client):
         show(scene)
@@ -92,6 +95,9 @@ async def play(client: Client, story: Story, load: Load, show: Show) -> Result:
             reported = now
         if story.fail_at is not None and view.weight >= story.fail_at and view.phase == "Progressing":
             await _tell_to_fail(client, scene.canary_pods, told)
+        if story.by_hand and not promoted and view.phase == "WaitingPromotion" and now > GATE_SECONDS:
+            promoted = True
+            await promote(client)
         if view.idle and view.history[:1] != newest:
             outcome, seconds = view.phase, now
             break
@@ -99,7 +105,10 @@ async def play(client: Client, story: Story, load: Load, show: Show) -> Result:
             break
     await _aftermath(client, show)
     await load.settle()
-    cause = view.history[0].cause if view.history and view.history[:1] != newest else ""
+    end = view.history[0] if view.history and view.history[:1] != newest else None
+    cause = end.cause if end else ""
+    if end and end.orders:
+        cause = "; ".join(f"{order.command} by {order.by}{f', {order.detail}' if order.detail else ''}" for order in end.orders)
     return Result(
         story=story,
         outcome=outcome,
@@ -108,7 +117,7 @@ async def play(client: Client, story: Story, load: Load, show: Show) -> Result:
         sent=count.sent,
         lost=count.lost,
         highest_weight=highest,
-        cause=cause if outcome == "Failed" else "",
+        cause=cause,
         how=count.how,
     )
 

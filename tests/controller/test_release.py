@@ -446,3 +446,20 @@ async def killed(life: Life) -> None:
         task.cancel()
     await asyncio.gather(*own, return_exceptions=True)
     await replica.watching.stop()
+
+
+async def test_an_earlier_template_is_given_back_and_released_again(server: FakeApiServer) -> None:
+    async with controller(server):
+        await initialized(server)
+        first = status(server)["lastPromotedSpec"]
+        new_image(server, "podinfo:2")
+        await phase(server, "Succeeded")
+        assert status(server)["promotedRevisions"][1] == first
+        server.patch(kinds.CANARY, SHOP, "podinfo", {"metadata": {"annotations": {"flagger.app/rollback-to": first}}})
+        await eventually(lambda: image(server, "podinfo") == "podinfo:1", 10)
+        await eventually(lambda: image(server, "podinfo-primary") == "podinfo:1", 45)
+        await phase(server, "Succeeded")
+        newest = status(server)["history"][0]
+        assert (newest["revision"], newest["outcome"]) == (first, "Succeeded")
+        assert [order["command"] for order in newest["orders"]] == ["rollback-to"]
+        assert "flagger.app/rollback-to" not in ((found(server) or {})["metadata"].get("annotations") or {})

@@ -11,7 +11,7 @@ from rich.console import Console
 from e2e.demo.play import sandbox_images, stories
 from e2e.demo.table import Result, farewell, good, table
 
-A, B, C, D = stories(sandbox_images("127.0.0.1:5000"))
+A, B, C, D, E = stories(sandbox_images("127.0.0.1:5000"))
 GOOD = Result(A, "Succeeded", 21.4, None, 1070, 0, 100, "")
 MISSING = Result(B, "Failed", 6.9, 5.6, 340, 0, 0, "image 127.0.0.1:5000/podinfo:1.0.9 is not in the registry")
 
@@ -46,6 +46,13 @@ def test_a_version_that_answers_500_may_lose_requests_but_not_carry_more_than_40
     caught = Result(D, "Failed", 20.0, None, 900, 25, 40, "success-rate 61.2 < 95")
     assert caught.faults() == ()
     assert replace(caught, highest_weight=60).faults() == ("carried 60 %, more than 40 %",)
+
+
+def test_a_promotion_by_hand_names_the_hand() -> None:
+    by_hand = Result(E, "Succeeded", 20.0, None, 900, 0, 60, "promote by flaggerpy-cli as ann, at step 60")
+    assert by_hand.faults() == ()
+    assert replace(by_hand, cause="").faults() == ("its cause does not name 'promote by flaggerpy-cli'",)
+    assert "promote by flaggerpy-cli as ann" in text(by_hand)
 
 
 def test_all_stories_must_be_played() -> None:
