@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from flaggerpy.api.status import Phase
-from flaggerpy.model.world import MISSING_IMAGE, START, World, ended, in_phase, weights_of
+from flaggerpy.model.world import MISSING_IMAGE, START, Killed, World, ended, in_phase, weights_of
 from flaggerpy.rollout import effects as fx
 from flaggerpy.rollout.facts import Giver, Measurement, Split
 
@@ -98,6 +98,17 @@ def test_a_skip_whose_annotation_could_not_be_taken_off_skips_no_second_step() -
     w.run_for(30)
     assert w.route == Split(40)
     assert said(w, "Skipped by") == 1
+
+
+def test_a_skip_of_nobody_knows_whom_takes_effect_when_its_annotation_is_off() -> None:
+    w = at_weight(20)
+    for _ in range(5):
+        w.commands = {"skip": "*"}
+        w.look()
+    assert w.route == Split(20)
+    w.run_for(30)
+    assert w.route == Split(40)
+    assert said(w, "Skipped by a person: the wait at step 20") == 1
 
 
 @pytest.mark.parametrize("gate", ["confirm-traffic-increase", "confirm-promotion"])
@@ -248,8 +259,25 @@ def test_an_order_that_a_dead_controller_left_is_carried_out_once() -> None:
     assert len([entry for entry in w.typed.history if entry.revision == "v1"]) == 2
 
 
-def test_an_order_that_was_taken_back_before_it_was_carried_out_is_forgotten() -> None:
+def test_an_order_outlives_a_death_between_its_two_writes() -> None:
     w = released("v2", "v3")
+    give(w, "rollback-to", "v1")
+
+    def dies() -> None:
+        if w.typed.reverting is not None:
+            raise Killed
+
+    w.fault = dies
+    with pytest.raises(Killed):
+        w.look()
+    w.fault = lambda: None
+    w.settle(lambda w: w.typed.last_promoted_spec == "v1", limit=120)
+
+
+def test_an_order_that_was_taken_back_before_it_was_carried_out_is_forgotten() -> None:
+    w = released("v2")
+    w.release("v3", MISSING_IMAGE)
+    w.settle(in_phase(Phase.FAILED))
     give(w, "rollback-to", "v1")
     w.carry_out = lambda effect, decision: None  # type: ignore[method-assign]
     w.look()
@@ -354,6 +382,19 @@ def test_a_command_that_could_not_be_taken_off_is_told_once(command: str) -> Non
         w.look()
     assert len([text for text in w.texts() if "person" in text]) == told
     assert said(w, "Refused") == said(w, f"Nothing to {command}") == 0
+
+
+def test_a_promotion_that_waits_for_pods_is_told_once() -> None:
+    w = world()
+    w.release("v2")
+    w.settle(in_phase(Phase.PROGRESSING))
+    for _ in range(3):
+        w.commands = {"promote": "*"}
+        w.look()
+    w.commands = {}
+    w.settle(ended)
+    assert said(w, "Promotion of app.test forced by a person") == 1
+    assert orders_of(w) == [("promote", "", "at step 0")]
 
 
 def test_a_retry_asks_the_gates_again_and_waits_for_their_answer() -> None:
