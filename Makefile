@@ -47,7 +47,7 @@ sandbox-down: $(READY) ## take it down and leave nothing
 bench: $(READY) ## flaggerpy beside Flagger 1.44 in one cluster, a table of figures (writes docs/benchmarks.md)
 	$(PY) -m e2e.bench $(ARGS)
 
-demo: $(READY) ## five releases on a real cluster under real load (CONTEXT=name: on that kubeconfig context)
+demo: $(READY) ## six releases on a real cluster under real load (CONTEXT=name: on that kubeconfig context)
 	$(PY) -m e2e.demo
 
 demo-down: $(READY) ## take the demo away and leave nothing

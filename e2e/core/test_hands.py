@@ -81,7 +81,7 @@ def test_an_earlier_template_is_released_again_without_a_lost_request(stage: Sta
     body = {"metadata": {"annotations": {"flagger.app/rollback-to": newest["revision"]}}}
     stage.kube.ask("PATCH", path, body, "application/merge-patch+json", fieldManager="kubectl-annotate")
     stage.told("the target has this revision")
-    until(lambda: "flagger.app/rollback-to" not in stage.get()["metadata"]["annotations"], 10, "the annotation to be taken off")
+    until(lambda: "flagger.app/rollback-to" not in stage.get()["metadata"].get("annotations", {}), 10, "the annotation to be taken off")
 
 
 @pytest.mark.slow

@@ -1,1 +1,1 @@
-"""The program behind `make demo`: four releases of one application under continuous load, on a real Kubernetes."""
+"""The program behind `make demo`: six releases of one application under continuous load, on a real Kubernetes."""

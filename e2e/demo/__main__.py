@@ -1,4 +1,4 @@
-"""python -m e2e.demo: boots the sandbox (or takes the context that CONTEXT names), installs flaggerpy, plays five releases, prints a table.
+"""python -m e2e.demo: boots the sandbox (or takes the context that CONTEXT names), installs flaggerpy, plays six releases, prints a table.
 
 Variables: CONTEXT=name plays on that context of the kubeconfig, and on no other; it then needs a Gateway whose address can be reached from
 here, or URL=http://.., and GATEWAY=namespace/name where there are several. PROMETHEUS=http://.. lets the controller measure; without it,
@@ -193,11 +193,9 @@ async def _perform(client: Client, place: manifests.Place, console: Console) -> 
                     screen.say(f"{story.key}) {story.title}: left out, as PROMETHEUS is not given")
                     continue
                 screen.act(f"{story.key}) {story.title}")
-                if story.by_hand:
-                    await client.apply(manifests.canary(place, gate), manager=install.MANAGER)
+                wanted = manifests.canary(place, gate if story.by_hand else "", check_images=story.checks_images)
+                await client.apply(wanted, manager=install.MANAGER)
                 result = await stage.play(client, story, load, screen.show)
-                if story.by_hand:
-                    await client.apply(manifests.canary(place), manager=install.MANAGER)
                 results.append(result)
                 screen.say(_in_a_line(result))
     return results

@@ -48,8 +48,11 @@ def first_release(images: Images) -> Obj:
     return deployment(template(images, images.first))
 
 
-def canary(place: Place, gate: str = "") -> Obj:
-    """20, 40, 60 %, then promotion: an analysis every 2 seconds, so that nobody waits for the demo. `gate` is asked before a promotion."""
+def canary(place: Place, gate: str = "", *, check_images: bool = False) -> Obj:
+    """20, 40, 60 %, then promotion: an analysis every 2 seconds, so that nobody waits for the demo.
+
+    `gate` is the URL of a hook that is asked before a promotion; with `check_images` registries are asked before a pod is made.
+    """
     return {
         "apiVersion": "flagger.app/v1beta1",
         "kind": "Canary",
@@ -72,7 +75,7 @@ def canary(place: Place, gate: str = "") -> Obj:
                 **({"metrics": [metric(place)]} if place.prometheus else {}),
                 **({"webhooks": [{"name": "ask-ops", "type": "confirm-promotion", "url": gate}]} if gate else {}),
             },
-            "podHealth": {"settle": "2s"},
+            "podHealth": {"settle": "2s", **({"imageCheck": "Fail"} if check_images else {})},
         },
     }
 

@@ -1,4 +1,4 @@
-"""The play: five releases as data. Each is a change of a pod template as a user would make it, and what should come of it."""
+"""The play: six releases as data. Each is a change of a pod template as a user would make it, and what should come of it."""
 
 from __future__ import annotations
 
@@ -87,6 +87,8 @@ class Story:
     needs_metrics: bool = False
     by_hand: bool = False
     """A confirm-promotion gate stays closed, and a person promotes."""
+    checks_images: bool = False
+    """The registry is asked first (`podHealth.imageCheck: Fail`), and no pod may be made."""
 
 
 def template(
@@ -121,7 +123,7 @@ def crashing_sidecar(images: Images) -> dict[str, Any]:
 
 
 def stories(images: Images) -> tuple[Story, ...]:
-    """The five acts."""
+    """The six acts."""
     return (
         Story("a", "a good release", template(images, images.good), "Succeeded", within=50, highest_weight=100),
         Story(
@@ -163,5 +165,15 @@ def stories(images: Images) -> tuple[Story, ...]:
             highest_weight=60,
             cause_names=("promote by flaggerpy-cli",),
             by_hand=True,
+        ),
+        Story(
+            "f",
+            "a missing tag again, with `imageCheck: Fail`",
+            template(images, images.missing, environment={"IMAGE_CHECK": "Fail"}),
+            "Failed",
+            within=15,
+            highest_weight=0,
+            cause_names=(images.missing,),
+            checks_images=True,
         ),
     )

@@ -84,6 +84,7 @@ async def play(client: Client, story: Story, load: Load, show: Show) -> Result:
     changed = time.monotonic()
     reported: float | None = None
     told: set[str] = set()
+    made: set[str] = set()
     highest, outcome, seconds, promoted = 0, "no verdict", LIMIT_SECONDS, False
     view = before.view
     async for scene in scenes(client):
@@ -91,6 +92,7 @@ async def play(client: Client, story: Story, load: Load, show: Show) -> Result:
         view = scene.view
         now = time.monotonic() - changed
         highest = max(highest, view.weight)
+        made |= {pod["metadata"]["uid"] for pod in scene.canary_pods} - earlier
         if reported is None and any(fails(pod) for pod in scene.canary_pods if pod["metadata"]["uid"] not in earlier):
             reported = now
         if story.fail_at is not None and view.weight >= story.fail_at and view.phase == "Progressing":
@@ -119,6 +121,7 @@ async def play(client: Client, story: Story, load: Load, show: Show) -> Result:
         highest_weight=highest,
         cause=cause,
         how=count.how,
+        pods=len(made),
     )
 
 

@@ -27,6 +27,8 @@ class Result:
     highest_weight: int
     cause: str
     how: Counter[str] = field(default_factory=Counter)
+    pods: int = 0
+    """Pods of the canary that were made for it."""
 
     def faults(self) -> tuple[str, ...]:
         """Where this is not what the play says; empty when all is well."""
@@ -40,6 +42,8 @@ class Result:
             found.append(f"carried {self.highest_weight} %, more than {story.highest_weight} %")
         if self.lost and not story.may_lose:
             found.append(f"lost {self.lost} requests ({', '.join(f'{count} x {name}' for name, count in self.how.items())})")
+        if story.checks_images and self.pods:
+            found.append(f"made {self.pods} pods for an image that is not there")
         found += [f"its cause does not name {word!r}" for word in story.cause_names if word.lower() not in self.cause.lower()]
         return tuple(found)
 
@@ -61,6 +65,8 @@ def table(results: Sequence[Result]) -> RenderableType:
         verdict = f"{result.seconds:.1f} s"
         if result.reported is not None and not good:
             verdict += f"\n{result.reported:.1f} s from report"
+        elif story.checks_images and not result.pods:
+            verdict += "\nno pod was made"
         release = f"{story.key}) {story.title}"
         grid.add_row(release, Text(outcome, style), verdict, f"{result.sent:,}", f"{result.lost:,}", result.cause or "-")
     faults = [f"{result.story.key}) {fault}" for result in results for fault in result.faults()]

@@ -33,8 +33,9 @@ def test_success_is_measured_at_the_gateway_where_that_is_possible() -> None:
     )
 
 
-def test_a_gate_is_asked_before_a_promotion_only_where_one_is_given() -> None:
+def test_gate_and_image_check_are_there_only_where_the_story_has_them() -> None:
     assert "webhooks" not in manifests.canary(PLACE)["spec"]["analysis"]
+    assert CanarySpec.model_validate(manifests.canary(PLACE, check_images=True)["spec"]).pod_health.image_check == "Fail"
     spec = CanarySpec.model_validate(manifests.canary(PLACE, "http://127.0.0.1:1/gate")["spec"])
     assert [(hook.name, hook.role) for hook in spec.plan.webhooks] == [("ask-ops", "confirm-promotion")]
 
@@ -48,9 +49,9 @@ def test_without_prometheus_nothing_is_measured() -> None:
 def test_every_story_is_another_template_with_the_same_labels(images: Any) -> None:
     acts = stories(images)
     templates = [manifests.first_release(images)["spec"]["template"], *(act.template for act in acts)]
-    assert len({str(template) for template in templates}) == 6
+    assert len({str(template) for template in templates}) == 7
     assert all(template["metadata"]["labels"] == {"app": "podinfo"} for template in templates)
-    assert [act.key for act in acts] == ["a", "b", "c", "d", "e"]
+    assert [act.key for act in acts] == ["a", "b", "c", "d", "e", "f"]
 
 
 def test_the_accounts_kubeconfig_has_the_cluster_of_the_named_context_and_no_other_credential() -> None:

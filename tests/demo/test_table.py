@@ -11,7 +11,7 @@ from rich.console import Console
 from e2e.demo.play import sandbox_images, stories
 from e2e.demo.table import Result, farewell, good, table
 
-A, B, C, D, E = stories(sandbox_images("127.0.0.1:5000"))
+A, B, C, D, E, F = stories(sandbox_images("127.0.0.1:5000"))
 GOOD = Result(A, "Succeeded", 21.4, None, 1070, 0, 100, "")
 MISSING = Result(B, "Failed", 6.9, 5.6, 340, 0, 0, "image 127.0.0.1:5000/podinfo:1.0.9 is not in the registry")
 
@@ -53,6 +53,13 @@ def test_a_promotion_by_hand_names_the_hand() -> None:
     assert by_hand.faults() == ()
     assert replace(by_hand, cause="").faults() == ("its cause does not name 'promote by flaggerpy-cli'",)
     assert "promote by flaggerpy-cli as ann" in text(by_hand)
+
+
+def test_a_release_that_is_refused_by_its_image_makes_no_pod() -> None:
+    refused = Result(F, "Failed", 1.2, None, 150, 0, 0, "image 127.0.0.1:5000/podinfo:1.0.9 of container podinfo does not exist")
+    assert refused.faults() == ()
+    assert "no pod was made" in text(refused)
+    assert replace(refused, pods=2).faults() == ("made 2 pods for an image that is not there",)
 
 
 def test_all_stories_must_be_played() -> None:
