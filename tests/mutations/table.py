@@ -59,7 +59,7 @@ MUTATIONS = (
     ),
     Mutation(
         "ignore the sidecar", "podhealth.py",
-        "for container in pod.containers or (", "for container in pod.containers[:1] or (",
+        "for container in sorted(pod.containers, ", "for container in sorted(pod.containers[:1], ",
         "a crash-looping sidecar is released",
     ),
     Mutation(
