@@ -44,7 +44,7 @@ class LiveView:
         parts: list[RenderableType] = [Text(self.headline, "bold")] if self.headline else []
         for i, view in enumerate(self.canaries):
             parts.append(_panel(view, self.traffic[i] if i < len(self.traffic) else Traffic()))
-        parts += [Text(line, "dim") for line in self.log]
+        parts += [_wrapped(Text(line, "dim")) for line in self.log]
         return Group(*parts)
 
 
@@ -57,10 +57,11 @@ def _panel(view: CanaryView, traffic: Traffic) -> Panel:
         lines.append(measured)
     if view.failed_checks:
         lines.append(Text(f"{view.failed_checks} of {view.failure_limit} checks failed", "red"))
-    lines.append(_waiting(view))
+    lines.append(_wrapped(_waiting(view)))
     for failure in view.failures[:3]:
         more = f" on {failure.pods} pods" if failure.pods > 1 else f" in {failure.pod}"
-        lines.append(Text.assemble((f"{failure.container}: {failure.reason}", "red"), f"{more}: {failure.diagnosis or failure.message}"))
+        told = f"{more}: {failure.diagnosis or failure.message}"
+        lines.append(_wrapped(Text.assemble((f"{failure.container}: {failure.reason}", "red"), told)))
     title, state = Text(about, "bold"), Text(shown, f"bold {style}".strip())
     return Panel(
         Group(*lines),
@@ -69,6 +70,12 @@ def _panel(view: CanaryView, traffic: Traffic) -> Panel:
         box=box.ROUNDED,
         border_style=PHASE_STYLE.get(view.phase, "dim"),
     )
+
+
+def _wrapped(text: Text) -> Text:
+    """Sentences go on in the next line, though the console cuts no line of tables."""
+    text.no_wrap, text.overflow = False, "fold"
+    return text
 
 
 def _sides(view: CanaryView) -> Table:

@@ -46,6 +46,10 @@ def add_words(word: Word) -> None:
     lint.add_argument("--for-flagger", action="store_true", help="also tell what Flagger 1.44 would not understand")
     lint.add_argument("--strict", action="store_true", help="warnings end with exit code 1 too")
 
+    plan = word("plan", "tell what a release will do, and how long each part takes at best and at worst")
+    _files(plan)
+    plan.add_argument("-o", "--output", choices=("json",), help="the forecast as data")
+
     simulate = word("simulate", "play a release without a cluster: the controller's own core against a model of the world")
     _files(simulate)
     simulate.add_argument(
@@ -99,6 +103,19 @@ def _lint(options: argparse.Namespace, screen: Screen) -> int:
     return Exit.FAILED if worst >= (Severity.WARNING if options.strict else Severity.ERROR) else Exit.OK
 
 
+def _plan(options: argparse.Namespace, screen: Screen) -> int:
+    from flaggerpy.cli import planning
+
+    canary, deployment = chosen(options.files, options.canary)
+    workload = deployment.obj if deployment else None
+    typed, provider, told = planning.planned(canary.obj, workload, options.mesh_provider)
+    if options.output == "json":
+        screen.show(json.dumps(planning.as_data(typed, provider, told), indent=2, ensure_ascii=False))
+    else:
+        screen.out.print(planning.page(typed, provider, told, workload), end="")
+    return Exit.OK
+
+
 def _simulate(options: argparse.Namespace, screen: Screen) -> int:
     if options.faults:
         for kind in KINDS.values():
@@ -134,7 +151,7 @@ def _simulate(options: argparse.Namespace, screen: Screen) -> int:
     return shown.ended.code
 
 
-HANDLERS: dict[str, Callable[[argparse.Namespace, Screen], int]] = {"lint": _lint, "simulate": _simulate}
+HANDLERS: dict[str, Callable[[argparse.Namespace, Screen], int]] = {"lint": _lint, "plan": _plan, "simulate": _simulate}
 
 
 def chosen(files: Sequence[str], name: str) -> tuple[Document, Document | None]:

@@ -9,7 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from flaggerpy.api.canary import Canary, Metric
+from flaggerpy.api.canary import Canary, Metric, parse_canary
+from flaggerpy.api.problems import spec_problems
 from flaggerpy.controller.settings import Settings as ControllerSettings
 from flaggerpy.metrics import evaluate
 from flaggerpy.metrics.reading import NO_VALUES, Reading
@@ -17,7 +18,7 @@ from flaggerpy.model.fates import STARTED
 from flaggerpy.model.scenario import Actor, Cast, Measure, Trouble
 from flaggerpy.rollout.facts import Measurement
 from flaggerpy.routers.base import RouteSplit, Settings
-from flaggerpy.routers.registry import UnknownProvider, router_for
+from flaggerpy.routers.registry import UnknownProvider, known_providers, router_for
 from flaggerpy.targets.deployment import selector_of
 from flaggerpy.targets.startup import startup
 
@@ -95,6 +96,18 @@ def default_provider(canary: Mapping[str, Any]) -> str:
     return "kubernetes" if "iterations" in plan and not plan.get("match") else "contour"
 
 
+def refusals(canary: Mapping[str, Any], provider: str) -> list[str]:
+    """Why the controller would not release this Canary at all, in its own words."""
+    found = spec_problems(dict(canary), provider, providers=known_providers())
+    if found:
+        return found
+    typed = parse_canary(canary)
+    try:
+        return router_for(typed.spec.provider or provider).problems(typed)
+    except UnknownProvider as error:
+        return [f"spec.provider: {error}"]
+
+
 def cast_of(canary: Canary, provider: str, deployment: Mapping[str, Any] | None, image: str) -> Cast:
     """Who plays: the containers of the Deployment (one named like the target where there is none), released as the file has them.
 
@@ -140,6 +153,3 @@ def _actor(container: Mapping[str, Any], role: Any) -> Actor:
     slash, colon = name.rfind("/"), name.rfind(":")
     bare = name[:colon] if colon > slash else name
     return Actor(str(container.get("name") or "container"), f"{bare}:before", image, role)
-
-
-__all__ = ["UnknownProvider", "about_time", "cast_of", "default_provider", "measuring"]

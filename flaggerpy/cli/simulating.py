@@ -15,19 +15,17 @@ from rich.console import Console
 from rich.live import Live
 
 from flaggerpy.api.canary import parse_canary
-from flaggerpy.api.problems import spec_problems
 from flaggerpy.api.status import Phase, timestamp
 from flaggerpy.cli import screens
 from flaggerpy.cli.live import LiveView, Traffic
 from flaggerpy.cli.look import print_changes
 from flaggerpy.cli.problems import Exit, Problem
-from flaggerpy.cli.simulated import CALM_MS, ERRORS, SLOWNESS, about_time, cast_of, default_provider, measuring
+from flaggerpy.cli.simulated import CALM_MS, ERRORS, SLOWNESS, about_time, cast_of, default_provider, measuring, refusals
 from flaggerpy.cli.views import CanaryView, age, canary_view
 from flaggerpy.cli.waiting import Ended, Target, Wanted, judge
 from flaggerpy.model.faults import Fault
 from flaggerpy.model.scenario import Stage
 from flaggerpy.model.world import Side
-from flaggerpy.routers.registry import UnknownProvider, known_providers, router_for
 
 Obj = dict[str, Any]
 
@@ -62,18 +60,6 @@ class Play:
     @property
     def last(self) -> CanaryView:
         return self.frames[-1].view
-
-
-def refusals(canary: Mapping[str, Any], provider: str) -> list[str]:
-    """Why the controller would not release this Canary at all, in its own words."""
-    found = spec_problems(dict(canary), provider, providers=known_providers())
-    if found:
-        return found
-    typed = parse_canary(canary)
-    try:
-        return router_for(typed.spec.provider or provider).problems(typed)
-    except UnknownProvider as error:
-        return [f"spec.provider: {error}"]
 
 
 def play(

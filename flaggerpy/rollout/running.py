@@ -15,7 +15,7 @@ from flaggerpy.rollout.phases import Cause
 from flaggerpy.rollout.promoting import promote
 from flaggerpy.rollout.rollback import asked_back, begin_rollback, roll_back
 from flaggerpy.rollout.traffic import complete, ensure_route, ensure_services, has_match, ready_count, routed, shortfall
-from flaggerpy.rollout.weights import FULL, next_weight
+from flaggerpy.rollout.weights import FULL, iterations, next_weight
 
 
 def running(d: Draft) -> None:
@@ -241,9 +241,7 @@ def _unmeasured_too_long(d: Draft) -> None:
 
 
 def _iterations(d: Draft) -> int:
-    """How many iterations a blue/green or A/B run has; 0 for a weighted canary."""
-    asked = d.canary.spec.plan.iterations or 0
-    return asked or (0 if d.facts.supports_weights else starting.DEFAULT_ITERATIONS)
+    return iterations(d.canary.spec.plan, d.facts.supports_weights)
 
 
 def _advance(d: Draft) -> None:

@@ -10,10 +10,9 @@ from flaggerpy.rollout.facts import WorkloadFacts
 from flaggerpy.rollout.phases import Cause
 from flaggerpy.rollout.revision import run_id
 from flaggerpy.rollout.traffic import ensure_route, has_match, serving_count
+from flaggerpy.rollout.weights import DEFAULT_ITERATIONS
 
 NEW_RUN_ALERT = "New revision detected, progressing canary analysis."
-DEFAULT_ITERATIONS = 10
-"""Iterations of a blue/green by Services whose spec gives weights instead (Flagger's fallback for provider kubernetes)."""
 
 
 def new_run(d: Draft, target: WorkloadFacts, revision: str) -> RunState:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from flaggerpy.api.canary import Analysis
 
 FULL = 100
+DEFAULT_ITERATIONS = 10
+"""Iterations of a blue/green by Services whose spec gives weights instead (Flagger's fallback for provider kubernetes)."""
 
 
 def plan(analysis: Analysis) -> tuple[int, ...]:
@@ -37,6 +39,11 @@ def promotion_weight(analysis: Analysis, current: int) -> int:
     """The canary's weight after one step of the way back to the primary: 0 at once without stepWeightPromotion."""
     step = analysis.step_weight_promotion or 0
     return max(current - step, 0) if step > 0 else 0
+
+
+def iterations(analysis: Analysis, supports_weights: bool) -> int:
+    """How many iterations a blue/green or A/B run has; 0 for a weighted canary."""
+    return (analysis.iterations or 0) or (0 if supports_weights else DEFAULT_ITERATIONS)
 
 
 def safe_weight(weight: int, ready: int, ready_at_start: int) -> int:

@@ -57,3 +57,12 @@ def test_a_failing_pod_and_a_cut_are_shown() -> None:
 
 def test_an_idle_canary_says_so() -> None:
     assert "idle" in drawn(LiveView([canary_view(canary("Succeeded", promotedImages=["podinfo:1"]), NOW)]))
+
+
+def test_a_long_sentence_goes_on_in_the_next_line() -> None:
+    sentence = "canary deployment podinfo.test not ready: " + "container podinfod runs and is not ready yet, " * 4 + "the end"
+    out = io.StringIO()
+    view = canary_view(canary("Progressing", progress={"waitingFor": sentence}), NOW)
+    Console(file=out, width=60, color_system=None, soft_wrap=True).print(LiveView([view]))
+    assert "the end" in out.getvalue()
+    assert max(map(len, out.getvalue().splitlines())) == 60
