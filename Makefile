@@ -4,7 +4,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 NAME ?= default
-.PHONY: help venv unit lint e2e test test-all catalogue sandbox sandbox-down bench demo demo-down clean
+.PHONY: help venv unit lint e2e test test-all catalogue sandbox sandbox-down bench beside demo demo-down clean
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
@@ -46,6 +46,9 @@ sandbox-down: $(READY) ## take it down and leave nothing
 # as a variable: make bench ARGS="--quick --only idle"
 bench: $(READY) ## flaggerpy beside Flagger 1.44 in one cluster, a table of figures (writes docs/benchmarks.md)
 	$(PY) -m e2e.bench $(ARGS)
+
+beside: $(READY) ## the same releases by Flagger 1.44 and by flaggerpy, and every difference (writes docs/differences-from-flagger.md)
+	$(PY) -m e2e.beside $(ARGS)
 
 demo: $(READY) ## six releases on a real cluster under real load (CONTEXT=name: on that kubeconfig context)
 	$(PY) -m e2e.demo

@@ -1,7 +1,7 @@
 """The table of differences: what may differ between the two, and why. A difference that no rule explains is a defect.
 
-Each rule names a fault of Flagger (`Q-12`, see docs/flagger-faults.md) that the difference comes from, or says that it is more than
-Flagger does. A rule is as narrow as the difference it explains.
+Each rule names the fault of Flagger (`Q-12`, see docs/flagger-faults.md) that the difference comes from, or says that it is more than
+Flagger does, or the same in effect for everybody who uses the object. A rule is as narrow as the difference it explains.
 """
 
 from __future__ import annotations
@@ -12,6 +12,12 @@ from dataclasses import dataclass
 from e2e.beside.compare import Difference
 
 MORE = "more than Flagger"
+SAME = "the same in effect"
+MOMENT = r"objects/(initialized|at 20|end)"
+TOLD = r"(events/(Normal|Warning)|hooks/event/body)"
+"""An event, and the call of the event webhook for it."""
+VERSIONED = r".*-primary-[0-9a-f]{8}"
+REVISION = r"[0-9a-z]+(-[0-9a-z]+)?"
 
 
 @dataclass(frozen=True)
@@ -30,7 +36,120 @@ class Rule:
         return all(re.fullmatch(pattern, text, re.DOTALL) for pattern, text in pairs)
 
 
-RULES: tuple[Rule, ...] = ()
+RULES: tuple[Rule, ...] = (
+    # what stands beside Flagger's words
+    Rule(MORE, "Ready, Reconciling and Stalled stand beside the condition Promoted", "conditions", "Promoted", r"Promoted(, \w+)+"),
+    Rule(
+        "Q-56",
+        "The status tells what runs, what is waited for, what failed and what was released before",
+        r"status/(appliedImages|history|observedGeneration|podFailures|progress|promotedConfigs|promotedImages|run)",
+        "-",
+        "is there",
+    ),
+    Rule(
+        MORE,
+        "Hooks have a key by which a receiver knows a repetition",
+        r"hooks/[^/]+/headers",
+        "content-type",
+        "content-type, idempotency-key",
+    ),
+    Rule(MORE, "Alerts of errors carry the facts of the release", r"alerts/Failed checks threshold reached \d+/attachments/0/fields", "-"),
+    # events
+    Rule(
+        "Q-63",
+        "What is waited for stands in the status instead of an event at every look",
+        TOLD,
+        r".*not ready: waiting for rollout.*",
+        "-",
+    ),
+    Rule(
+        "Q-63", "Nothing is said about metric providers where no metric is asked", TOLD, r".*all the metrics providers are available!", "-"
+    ),
+    Rule("Q-63", "Event webhooks are called for the events that there are", "hooks/event/count"),
+    Rule("Q-25", "A rollback says why, in an event and an alert", TOLD, "-", r".*Rolling back \S+ .*", "skip|missing-image"),
+    Rule("Q-25", "A rollback says why, in an event and an alert", "alerts", "-", r"Canary failed: .*", "skip|missing-image"),
+    Rule(
+        "Q-51",
+        "Post-rollout hooks are called once the end is written, and hold up nothing",
+        "events/order",
+        r".*Post-rollout check post-rollout passed → Promotion completed!.*",
+        r".*Promotion completed!.* → Post-rollout check post-rollout passed.*",
+    ),
+    Rule(MORE, "Event webhooks tell the phase that was reached", r"hooks/event/body (Post-rollout check|Terminating canary) .*/phase"),
+    Rule(
+        "Q-35",
+        "No data: the metric that does not exist is named",
+        TOLD,
+        r"(.*no values found( for .*)?|-)",
+        r"(.*no values found; metric .*|-)",
+        "no-traffic",
+    ),
+    # objects
+    Rule(
+        MORE,
+        "The primary tells which revision it runs",
+        rf"{MOMENT}/Deployment .*-primary/(spec/template/metadata/)?annotations/flagger.app/revision",
+        "-",
+    ),
+    Rule("Q-18", "The promoted template is kept, and the run's", rf"{MOMENT}/ControllerRevision .*", "-", "is there"),
+    Rule(
+        SAME,
+        "Annotations of the target that are not asked for (-include-label-prefix) are not copied at the start either; Flagger takes"
+        " them off the primary at the first promotion",
+        rf"{MOMENT}/Deployment .*-primary/annotations/example.com/note",
+        "d",
+        "-",
+    ),
+    Rule(
+        "Q-19",
+        "Copies of ConfigMaps and Secrets have their version in the name",
+        rf"{MOMENT}/Deployment .*-primary/.*/name",
+        ".*-primary",
+        VERSIONED,
+    ),
+    Rule("Q-19", "Copies of ConfigMaps and Secrets tell whose they are", rf"{MOMENT}/(ConfigMap|Secret) .*/labels/flagger.app/canary", "-"),
+    Rule("Q-49", "A Service of the user keeps its other ports", rf"{MOMENT}/Service .*/spec/ports/metrics", "-"),
+    Rule(
+        "Q-49",
+        "What a Service of the user was before is kept, and given back",
+        rf"{MOMENT}/Service .*/annotations/flagger.kubernetes.io/original-configuration",
+        "-",
+    ),
+    Rule(
+        "Q-49",
+        "After the Canary Flux may follow the user's Service again",
+        r"objects/end/Service .*/annotations/.*toolkit.*",
+        "disabled",
+        "-",
+        "deletion",
+    ),
+    Rule("Q-49", "Labels of the apex Service do not leak to the route", rf"{MOMENT}/HTTP(Route|Proxy) .*/labels/app", ".+", "-"),
+    # strategies
+    Rule("Q-60", "A release without analysis waits for the primary like any other", "phases|promoted", scenarios="skip"),
+    Rule("Q-60", "A release without analysis waits for the primary like any other", TOLD, "-", ".*Routing all traffic to primary", "skip"),
+    Rule(
+        "Q-23",
+        "The last iteration is not repeated while the promotion gate is asked",
+        "iterations",
+        "0, 1, 2, 3, 0",
+        "0, 1, 2, 0",
+        "deployment",
+    ),
+    Rule(
+        "Q-23",
+        "The last iteration is not repeated while the promotion gate is asked",
+        r"hooks/(rollout|confirm-promotion)/count",
+        scenarios="deployment",
+    ),
+    Rule("Q-56", "status.canaryWeight tells the weight that the route has, in blue/green too", "weights", "0", "0, 100, 0", "bg"),
+    # routes
+    Rule(SAME, "An A/B route has its match during a run only", rf"(routes/0|{MOMENT}/HTTPRoute .*/spec)/rules", scenarios="ab"),
+    Rule(SAME, "An A/B route has its match during a run only", rf"(routes/0|{MOMENT}/HTTPProxy .*/spec)/routes", scenarios="match-contour"),
+    Rule(SAME, "A side without traffic is written with weight 0", r"routes/match/rules/1/backendRefs/.*-canary", "-", scenarios="ab"),
+    Rule(SAME, "A side without traffic is written with weight 0", r".*/services/[^/]+-(canary|primary)/weight", "-", "0"),
+    Rule("Q-43", "Each condition of an HTTPProxy is an entry of its own", "routes/match/routes/0/conditions", scenarios="match-contour"),
+    Rule("Q-38", "Only the very cookie keeps a visitor", r"routes/50/rules/\d/matches/0/headers/Cookie/value"),
+)
 
 
 def rule_for(found: Difference, rules: tuple[Rule, ...] = RULES) -> Rule | None:
