@@ -35,7 +35,7 @@ STORIES = ROOT / "build" / "beside"
 PAGE = ROOT / "docs" / "differences-from-flagger.md"
 FLAGS = ("-include-label-prefix=app.kubernetes.io", "-ingress-class=contour")
 PROVIDERS = ("gatewayapi:v1", "kubernetes", "contour", "smi:v1alpha2")
-AT_ONCE = 6
+AT_ONCE = 8
 """Scenarios that are played at the same time: they spend it waiting for Flagger's interval."""
 
 

@@ -17,7 +17,7 @@ MOMENT = r"objects/(initialized|at 20|end)"
 TOLD = r"(events/(Normal|Warning)|hooks/event/body)"
 """An event, and the call of the event webhook for it."""
 VERSIONED = r".*-primary-[0-9a-f]{8}"
-REVISION = r"[0-9a-z]+(-[0-9a-z]+)?"
+UNDONE = "A promotion that fails is undone: the primary gets its last promoted template back, then the traffic"
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "Q-56",
         "The status tells what runs, what is waited for, what failed and what was released before",
-        r"status/(appliedImages|history|observedGeneration|podFailures|progress|promotedConfigs|promotedImages|run)",
+        r"status/(?!last|tracked|session|primary|previous)\w+",
         "-",
         "is there",
     ),
@@ -75,7 +75,13 @@ RULES: tuple[Rule, ...] = (
         r".*Post-rollout check post-rollout passed → Promotion completed!.*",
         r".*Promotion completed!.* → Post-rollout check post-rollout passed.*",
     ),
-    Rule(MORE, "Event webhooks tell the phase that was reached", r"hooks/event/body (Post-rollout check|Terminating canary) .*/phase"),
+    Rule(
+        MORE,
+        "Event webhooks tell the phase that was reached",
+        r"hooks/event/body (Post-rollout check|Terminating canary|Halt \S+ advancement waiting for( \w+)* approval) .*/phase",
+    ),
+    Rule("Q-63", "A rollback hook that asks for nothing is no event", TOLD, r".*Rollback hook \S+ not signaling a rollback", "-"),
+    Rule(MORE, "Rollback hooks are asked every two seconds", "hooks/rollback/count"),
     Rule(
         "Q-35",
         "No data: the metric that does not exist is named",
@@ -149,6 +155,48 @@ RULES: tuple[Rule, ...] = (
     Rule(SAME, "A side without traffic is written with weight 0", r".*/services/[^/]+-(canary|primary)/weight", "-", "0"),
     Rule("Q-43", "Each condition of an HTTPProxy is an entry of its own", "routes/match/routes/0/conditions", scenarios="match-contour"),
     Rule("Q-38", "Only the very cookie keeps a visitor", r"routes/50/rules/\d/matches/0/headers/Cookie/value"),
+    Rule("Q-38", "The primary's cookie ends with the run", "status/primarySessionAffinityCookie", r"primary-cookie=VALUE", "-", "affinity"),
+    Rule(MORE, "Flux is told to leave TrafficSplits alone as well", rf"{MOMENT}/TrafficSplit .*/annotations/.*toolkit.*", "-", "disabled"),
+    # gates
+    Rule("Q-23", "A closed promotion gate leaves the iterations alone", "iterations", "0, -1, 0", "0", "gates"),
+    Rule(
+        "Q-26",
+        "A closed traffic gate does not start the analysis anew at every look",
+        r"hooks/(pre-rollout|confirm-traffic-increase)/count",
+        scenarios="gates",
+    ),
+    Rule(
+        SAME,
+        "How often a gate is asked depends on the time it takes to open",
+        r"hooks/confirm-(rollout|promotion)/count",
+        scenarios="gates",
+    ),
+    # a promotion that fails
+    Rule("Q-1", UNDONE, "weights|routed|replicas|routes/100|notes/.*", scenarios="promotion"),
+    Rule("Q-1", UNDONE, r"objects/end/Deployment promotion/spec/replicas", "1", "0", "promotion"),
+    Rule(
+        "Q-1", UNDONE, r"objects/end/Deployment promotion-primary/spec/template/spec/containers/app/(image|ports/.*)", scenarios="promotion"
+    ),
+    Rule(
+        "Q-1", UNDONE, r"objects/end/HTTPRoute promotion/spec/rules/0/backendRefs/promotion-(primary|canary)/weight", scenarios="promotion"
+    ),
+    Rule("Q-1", UNDONE, TOLD, "-", r".*Canary failed! Scaling down .*", "promotion"),
+    Rule(
+        "Q-7",
+        "What the primary lacks is told, not only that its time is over",
+        rf"{TOLD}|alerts",
+        r".*exceeded its progress deadline",
+        "-",
+        "promotion",
+    ),
+    Rule(
+        "Q-7",
+        "What the primary lacks is told, not only that its time is over",
+        rf"{TOLD}|alerts",
+        "-",
+        r".*Promotion .*failed, primary not ready: .*",
+        "promotion",
+    ),
 )
 
 

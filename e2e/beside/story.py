@@ -74,7 +74,8 @@ def distinct(values: Iterable[Any]) -> list[Any]:
 
 @dataclass(frozen=True)
 class Words:
-    """How the texts of one side are made comparable: `known` maps what is its own (namespace, address of the receiver) to a word."""
+    """How the texts of one side are made comparable: `known` maps what is its own (namespace, address of the receiver) to a word. Ports of
+    the node can be held by one of the two only."""
 
     known: Mapping[str, str]
 
@@ -89,7 +90,7 @@ class Words:
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, Mapping):
-            return {self.text(key): self.of(inner) for key, inner in value.items()}
+            return {self.text(key): "PORT" if key == "hostPort" else self.of(inner) for key, inner in value.items()}
         if isinstance(value, Sequence):
             return [self.of(inner) for inner in value]
         return value

@@ -78,7 +78,8 @@ def _of_earlier(key: str, round: int) -> bool:
 class _Of:
     answers: Answers = field(default_factory=Answers)
     tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
-    repeating: set[str] = field(default_factory=set)
+    repeating: dict[str, tuple[Canary, CanaryStatus, AskHook]] = field(default_factory=dict)
+    """What is asked again and again, as the newest decision asks it: a gate is told the phase that the release waits in by now."""
 
 
 class Background:
@@ -112,8 +113,8 @@ class Background:
         if of is None:
             return
         asked = {_task_key(effect, of.answers.run_id) for effect in effects if isinstance(effect, AskHook)}
-        for name in of.repeating - asked:
-            of.repeating.discard(name)
+        for name in of.repeating.keys() - asked:
+            del of.repeating[name]
             task = of.tasks.pop(name, None)
             if task is not None:
                 task.cancel()
@@ -127,10 +128,11 @@ class Background:
             return
         name = _task_key(effect, of.answers.run_id)
         if effect.every is not None:
-            of.repeating.add(name)
-        self._start(key, name, self._ask(key, of.answers, canary, status, effect))
+            of.repeating[name] = (canary, status, effect)
+        self._start(key, name, self._ask(key, name, of, canary, status, effect))
 
-    async def _ask(self, key: Key, answers: Answers, canary: Canary, status: CanaryStatus, effect: AskHook) -> None:
+    async def _ask(self, key: Key, name: str, of: _Of, canary: Canary, status: CanaryStatus, effect: AskHook) -> None:
+        answers = of.answers
         while True:
             said = await self._outside.ask(canary, status, effect)
             answers.hooks[effect.key] = said
@@ -138,6 +140,7 @@ class Background:
             if effect.every is None:
                 return
             await self._sleep(effect.every)
+            canary, status, effect = of.repeating.get(name, (canary, status, effect))
 
     def measure(self, key: Key, canary: Canary, effect: Measure) -> None:
         of = self._canaries.setdefault(key, _Of())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -30,6 +31,7 @@ class Places:
 
     def __init__(self) -> None:
         self.asked: list[Any] = []
+        self.phases: list[str] = []
         self.gate = asyncio.Event()
         self.gate.set()
         self.failures = 0
@@ -42,6 +44,7 @@ class Places:
             raise RuntimeError("no")
 
     async def ask(self, canary: Canary, status: CanaryStatus, effect: AskHook) -> Answer:
+        self.phases.append(effect.phase)
         await self._came(effect.key)
         return Answer(ok=True, at=float(len(self.asked)))
 
@@ -146,6 +149,14 @@ async def test_a_repeated_question_ends_when_a_decision_does_not_ask_it(places: 
     before = len(places.asked)
     await settle()
     assert len(places.asked) == before
+
+
+async def test_a_repeated_question_tells_the_phase_of_the_newest_decision(places: Places, background: Background) -> None:
+    background.ask(KEY, CANARY, status(), ask(every=2))
+    await settle()
+    background.ask(KEY, CANARY, status(), replace(ask(every=2), phase="Waiting"))
+    await settle()
+    assert list(dict.fromkeys(places.phases)) == ["Progressing", "Waiting"]
 
 
 async def test_answers_of_an_earlier_run_are_dropped_also_when_they_come_late(places: Places, background: Background) -> None:
