@@ -24,6 +24,7 @@ TESTS = (
     "test_edges.py",
     "test_drain.py",
     "test_settle.py",
+    "test_kept.py",
     "test_podhealth.py",
     "test_deadline.py",
     "test_health.py",
