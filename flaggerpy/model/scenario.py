@@ -19,7 +19,7 @@ from flaggerpy.model.faults import Fault
 from flaggerpy.model.world import Pod, Side, World
 from flaggerpy.rollout import effects as fx
 from flaggerpy.rollout.decision import Decision
-from flaggerpy.rollout.facts import Answer, ContainerFacts, Facts, Measurement, PodFacts, RouteFacts, WorkloadFacts
+from flaggerpy.rollout.facts import Answer, ContainerFacts, Facts, ImageAnswer, Measurement, PodFacts, RouteFacts, WorkloadFacts
 
 Trouble = Literal["", "errors", "latency", "no-data", "unreachable"]
 Measure = Callable[[Metric, Trouble, float], Measurement]
@@ -167,6 +167,21 @@ class Stage(World):
             else:
                 found.append(self._fate(pod, actor)(bare, age))
         return tuple(found)
+
+    def registries_say(self) -> tuple[ImageAnswer, ...]:
+        template = self.target.template.rstrip("~") if self.target is not None else ""
+        return tuple(self._said_of(actor, self._image(actor, template), template) for actor in self.cast.actors)
+
+    def _said_of(self, actor: Actor, image: str, template: str) -> ImageAnswer:
+        """What the image's registry says, where a fault that lasts is about it."""
+        answer = ImageAnswer(image, "exists", container=actor.name, role=actor.role)
+        first = next((a.name for a in self.cast.actors if a.role == "main"), "")
+        for fault in self.faults.wanted:
+            cause = fault.kind.cause
+            lasts = fault.value is None or self.now < self.released_at + fault.value
+            if template == self.new and lasts and actor.name == (fault.container or first) and cause.startswith(("image-", "pull-")):
+                return replace(answer, kind="missing" if cause in ("image-missing", "image-platform") else "doubt", cause=cause)
+        return answer
 
     def _image(self, actor: Actor, revision: str) -> str:
         if revision == self.newer:

@@ -8,7 +8,7 @@ writes, as the death of the controller would.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flaggerpy.api.canary import Canary, parse_canary
@@ -130,7 +130,7 @@ class World:
         self.asked: list[tuple[float, str, str]] = []
         self.measurements: dict[str, Measurement] = {}
         self.images: dict[str, tuple[ImageAnswer, ...]] = {}
-        """What the registries say of a revision; of one that is not here, that all is there."""
+        """What the registries say of a template, where it does not follow from its behaviour."""
         self.registry_answers = True
         self.image_answers: dict[str, tuple[ImageAnswer, ...]] = {}
         self.delivered: set[str] = set()
@@ -360,10 +360,8 @@ class World:
                     measure = self.metrics.get(metric.name)
                     self.measurements[key] = measure(self.now) if measure else Measurement("value", 100.0, at=self.now)
             case fx.CheckImages(key=key):
-                if self.registry_answers and self.target is not None:
-                    image = f"r/app:{self.target.template}"
-                    said = self.images.get(self.target.template, (ImageAnswer(image, "exists", container="app"),))
-                    self.image_answers.setdefault(key, said)
+                if self.registry_answers and key not in self.image_answers:
+                    self.image_answers[key] = self.registries_say()
             case fx.Deliver(id=id):
                 if id not in self.delivered:
                     self.delivered.add(id)
@@ -415,6 +413,14 @@ class World:
         self.reconcile()
 
     # what people do
+
+    def registries_say(self) -> tuple[ImageAnswer, ...]:
+        """What is answered now of the images of the target's template."""
+        template = self.target.template if self.target is not None else ""
+        missing = self.behaviour.get(template) == MISSING_IMAGE
+        image = ImageAnswer(f"r/app:{template}", "exists", container="app")
+        gone = replace(image, kind="missing", cause="image-missing", detail="it answers 404 (MANIFEST_UNKNOWN)")
+        return self.images.get(template, (gone if missing else image,))
 
     def release(self, template: str, behaviour: Behaviour = GOOD) -> None:
         """Somebody applies a new template."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from e2e.registry import FaultyRegistry
 from flaggerpy.cluster import kinds
 from flaggerpy.controller import seeing
 from flaggerpy.controller.run import Controller, serve
@@ -114,6 +115,29 @@ async def test_an_image_that_is_not_there_fails_and_leaves_the_primary_alone(ser
         told = status(server)
         assert "podinfo:missing" in str(told["conditions"])
         await eventually(lambda: any("podinfo:missing" in event["message"] for event in events(server)))
+
+
+async def test_an_image_that_its_registry_has_not_ends_the_release_before_a_pod_is_made(server: FakeApiServer) -> None:
+    made: list[str] = []
+    server.reactors.append(lambda type_, obj: made.extend(_images(obj)) if (type_, obj["kind"]) == ("ADDED", "Pod") else None)
+    server.add({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"}})
+    with FaultyRegistry() as registry:
+        registry.store.add("podinfo", "2")
+        async with controller(server):
+            await initialized(server, podHealth={"settle": "0s", "certainGrace": "0s", "imageCheck": "Fail"})
+            new_image(server, registry.image("podinfo", "missing"))
+            await phase(server, "Failed")
+            cause = f"image {registry.image('podinfo', 'missing')} of container app does not exist (it answers 404 (MANIFEST_UNKNOWN))"
+            assert cause in status(server)["history"][0]["cause"]
+            await eventually(lambda: any(cause in event["message"] for event in events(server)))
+            assert registry.image("podinfo", "missing") not in made
+            new_image(server, registry.image("podinfo", "2"))
+            await phase(server, "Succeeded")
+            assert registry.image("podinfo", "2") in made
+
+
+def _images(pod: Obj) -> list[str]:
+    return [each["image"] for each in pod["spec"]["containers"]]
 
 
 @pytest.mark.fault("Q-63")

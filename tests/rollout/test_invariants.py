@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from flaggerpy.api.status import Phase
 from flaggerpy.model.world import GOOD, MISSING_IMAGE, NEVER_READY, ROUTE_LAG, Behaviour, Killed, World
 from flaggerpy.rollout import effects as fx
+from flaggerpy.rollout import imagecheck
 from flaggerpy.rollout.decision import Decision
 from flaggerpy.rollout.facts import Measurement, Split, WorkloadFacts
 from flaggerpy.rollout.phases import IDLE
@@ -37,6 +38,7 @@ STRATEGIES: dict[str, dict[str, Any]] = {
     "by Services": {"analysis": {"interval": "10s", "threshold": 2, "iterations": 2}, "weights": False},
     "adopting": {"analysis": WEIGHTED, "foreign": True},
     "skipped": {"skipAnalysis": True, "analysis": WEIGHTED},
+    "images checked": {"analysis": WEIGHTED, "podHealth": {"imageCheck": "Fail"}},
 }
 
 BEHAVIOURS = (GOOD, GOOD, GOOD, MISSING_IMAGE, NEVER_READY, Behaviour(crash_every=6.0, ready_after=1.0))
@@ -101,7 +103,17 @@ def check_every_state_ends_or_says_what_it_waits_for(world: World, decision: Dec
         assert changed or decision.status.progress is not None
 
 
+def check_no_pod_is_made_before_its_images_were_looked_at(world: World, decision: Decision) -> None:
+    run = decision.status.run
+    if world.canary.spec.pod_health.image_check != "Fail" or run is None or decision.status.phase is not Phase.PROGRESSING:
+        return
+    if any(isinstance(effect, fx.ScaleTarget) and effect.replicas > 0 for effect in decision.effects):
+        assert imagecheck.DONE in run.gates_passed or run.settled or run.pre_rollout_done
+        assert not any(answer.kind == "missing" for answer in world.facts().images.get(f"{run.id}/images", ()))
+
+
 CHECKS = (
+    check_no_pod_is_made_before_its_images_were_looked_at,
     check_traffic_goes_only_to_ready_pods_of_the_run,
     check_nothing_that_is_routed_to_is_scaled_down,
     check_a_route_of_the_user_is_taken_over_step_by_step,
@@ -136,6 +148,8 @@ class History:
         if name == "release":
             self.revisions += 1
             world.release(f"v{self.revisions}", BEHAVIOURS[value])
+        elif name == "registry":
+            world.registry_answers = value
         elif name == "back":
             world.release(world.kept.get(world.typed.last_promoted_spec, "v1"))
         elif name == "lose":
@@ -178,6 +192,7 @@ class History:
             # what was only in the dead controller's memory
             self.world.answers.clear()
             self.world.measurements.clear()
+            self.world.image_answers.clear()
             self.world.delivered.clear()
         finally:
             self.world.fault = lambda: None
@@ -185,6 +200,7 @@ class History:
     def mend(self) -> None:
         self.closed = {"rollback"}
         self.metric = "value"
+        self.world.registry_answers = True
         self.world.spec["suspend"] = False
         self.world.problems = ()
         self.world.commands = {}
@@ -205,6 +221,7 @@ EVENTS = st.one_of(
     st.tuples(st.just("suspend"), st.booleans()),
     st.tuples(st.just("command"), st.sampled_from(["abort", "retry", "promote", "skip", "rollback-to", "pause"])),
     st.tuples(st.just("refuse"), st.booleans()),
+    st.tuples(st.just("registry"), st.booleans()),
     st.tuples(st.just("kill"), st.integers(0, 6)),
     st.tuples(st.just("time"), st.sampled_from([1, 3, 6, 12, 25, 70])),
 )
@@ -255,8 +272,9 @@ def test_long_histories(strategy: str, events: list[tuple[str, Any]]) -> None:
     holds_at_the_end(play(strategy, events))
 
 
-def test_death_before_some_writes_changes_nothing_about_the_end() -> None:
-    dies_at("weighted", range(0, 60, 4))
+@pytest.mark.parametrize("strategy", ["weighted", "images checked"])
+def test_death_before_some_writes_changes_nothing_about_the_end(strategy: str) -> None:
+    dies_at(strategy, range(0, 60, 4 if strategy == "weighted" else 7))
 
 
 @pytest.mark.slow
@@ -294,6 +312,7 @@ def dies_at(strategy: str, deaths: Iterable[int]) -> None:
                     history.world.fault = lambda: None
                     history.world.answers.clear()
                     history.world.measurements.clear()
+                    history.world.image_answers.clear()
         world = history.world
         world.fault = lambda: None
         world.run_for(2)
