@@ -1,4 +1,4 @@
-"""A name server for one test: a few names and their addresses, "no such host" for all others, or silence."""
+"""A name server for tests: a few names and their addresses, silence for some, and "no such host" for all others."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ TTL = 0
 
 
 class NameServer:
-    """Answers on UDP between entering and leaving; `names` (host name to IPv4 address) and `silent` may be changed meanwhile.
+    """Answers on UDP between entering and leaving. `names` maps a host name to its IPv4 address, or to None: then nothing is answered.
 
-    Nothing is to be cached. Raises OSError where the port is taken.
+    It may be changed meanwhile; nothing is to be cached. Raises OSError where the port is taken.
     """
 
-    def __init__(self, names: dict[str, str] | None = None, *, address: str = "127.0.0.1", port: int = 53) -> None:
-        self.names = dict(names or {})
-        self.silent = False
+    def __init__(self, names: dict[str, str | None], *, address: str = "127.0.0.1", port: int = 53) -> None:
+        self.names = names
         self.asked: list[str] = []
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind((address, port))
@@ -44,8 +43,8 @@ class NameServer:
                 query, asker = self._socket.recvfrom(4096)
                 name, _ = question(query)
                 self.asked.append(name)
-                if not self.silent:
-                    self._socket.sendto(answer(query, self.names), asker)
+                if self.names.get(name, "") is not None:
+                    self._socket.sendto(answer(query, self.names.get(name) or ""), asker)
 
 
 def question(query: bytes) -> tuple[str, int]:
@@ -58,10 +57,9 @@ def question(query: bytes) -> tuple[str, int]:
     return ".".join(labels).lower(), kind
 
 
-def answer(query: bytes, names: dict[str, str]) -> bytes:
-    """The address for an A question about a name that is known, nothing for its other types, NXDOMAIN for other names (RFC 1035)."""
-    name, kind = question(query)
-    address = names.get(name)
+def answer(query: bytes, address: str) -> bytes:
+    """The address for an A question, nothing for the name's other types, NXDOMAIN where there is no address (RFC 1035)."""
+    _, kind = question(query)
     end = query.index(b"\0", 12) + 5
     records = b""
     if address and kind == A:

@@ -331,21 +331,23 @@ class FaultyRegistry:
         body = answer.body
         response = web.StreamResponse(status=answer.status, headers=answer.headers)
         response.content_length = len(body) if answer.length is None else answer.length
-        if request.method == "HEAD" or not body:
-            await response.prepare(request)
-            return response
-        live = fault if fault in self._faults and 200 <= answer.status < 300 else None
-        if live and live.altered:
-            body = body[:-1] + bytes([body[-1] ^ 0xFF])
-        whole = len(body)
-        if live and live.cut is not None:
-            body = body[: live.cut]
-        await response.prepare(request)
-        await self._write(response, body, live)
-        if len(body) < whole and request.transport:
-            await asyncio.sleep(POLL)  # what was sent arrives before the end does
-            request.transport.abort()
+        with contextlib.suppress(ConnectionError):  # the client did not wait
+            await self._deliver(request, response, b"" if request.method == "HEAD" else body, fault if 200 <= answer.status < 300 else None)
         return response
+
+    async def _deliver(self, request: web.BaseRequest, response: web.StreamResponse, body: bytes, fault: Fault | None) -> None:
+        whole = len(body)
+        if fault and fault in self._faults and body:
+            if fault.altered:
+                body = body[:-1] + bytes([body[-1] ^ 0xFF])
+            if fault.cut is not None:
+                body = body[: fault.cut]
+        await response.prepare(request)
+        await self._write(response, body, fault)
+        if len(body) < whole:
+            await asyncio.sleep(POLL)  # what was sent arrives before the end does
+            if request.transport:
+                request.transport.abort()
 
     async def _write(self, response: web.StreamResponse, body: bytes, fault: Fault | None) -> None:
         while fault and fault.rate and body and fault in self._faults:

@@ -209,9 +209,12 @@ def kubelet(layout: Layout) -> Program:
         "volumePluginDir": str(layout.data / "volume-plugins"),
     }
     file = write_yaml(layout.conf / "kubelet.yaml", config)
+    extras = layout.conf / "kubelet.d"  # *.conf below it change the configuration at its next start
+    extras.mkdir(exist_ok=True)
     argv = [
         kube("kubelet"),
         f"--config={file}",
+        f"--config-dir={extras}",
         f"--kubeconfig={layout.kubeconfig_of('kubelet')}",
         f"--hostname-override={layout.node}",
         f"--node-ip={NODE_IP}",

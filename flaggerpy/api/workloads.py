@@ -45,6 +45,10 @@ class PodFacts:
     events: tuple[tuple[str, str], ...] = ()
     probe_kills: frozenset[str] = frozenset()
     """Containers whose last end was a kill by a liveness or startup probe (told by the kubelet's events)."""
+    pulling: frozenset[str] = frozenset()
+    """Containers whose image is being pulled, as the kubelet's newest event about them says."""
+    pull_secrets: tuple[str, ...] = ()
+    """The names in imagePullSecrets, those of the service account included."""
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,8 @@ _WORDS = {
     "node": "NODE",
     "image": "IMAGE",
     "host": "HOST",
+    "address": "HOST:443",
+    "secrets": "with pull secret SECRET",
     "reason": "REASON",
     "message": "what the kubelet says",
     "code": "CODE",
@@ -57,6 +59,7 @@ _WORDS = {
     "object": "OBJECT",
     "key": "KEY",
     "path": "PATH",
+    "names": "NAMES",
     "quota": "QUOTA",
     "level": "LEVEL",
 }

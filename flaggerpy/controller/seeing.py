@@ -42,17 +42,19 @@ PRIMARY_ROLLS = frozenset({Phase.NONE, Phase.INITIALIZING, Phase.PROMOTING, Phas
 EVENTS_EVERY = 10.0
 EVENTS_KEPT = 20
 PODS_AT_ONCE = 4
+_PULLS = frozenset({"ErrImagePull", "ImagePullBackOff"})
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Told:
-    """The events of one pod, and its restarts when they were read (epoch seconds)."""
+    """The events of one pod, and how it stood when they were read (`at`, epoch seconds): its restarts, and whether a pull failed."""
 
     restarts: int
     at: float
     events: tuple[Obj, ...]
+    pull_failed: bool = False
 
 
 class Seeing:
@@ -221,7 +223,7 @@ class Seeing:
             del told[uid]
         now = self._client.now()
         due = [(pod, told.get(str(pod["metadata"].get("uid")))) for pod in pods]
-        due = [(pod, before) for pod, before in due if _events_due(pod, before, now)]
+        due = [(pod, before) for pod, before in due if events_due(pod, before, now)]
         restarted = [pod for pod, before in due if _restarted(pod, before)]
         waiting = [pod for pod, before in due if not _restarted(pod, before)]
         if waiting:
@@ -241,7 +243,7 @@ class Seeing:
             # what was told stands, and restarts that were not looked at are looked at next time
             told[uid] = replace(before, at=self._client.now()) if before else Told(0, self._client.now(), ())
             return
-        told[uid] = Told(_restarts(pod), self._client.now(), tuple(found[-EVENTS_KEPT:]))
+        told[uid] = Told(_restarts(pod), self._client.now(), tuple(found[-EVENTS_KEPT:]), _pull_failed(pod))
 
     def look_again_in(self, key: Key) -> float | None:
         """Seconds after which the events of waiting pods should be read again; None when no pod waits."""
@@ -261,11 +263,14 @@ def _service_names(canary: Canary) -> tuple[str, ...]:
     return services.service_names(canary) if canary.spec.service else ()
 
 
-def _events_due(pod: Obj, told: Told | None, now: float) -> bool:
+def events_due(pod: Obj, told: Told | None, now: float) -> bool:
+    """Whether the events of a pod should be read at `now` (epoch seconds), after what was `told` before."""
     if _restarted(pod, told):
         return True
     if _ready(pod):
         return False
+    if _pull_failed(pod) and not (told and told.pull_failed):
+        return True  # only an event tells that a pull secret is missing, and the verdict does not wait long
     created = pod["metadata"].get("creationTimestamp")
     last = told.at if told else from_timestamp(created) if created else now
     return now - last >= EVENTS_EVERY
@@ -279,6 +284,15 @@ def _restarts(pod: Obj) -> int:
     state = pod.get("status") or {}
     every = [*(state.get("initContainerStatuses") or ()), *(state.get("containerStatuses") or ())]
     return sum(int(container.get("restartCount") or 0) for container in every)
+
+
+def _pull_failed(pod: Obj) -> bool:
+    """Whether a pull fails though the pod names pull secrets."""
+    if not (pod.get("spec") or {}).get("imagePullSecrets"):
+        return False
+    state = pod.get("status") or {}
+    every = [*(state.get("initContainerStatuses") or ()), *(state.get("containerStatuses") or ())]
+    return any(((entry.get("state") or {}).get("waiting") or {}).get("reason") in _PULLS for entry in every)
 
 
 def _ready(pod: Obj) -> bool:

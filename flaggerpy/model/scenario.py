@@ -202,6 +202,7 @@ class Stage(World):
             ready=self.is_ready(pod),
             created=pod.born,
             containers=containers,
+            pull_secrets=("registry",),
             unschedulable="" if placed else "0/3 nodes are available: 3 Insufficient memory",
             events=(probe,) if unready and (pod.lost or self.now - pod.born > self.cast.ready_after + self.cast.jitter) else (),
         )

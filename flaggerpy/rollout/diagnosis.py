@@ -71,6 +71,10 @@ _STATUS = r"(?:status(?: code)?(?: from \S+ request to \S+)?:?|\[[^\]]*\]:|recei
 _DESCRIBE = "kubectl{ns} describe pod {pod}"
 _PREVIOUS = "kubectl{ns} logs {pod} -c {name} --previous"
 _EVENTS = "kubectl{ns} get events --field-selector involvedObject.name={pod}"
+_PULL_SECRETS = "kubectl{ns} get pod {pod} -o jsonpath='{{.spec.imagePullSecrets}}'"
+_SHOW_CERTIFICATE = "openssl s_client -connect {address} </dev/null | openssl x509 -noout -subject -issuer -dates -ext subjectAltName"
+_REFUSED = r"\(refused pull\)"
+"""No reason of a kubelet's: these causes are told by what the pod has beside the message."""
 _FROM_NODE = "Open the registry's address from a node ({host}); check its address, firewall and proxy settings, and the image's host part."
 
 TABLE: tuple[Cause, ...] = (
@@ -135,12 +139,23 @@ TABLE: tuple[Cause, ...] = (
         id="pull-refused",
         cls="doubtful",
         reasons=PULL,
-        pattern=r"connection refused|connection reset by peer",
+        pattern=r"connection refused",
         what="the registry {host} refused the connection for image {image} of {who}",
         means="nothing listens at that address: the registry is down, or the host or port of the image is wrong",
         advice=_FROM_NODE,
         command=_EVENTS,
         example="dial tcp HOST: connect: connection refused",
+    ),
+    Cause(
+        id="pull-broken-off",
+        cls="doubtful",
+        reasons=PULL,
+        pattern=r"connection reset by peer|broken pipe|\bEOF\b",
+        what="the registry {host} broke off the connection for image {image} of {who}",
+        means="it restarts or is overloaded, or a firewall or proxy on the way ends its connections",
+        advice=_FROM_NODE,
+        command=_EVENTS,
+        example="read tcp FROM->HOST: read: connection reset by peer; unexpected EOF",
     ),
     Cause(
         id="pull-unreachable",
@@ -154,15 +169,39 @@ TABLE: tuple[Cause, ...] = (
         example="dial tcp HOST: connect: no route to host",
     ),
     Cause(
+        id="pull-tls-name",
+        cls="doubtful",
+        reasons=PULL,
+        pattern=r"certificate is valid for (?P<names>.+?), not \S+|doesn't contain any IP SANs|"
+        r"certificate is not valid for any names|relies on legacy Common Name",
+        what="the certificate of the registry {host}, for image {image} of {who}, is for another name",
+        means="it is valid for {names}, not for what the image calls the registry",
+        advice="Name the registry in the image as its certificate does, or give it a certificate that holds this name too.",
+        command=_SHOW_CERTIFICATE,
+        example="x509: certificate is valid for NAME, not HOST; "
+        "x509: cannot validate certificate for IP because it doesn't contain any IP SANs",
+    ),
+    Cause(
+        id="pull-tls-expired",
+        cls="doubtful",
+        reasons=PULL,
+        pattern=r"certificate has expired or is not yet valid|certificate has expired|certificate is not yet valid",
+        what="the certificate of the registry {host}, for image {image} of {who}, is out of date",
+        means="it has expired or is not valid yet, by the clock of the node",
+        advice="Renew the registry's certificate; if it is sound, set the clock of the node right.",
+        command=_SHOW_CERTIFICATE,
+        example="x509: certificate has expired or is not yet valid: current time TIME is after TIME",
+    ),
+    Cause(
         id="pull-tls",
         cls="doubtful",
         reasons=PULL,
-        pattern=r"x509: |certificate (?:signed by|has expired|is not|verif)|tls: (?:failed to verify|bad certificate|unknown)|"
-        r"remote error: tls",
+        pattern=r"x509: |certificate (?:signed by|is not|verif)|tls: (?:failed to verify|bad certificate|unknown)|remote error: tls",
         what="the certificate of the registry {host}, for image {image} of {who}, is not trusted",
-        means="the node does not know who signed it, or it has expired or is for another name",
-        advice="Give the node the registry's certificate authority (containerd: hosts.toml in config_path), or renew the certificate.",
-        command=_EVENTS,
+        means="the node does not know who signed it: it is self-signed, or of an authority of your own",
+        advice="Give every node the certificate of that authority (containerd: ca in certs.d/{host}/hosts.toml); "
+        "pulls then succeed by themselves.",
+        command=_SHOW_CERTIFICATE,
         example="x509: certificate signed by unknown authority",
     ),
     Cause(
@@ -217,22 +256,56 @@ TABLE: tuple[Cause, ...] = (
         pattern=r"pull access denied|insufficient_scope|requested access to the resource is denied|"
         r"repository does not exist or may require",
         what="the registry {host} gives out no image {image} for {who}",
-        means="the repository does not exist, or the pull secret's account may not read it (public registries do not say which)",
+        means="the repository does not exist, or may not be read {secrets} (public registries do not say which)",
         advice="Check the repository's name; then that imagePullSecrets name a secret whose account may read it.",
-        command="kubectl{ns} get pod {pod} -o jsonpath='{{.spec.imagePullSecrets}}'",
+        command=_PULL_SECRETS,
         example="pull access denied, repository does not exist or may require authorization: server message: insufficient_scope",
     ),
     Cause(
         id="pull-credentials",
         cls="certain",
         reasons=PULL,
-        pattern=r"401\b.{0,3}Unauthorized|403\b.{0,3}Forbidden|\bunauthorized: |authentication required|no basic auth credentials|"
-        r"authorization token has expired|incorrect username or password|\bdenied: ",
+        pattern=r"401\b.{0,3}Unauthorized|\bunauthorized: |authentication required|no basic auth credentials|"
+        r"authorization token has expired|incorrect username or password",
         what="the registry {host} refuses the credentials for image {image} of {who}",
-        means="the pull secret is missing, wrong or expired, or its account may not read the repository",
-        advice="Renew the docker-registry secret and see that the pod or its service account names it in imagePullSecrets.",
-        command="kubectl{ns} get pod {pod} -o jsonpath='{{.spec.imagePullSecrets}}'",
+        means="it was asked {secrets}, which is wrong or expired, or holds nothing for this registry",
+        advice="Make the docker-registry secret anew, with the registry's name {host} as its server.",
+        command=_PULL_SECRETS,
         example="pulling from host HOST failed with status code [manifests TAG]: 401 Unauthorized",
+    ),
+    Cause(
+        id="pull-forbidden",
+        cls="certain",
+        reasons=PULL,
+        pattern=r"403\b.{0,3}Forbidden|\bdenied: ",
+        what="the registry {host} forbids the pull of image {image} of {who}",
+        means="it may not be read {secrets}",
+        advice="Give the account the right to read the repository, or name the secret of another account in imagePullSecrets.",
+        command=_PULL_SECRETS,
+        example="pulling from host HOST failed with status code [manifests TAG]: 403 Forbidden",
+    ),
+    Cause(
+        id="pull-no-credentials",
+        cls="certain",
+        reasons=_REFUSED,
+        pattern="",
+        what="the registry {host} wants credentials for image {image} of {who}, and the pod brings none",
+        means="neither the pod nor its service account names a pull secret",
+        advice="Make a docker-registry secret in the pod's namespace and name it in imagePullSecrets of the pod template.",
+        command=_PULL_SECRETS,
+        example="401 Unauthorized, and no imagePullSecrets in the pod",
+    ),
+    Cause(
+        id="pull-secret-missing",
+        cls="doubtful",
+        reasons=_REFUSED,
+        pattern=r"some image pull secrets \((?P<object>[^)]+)\)",
+        what="pull secret {object} of pod {pod} does not exist, and the registry {host} refuses image {image} of {who} without it",
+        means="the kubelet asks without it, and the image is not for everybody; a secret that comes a moment late is found at the next try",
+        advice="Create the secret in the pod's namespace (secrets are not shared between namespaces), or correct imagePullSecrets.",
+        command="kubectl{ns} get secret {object}",
+        example="401 Unauthorized or pull access denied, and the event: Unable to retrieve some image pull secrets (NAME); "
+        "attempting to pull the image may not succeed.",
     ),
     Cause(
         id="pull-digest",
@@ -250,7 +323,7 @@ TABLE: tuple[Cause, ...] = (
         id="pull-timeout",
         cls="doubtful",
         reasons=PULL,
-        pattern=r"i/o timeout|TLS handshake timeout|context deadline exceeded|Client\.Timeout|timed? ?out|unexpected EOF|\bEOF\b",
+        pattern=r"i/o timeout|TLS handshake timeout|context deadline exceeded|Client\.Timeout|timed? ?out",
         what="the registry {host} of image {image} of {who} does not answer in time",
         means="packets are dropped on the way, or the registry hangs",
         advice=_FROM_NODE,
@@ -267,6 +340,29 @@ TABLE: tuple[Cause, ...] = (
         advice="Free the node's disk, or move the pod to another node.",
         command="kubectl describe node {node}",
         example="write /var/lib/containerd/..: no space left on device",
+    ),
+    Cause(
+        id="image-incomplete",
+        cls="doubtful",
+        reasons=PULL,
+        pattern=r"could not fetch content descriptor|blob unknown|BLOB_UNKNOWN",
+        what="a part of image {image} of {who} is missing in the registry {host}",
+        means="the tag is there, but a layer or the configuration that it names is not: a push that did not finish, or a mirror that lags",
+        advice="Push the image again; if a mirror serves it, wait until that has the whole.",
+        command=_EVENTS,
+        example="could not fetch content descriptor sha256:.. from remote: not found",
+    ),
+    Cause(
+        id="image-broken",
+        cls="doubtful",
+        reasons=PULL,
+        pattern=r"failed to extract layer|invalid tar header|wrong diff id|gzip: invalid|invalid compressed|mismatched image rootfs|"
+        r"failed to register layer",
+        what="image {image} of {who} cannot be unpacked on the node",
+        means="it came as the registry {host} has it, but a layer is no archive or not the one that the image names: it was pushed broken",
+        advice="Build and push the image again, under a new tag.",
+        command=_EVENTS,
+        example="failed to extract layer sha256:..: archive/tar: invalid tar header: unknown",
     ),
     Cause(
         id="image-missing",
@@ -710,17 +806,6 @@ TABLE: tuple[Cause, ...] = (
         example="Failed to create pod sandbox: ..",
     ),
     Cause(
-        id="pull-secret-missing",
-        cls="waiting",
-        reasons="FailedToRetrieveImagePullSecret",
-        pattern="",
-        what="an image pull secret of pod {pod} does not exist",
-        means="images are asked for without it; private ones will be refused",
-        advice="Create the secret, or take it out of imagePullSecrets.",
-        command="kubectl{ns} get pod {pod} -o jsonpath='{{.spec.imagePullSecrets}}'",
-        example="Unable to retrieve some image pull secrets (NAME); attempting to pull the image may not succeed.",
-    ),
-    Cause(
         id="startup-probe",
         cls="waiting",
         reasons="Unhealthy",
@@ -843,6 +928,18 @@ TABLE: tuple[Cause, ...] = (
         example="PodInitializing",
     ),
     Cause(
+        id="pulling",
+        cls="waiting",
+        reasons=r"\(pulling\)",
+        pattern="",
+        what="image {image} of {who} is still being pulled",
+        means="it is large or its registry is slow, or the node pulls other images first; nothing has failed so far",
+        advice="Wait. If it takes this long each time, raise progressDeadlineSeconds, or make the image smaller.",
+        command=_EVENTS,
+        quiet=True,
+        example="ContainerCreating, and the event Pulling",
+    ),
+    Cause(
         id="creating",
         cls="waiting",
         reasons="ContainerCreating|",
@@ -898,6 +995,7 @@ _VOLATILE: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?P<verb>read|write) (?P<net>udp|tcp)[46]? \S+:\d+->"), r"\g<verb> \g<net> FROM->"),
     (re.compile(r"\bback-off (?:\d+h)?(?:\d+m)?(?:\d+(?:\.\d+)?s)?\s*(?=restarting)", re.IGNORECASE), "back-off "),
     (re.compile(r"/proc/\d+/"), "/proc/PID/"),
+    (re.compile(r"\bcontainerd-mount\d+"), "containerd-mount"),
     (re.compile(r"\bpid[= ]\d+", re.IGNORECASE), "pid PID"),
     (re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)"), "TIME"),
     (re.compile(r"\s+"), " "),
@@ -929,8 +1027,11 @@ def shortened(message: str, limit: int) -> str:
     return f"{message[:head]}…{message[len(message) - (limit - head - 1) :]}"
 
 
-def recognise(reason: str, message: str) -> tuple[Cause, re.Match[str] | None]:
-    """The cause of a waiting or terminated reason with its message; crashes are told by their exit code instead (`ended`)."""
+def recognise(reason: str, message: str, pod: PodFacts | None = None) -> tuple[Cause, re.Match[str] | None]:
+    """The cause of a waiting or terminated reason with its message; crashes are told by their exit code instead (`ended`).
+
+    With its pod a refused pull is told apart by the pull secrets that the pod names.
+    """
     if _PULL_REASON.match(reason):
         message = _NAMES.sub("NAME", message)
     for cause in TABLE:
@@ -938,8 +1039,20 @@ def recognise(reason: str, message: str) -> tuple[Cause, re.Match[str] | None]:
             continue
         found = cause.match_message.search(message)
         if found:
-            return cause, found
+            return _with_secrets(cause, found, pod) if pod else (cause, found)
     return BY_ID["unknown"], None
+
+
+def _with_secrets(cause: Cause, found: re.Match[str], pod: PodFacts) -> tuple[Cause, re.Match[str]]:
+    """A refused pull with what is known of the pod's pull secrets: none named, or one that does not exist (the kubelet's event)."""
+    if cause.id not in ("pull-credentials", "pull-forbidden", "image-denied"):
+        return cause, found
+    missing = BY_ID["pull-secret-missing"]
+    for reason, message in pod.events:
+        told = missing.match_message.search(message) if reason == "FailedToRetrieveImagePullSecret" else None
+        if told:
+            return missing, told
+    return (BY_ID["pull-no-credentials"], found) if cause.id == "pull-credentials" and not pod.pull_secrets else (cause, found)
 
 
 def ended(code: int, reason: str) -> Cause:
@@ -974,7 +1087,10 @@ def diagnose(pod: PodFacts, container: ContainerFacts, *, namespace: str = "") -
                 if event_reason in _DISTURBING:
                     reason, message = event_reason, event_message
                     break
-    cause, found = recognise(reason, message)
+            else:
+                if container.name in pod.pulling:
+                    return filled(BY_ID["pulling"], None, pod, container, reason="Pulling", message="", namespace=namespace)
+    cause, found = recognise(reason, message, pod)
     return filled(cause, found, pod, container, reason=reason, message=message, namespace=namespace)
 
 
@@ -1038,6 +1154,8 @@ def filled(
         "node": pod.node or "NODE",
         "image": container.image or "(unknown)",
         "host": registry_of(container.image),
+        "address": host if ":" in (host := registry_of(container.image)) else f"{host}:443",
+        "secrets": _secrets(pod),
         "reason": reason,
         "message": shortened(clean, 300) or f"the kubelet says no more than {reason}",
         "code": code,
@@ -1048,6 +1166,7 @@ def filled(
         "object": "(unknown)",
         "key": "(unknown)",
         "path": groups.get("cwd", "(unknown)"),
+        "names": "other names",
         "quota": "(unknown)",
         "level": "(unknown)",
     } | groups
@@ -1064,6 +1183,12 @@ def filled(
         command=cause.command.format(**words),
         quiet=cause.quiet,
     )
+
+
+def _secrets(pod: PodFacts) -> str:
+    if not pod.pull_secrets:
+        return "without credentials (the pod names no pull secret)"
+    return f"with pull secret{'' if len(pod.pull_secrets) == 1 else 's'} {', '.join(pod.pull_secrets)}"
 
 
 def _who(container: ContainerFacts) -> str:

@@ -12,6 +12,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from flaggerpy.api.canary import PodHealth
 from flaggerpy.api.status import FailureState, PodFailure
@@ -24,6 +25,8 @@ MEMORY = 50
 """How many failures of containers are remembered in the status at most."""
 SHOWN = 10
 SHOWN_BYTES = 1000
+MESSAGE_SHOWN = 350
+DIAGNOSIS_SHOWN = 650
 REMEMBERED_MESSAGE = 300
 
 _WEIGHT = {"certain": 0, "crash": 1, "doubtful": 2, "waiting": 3}
@@ -161,8 +164,12 @@ def _look(
     remembered = False
     dues: list[float] = []
     shown = present
-    for kind, grace in (("doubtful", policy.doubtful_seconds), ("certain", policy.certain_seconds)):
-        before = None if _has_run(container) else memory.get((pod.name, container.name, kind))
+    graces: Sequence[tuple[Literal["certain", "doubtful"], float]] = (
+        ("doubtful", policy.doubtful_seconds),
+        ("certain", policy.certain_seconds),
+    )
+    for kind, grace in graces:
+        before = None if _has_run(container) else _remembered(memory, pod, container, kind)
         state = before
         if present and present.class_ == kind:
             state = _refreshed(before, pod, container, present, now)
@@ -184,6 +191,21 @@ def _look(
     if count and present and present.quiet:
         present = _last_crash(pod, container, present, namespace)  # runs again, but is not ready: the crash is the news
     return kept, _Finding(pod, container.name, present, None, count) if present else None
+
+
+def _remembered(
+    memory: Mapping[tuple[str, str, str], FailureState], pod: PodFacts, container: ContainerFacts, kind: Literal["certain", "doubtful"]
+) -> FailureState | None:
+    """What is remembered of a container in this class.
+
+    What seemed certain until more was known of the pod (a pull secret that is not there yet) is doubtful from its first report on.
+    """
+    certain = memory.get((pod.name, container.name, "certain"))
+    doubted = certain is not None and recognise(certain.reason, certain.message, pod)[0].cls == "doubtful"
+    if kind == "certain":
+        return None if doubted else certain
+    before = memory.get((pod.name, container.name, "doubtful"))
+    return certain.model_copy(update={"kind": "doubtful"}) if doubted and certain and before is None else before
 
 
 def _has_run(container: ContainerFacts) -> bool:
@@ -208,13 +230,13 @@ def _refreshed(before: FailureState | None, pod: PodFacts, container: ContainerF
             first_seen=now,
             node=pod.node,
         )
-    if present.cause == "pull-unknown" or recognise(before.reason, before.message)[0].id == present.cause:
+    if present.cause == "pull-unknown" or recognise(before.reason, before.message, pod)[0].id == present.cause:
         return before
     return before.model_copy(update={"reason": present.reason, "message": message})
 
 
 def _recalled(state: FailureState, pod: PodFacts, container: ContainerFacts, namespace: str) -> Diagnosis:
-    cause, found = recognise(state.reason, state.message)
+    cause, found = recognise(state.reason, state.message, pod)
     return filled(cause, found, pod, container, reason=state.reason, message=state.message, namespace=namespace)
 
 
@@ -358,17 +380,21 @@ def _shown(failing: Sequence[_Finding]) -> list[PodFailure]:
 
 
 def _fitted(finding: _Finding) -> PodFailure:
+    """What people see of a failure: the diagnosis whole as long as there is room, as the kubelet's own words stand in the pod too."""
     told = finding.diagnosis
-    room = 350
+    message, diagnosis = MESSAGE_SHOWN, DIAGNOSIS_SHOWN
     while True:
         failure = PodFailure(
             pod=finding.pod.name,
             container=finding.container,
             reason=shortened(told.reason, 60),
-            message=shortened(told.message, room),
-            diagnosis=shortened(f"{told.text}. {told.advice} Try: {told.command}", room + 150),
+            message=shortened(told.message, message),
+            diagnosis=shortened(f"{told.text}. {told.advice} Try: {told.command}", diagnosis),
         )
         size = len(json.dumps(failure.model_dump(by_alias=True), ensure_ascii=False).encode())
-        if size <= SHOWN_BYTES or room <= 30:
+        if size <= SHOWN_BYTES or diagnosis <= 100:
             return failure
-        room -= 20
+        if message > 120:
+            message -= 20
+        else:
+            message, diagnosis = max(30, message - 10), diagnosis - 30

@@ -232,7 +232,10 @@ def pod_facts(pod: Mapping[str, Any], events: Iterable[Mapping[str, Any]] = ()) 
     containers = [_container(entry, by_name.get(entry["name"], {}), init=True) for entry in spec.get("initContainers") or ()]
     containers += [_container(entry, by_name.get(entry["name"], {}), init=False) for entry in spec.get("containers") or ()]
     warnings: dict[tuple[str, str], None] = {}
+    pulled = max((_when(event) for event in newest_first if event.get("reason") == "Pulling"), default=0.0)
     for event in newest_first:
+        if event.get("reason") == "FailedToRetrieveImagePullSecret" and _when(event) < pulled - 2:
+            continue  # told before each pull: at the newest one the secret was there
         if event.get("type") == "Warning":
             warnings[event.get("reason", ""), event.get("message") or event.get("note") or ""] = None
     return PodFacts(
@@ -248,6 +251,8 @@ def pod_facts(pod: Mapping[str, Any], events: Iterable[Mapping[str, Any]] = ()) 
         unschedulable=(scheduled.get("message") or scheduled.get("reason") or "") if scheduled.get("status") == "False" else "",
         events=tuple(warnings)[:_EVENTS_TOLD],
         probe_kills=frozenset(name for name, entry in by_name.items() if _killed_by_probe(name, entry, newest_first)),
+        pulling=_pulling(newest_first),
+        pull_secrets=tuple(str(entry["name"]) for entry in spec.get("imagePullSecrets") or () if entry.get("name")),
     )
 
 
@@ -280,6 +285,22 @@ def _container(spec: Mapping[str, Any], status: Mapping[str, Any], *, init: bool
         last_message=last.get("message", ""),
         last_exit_code=last.get("exitCode"),
     )
+
+
+def _pulling(newest_first: Sequence[Mapping[str, Any]]) -> frozenset[str]:
+    """The containers about which the kubelet said last that it pulls their image.
+
+    A pull that is over is told in the same second by another event, which is then the one to believe.
+    """
+    newest: dict[str, tuple[float, set[str]]] = {}
+    for event in newest_first:
+        path = (event.get("involvedObject") or event.get("regarding") or {}).get("fieldPath") or ""
+        if not path.endswith("}"):
+            continue
+        at, reasons = newest.setdefault(path.rpartition("{")[2][:-1], (_when(event), set()))
+        if _when(event) >= at:
+            reasons.add(event.get("reason", ""))
+    return frozenset(name for name, (_, reasons) in newest.items() if reasons == {"Pulling"})
 
 
 def _killed_by_probe(name: str, status: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> bool:

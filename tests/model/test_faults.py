@@ -14,7 +14,7 @@ from flaggerpy.rollout.facts import ContainerFacts, PodFacts
 def test_a_fault_of_a_container_has_the_cause_that_it_is_named_after(kind: Kind, age: float) -> None:
     assert kind.fate is not None
     container = kind.fate()(ContainerFacts(name="app", image="reg.test/team/app:1"), age)
-    told = diagnose(PodFacts(name="p", containers=(container,)), container)
+    told = diagnose(PodFacts(name="p", containers=(container,), pull_secrets=("registry",)), container)
     if container.state == "running" or container.reason == "ImagePullBackOff":
         return
     assert told is not None

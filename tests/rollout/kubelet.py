@@ -36,7 +36,7 @@ ROWS = (
         f'rpc error: code = NotFound desc = failed to pull and unpack image "{IMAGE}": no match for platform in manifest: not found',
     ),
     Row("401", "pull-credentials", "certain", "ErrImagePull", status("401 Unauthorized")),
-    Row("403", "pull-credentials", "certain", "ErrImagePull", status("403 Forbidden")),
+    Row("403", "pull-forbidden", "certain", "ErrImagePull", status("403 Forbidden")),
     Row("429", "pull-rate-limit", "doubtful", "ErrImagePull", status("429 Too Many Requests")),
     Row("500", "pull-server-error", "doubtful", "ErrImagePull", status("500 Internal Server Error")),
     Row("503", "pull-server-error", "doubtful", "ErrImagePull", status("503 Service Unavailable")),
@@ -54,11 +54,42 @@ ROWS = (
         f'{PULL}failed to authorize: failed to fetch anonymous token: Get "https://auth/token": dial tcp 10.0.0.1:443: i/o timeout',
     ),
     Row("connection refused", "pull-refused", "doubtful", "ErrImagePull", f"{PULL}{HEAD}dial tcp {HOST}: connect: connection refused"),
+    Row(
+        "connection reset", "pull-broken-off", "doubtful", "ErrImagePull",
+        f"{PULL}{HEAD}read tcp 10.0.0.7:44574->10.0.0.9:5000: read: connection reset by peer",
+    ),
+    Row(
+        "a layer is missing", "image-incomplete", "doubtful", "ErrImagePull",
+        f'rpc error: code = NotFound desc = failed to pull and unpack image "{IMAGE}": failed to copy: httpReadSeeker: failed open: '
+        f"could not fetch content descriptor sha256:{LONG_ID} (application/vnd.docker.container.image.v1+json) from remote: not found",
+    ),
+    Row(
+        "a layer is no archive", "image-broken", "doubtful", "ErrImagePull",
+        f'failed to pull and unpack image "{IMAGE}": failed to extract layer sha256:{LONG_ID}: mount callback failed on '
+        "/var/lib/containerd/tmpmounts/containerd-mount405469000: archive/tar: invalid tar header: unknown",
+    ),
+    Row(
+        "a layer comes with an error", "pull-server-error", "doubtful", "ErrImagePull",
+        f'failed to pull and unpack image "{IMAGE}": failed to copy: httpReadSeeker: failed open: unexpected status code '
+        f"http://{HOST}/v2/team/podinfo/blobs/sha256:{LONG_ID}: 502 Bad Gateway - Server message: unknown: upstream",
+    ),
     Row("no route", "pull-unreachable", "doubtful", "ErrImagePull", f"{PULL}{HEAD}dial tcp {HOST}: connect: no route to host"),
     Row("packets dropped", "pull-timeout", "doubtful", "ErrImagePull", f"{PULL}{HEAD}dial tcp {HOST}: i/o timeout"),
     Row("silent, HTTPS", "pull-timeout", "doubtful", "ErrImagePull", f"{PULL}{HEAD}net/http: TLS handshake timeout"),
     Row("plain HTTP", "pull-plain-http", "doubtful", "ErrImagePull", f"{PULL}{HEAD}http: server gave HTTP response to HTTPS client"),
     Row("self-signed", "pull-tls", "doubtful", "ErrImagePull", f"{PULL}{HEAD}x509: certificate signed by unknown authority"),
+    Row(
+        "certificate of another", "pull-tls-name", "doubtful", "ErrImagePull",
+        f"{PULL}{HEAD}x509: certificate is valid for elsewhere.example.com, not registry.example.com",
+    ),
+    Row(
+        "certificate without the address", "pull-tls-name", "doubtful", "ErrImagePull",
+        f"{PULL}{HEAD}x509: cannot validate certificate for 10.0.0.9 because it doesn't contain any IP SANs",
+    ),
+    Row(
+        "certificate expired", "pull-tls-expired", "doubtful", "ErrImagePull",
+        f"{PULL}{HEAD}x509: certificate has expired or is not yet valid: current time 2026-11-26T18:50:00Z is after 2026-11-25T18:50:00Z",
+    ),
     Row("TLS on loopback without hosts.toml", "pull-bad-request", "doubtful", "ErrImagePull", status("400 Bad Request")),
     Row(
         "name server silent", "pull-dns", "doubtful", "ErrImagePull",
@@ -174,4 +205,5 @@ def backed_off(code: int = 1, name: str = "podinfo", restarts: int = 1, **change
 
 def pod(*containers: ContainerFacts, name: str = "podinfo-1", node: str = "node-1", **changes: object) -> PodFacts:
     ready = bool(containers) and all(c.ready or c.role == "init" for c in containers)
-    return replace(PodFacts(name=name, node=node, containers=containers, ready=ready), **changes)  # type: ignore[arg-type]
+    made = PodFacts(name=name, node=node, containers=containers, ready=ready, pull_secrets=("registry",))
+    return replace(made, **changes)  # type: ignore[arg-type]

@@ -28,7 +28,7 @@ def test_every_row_of_the_kubelet_is_recognised(row: Row) -> None:
     assert "(unknown)" not in found.text
     assert "container podinfo" in found.what
     assert found.advice
-    assert found.command.startswith("kubectl")
+    assert found.command.startswith(("kubectl", "openssl"))
 
 
 @pytest.mark.parametrize("row", ROWS + OTHER_ROWS, ids=lambda row: row.case)
@@ -109,6 +109,55 @@ def test_exit_codes_are_explained_alike_while_ended_and_in_back_off(code: int, r
     assert (now.cause, now.class_) == (later.cause, later.class_) == (cause, "crash")
     assert words in now.text
     assert now.text == later.text
+
+
+REFUSED = next(row for row in ROWS if row.case == "401")
+DENIED = next(row for row in ROWS if row.case == "token given, still refused")
+ABSENT = (
+    "FailedToRetrieveImagePullSecret",
+    "Unable to retrieve some image pull secrets (team); attempting to pull the image may not succeed.",
+)
+
+
+@pytest.mark.parametrize(
+    ("row", "secrets", "events", "cause", "words"),
+    [
+        (REFUSED, (), (), "pull-no-credentials", f"the registry {HOST} wants credentials for image {IMAGE} of container podinfo, and"),
+        (REFUSED, ("team",), (), "pull-credentials", "it was asked with pull secret team, which is wrong or expired"),
+        (REFUSED, ("team",), (ABSENT,), "pull-secret-missing", "pull secret team of pod podinfo-1 does not exist, and the registry"),
+        (DENIED, (), (), "image-denied", "may not be read without credentials (the pod names no pull secret)"),
+        (DENIED, ("team", "mine"), (), "image-denied", "may not be read with pull secrets team, mine"),
+        (DENIED, ("team",), (ABSENT,), "pull-secret-missing", "pull secret team of pod podinfo-1 does not exist, and the registry"),
+    ],
+)
+def test_a_refused_pull_is_told_with_the_pull_secrets_of_its_pod(
+    row: Row, secrets: tuple[str, ...], events: tuple[tuple[str, str], ...], cause: str, words: str
+) -> None:
+    found = told(diagnose(pod(pull_secrets=secrets, events=events), waiting(row.reason, row.message)))
+    assert (found.cause, found.class_) == (cause, "doubtful" if cause == "pull-secret-missing" else "certain")
+    assert words in found.text
+
+
+def test_a_missing_pull_secret_is_no_cause_of_another_failure() -> None:
+    row = next(row for row in ROWS if row.case == "tag missing")
+    assert told(diagnose(pod(events=(ABSENT,)), waiting(row.reason, row.message))).cause == "image-missing"
+    assert told(diagnose(pod(events=(ABSENT,)), waiting("ContainerCreating"))).cause == "creating"
+
+
+def test_a_pull_that_takes_its_time_is_told_as_that() -> None:
+    found = told(diagnose(pod(pulling=frozenset({"podinfo"})), waiting("ContainerCreating")))
+    assert (found.cause, found.class_, found.quiet) == ("pulling", "waiting", True)
+    assert found.what == f"image {IMAGE} of container podinfo is still being pulled"
+    assert told(diagnose(pod(pulling=frozenset({"other"})), waiting("ContainerCreating"))).cause == "creating"
+    mount = ("FailedMount", 'MountVolume.SetUp failed for volume "v" : configmap "c" not found')
+    assert told(diagnose(pod(pulling=frozenset({"podinfo"}), events=(mount,)), waiting("ContainerCreating"))).cause != "pulling"
+
+
+def test_a_certificate_is_told_with_the_names_that_it_has() -> None:
+    row = next(row for row in ROWS if row.case == "certificate of another")
+    found = told(diagnose(pod(), waiting(row.reason, row.message)))
+    assert found.means == "it is valid for elsewhere.example.com, not for what the image calls the registry"
+    assert f"-connect {HOST} " in found.command
 
 
 def test_back_off_after_a_command_that_cannot_start_is_told_as_that_command() -> None:
@@ -263,7 +312,7 @@ def test_the_registry_of_an_image(image: str, host: str) -> None:
     assert registry_of(image) == host
 
 
-FIELDS = {"who", "name", "pod", "node", "image", "host", "reason", "message", "code", "signal", "ns"}
+FIELDS = {"who", "name", "pod", "node", "image", "host", "reason", "message", "code", "signal", "ns", "secrets", "address"}
 
 
 @pytest.mark.parametrize("cause", TABLE, ids=lambda cause: cause.id)
@@ -277,7 +326,7 @@ def test_every_cause_tells_what_happened_what_it_means_and_what_to_do(cause: obj
     assert not row.what.endswith(".")
     assert not row.means.endswith(".")
     assert row.advice.endswith(".")
-    assert row.command.startswith("kubectl")
+    assert row.command.startswith(("kubectl", "openssl"))
     assert row.example
 
 

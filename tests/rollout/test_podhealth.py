@@ -126,6 +126,26 @@ def test_the_verdict_counts_all_pods_that_fail_so_by_then_whatever_is_left_of_th
     assert "another cause" not in verdict  # the registry of the third may answer yet
 
 
+def test_what_seemed_certain_until_the_pull_secret_was_known_to_be_missing_is_doubtful_from_its_first_report_on() -> None:
+    refused = next(row for row in ROWS if row.case == "401")
+    watch, told = Watch(), waiting(refused.reason, refused.message)
+    absent = ("FailedToRetrieveImagePullSecret", "Unable to retrieve some image pull secrets (registry); attempting to pull")
+    assert watch.look(pod(told)).wake == watch.now + 5
+    assert watch.look(pod(told, events=(absent,)), after=1).wake == watch.now + 29
+    for after in (5, 23.9):
+        assert watch.look(pod(told, events=(absent,)), after=after).verdict is None
+    verdict = watch.look(pod(told, events=(absent,)), after=0.1).verdict
+    assert verdict
+    assert verdict.startswith("pull secret registry of pod podinfo-1 does not exist")
+    # at its next try the kubelet had the secret, and was refused all the same
+    watch = Watch()
+    watch.look(pod(told, events=(absent,)))
+    assert watch.look(pod(told), after=13).wake == watch.now + 5
+    verdict = watch.look(pod(told), after=5).verdict
+    assert verdict
+    assert "refuses the credentials" in verdict
+
+
 def test_the_grace_runs_through_the_alternation_of_pull_and_back_off() -> None:
     watch = Watch()
     for container in (BUSY_REGISTRY, BACKED_OFF_PULL, BUSY_REGISTRY):
@@ -411,6 +431,13 @@ def test_people_see_at_most_ten_pods_of_a_kilobyte_each() -> None:
     short = Watch().look(pod(MISSING_IMAGE)).shown[0]
     assert short.diagnosis.startswith(f"image {IMAGE} of container podinfo does not exist: the registry")
     assert "Push the image" in short.diagnosis
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.case)
+def test_people_see_the_whole_diagnosis_of_every_row(row: object) -> None:
+    shown = Watch().look(pod(waiting(row.reason, row.message))).shown[0]  # type: ignore[attr-defined]
+    assert "…" not in shown.diagnosis
+    assert " Try: " in shown.diagnosis
 
 
 def test_what_keeps_the_whole_pod_back_is_shown_once() -> None:

@@ -321,6 +321,33 @@ def test_warnings_are_told_newest_first_and_once() -> None:
     assert len(pod_facts(pod(), many).events) == 5
 
 
+def test_a_pull_is_under_way_while_the_kubelet_said_nothing_newer() -> None:
+    app: Obj = {"involvedObject": {"fieldPath": "spec.containers{app}"}}
+    setup: Obj = {"involvedObject": {"fieldPath": "spec.initContainers{setup}"}}
+    pulling = event("Pulling", "x", "2026-01-01T00:00:04Z", "Normal", **app)
+    assert pod_facts(pod(), [pulling]).pulling == {"app"}
+    before = event("Pulled", "x", "2026-01-01T00:00:03Z", "Normal", **app)
+    other = event("Pulled", "x", "2026-01-01T00:00:09Z", "Normal", **setup)
+    assert pod_facts(pod(), [before, pulling, other]).pulling == {"app"}
+    for at in ("2026-01-01T00:00:04Z", "2026-01-01T00:00:05Z"):
+        assert pod_facts(pod(), [pulling, event("Failed", "x", at, **app)]).pulling == frozenset()
+    assert pod_facts(pod(), [event("Pulling", "of no container", "2026-01-01T00:00:09Z", "Normal")]).pulling == frozenset()
+
+
+def test_pull_secrets_are_read_by_name() -> None:
+    of = pod()
+    of["spec"]["imagePullSecrets"] = [{"name": "team"}, {}, {"name": "mine"}]
+    assert pod_facts(of).pull_secrets == ("team", "mine")
+
+
+def test_a_missing_pull_secret_is_told_as_long_as_the_newest_pull_goes_without_it() -> None:
+    absent = event("FailedToRetrieveImagePullSecret", "team", "2026-01-01T00:00:04Z")
+    told = (("FailedToRetrieveImagePullSecret", "team"),)
+    assert pod_facts(pod(), [absent]).events == told
+    assert pod_facts(pod(), [absent, event("Pulling", "x", "2026-01-01T00:00:05Z", "Normal")]).events == told
+    assert pod_facts(pod(), [absent, event("Pulling", "x", "2026-01-01T00:00:17Z", "Normal")]).events == ()
+
+
 END = {"exitCode": 137, "reason": "Error", "startedAt": "2026-01-01T00:01:00Z", "finishedAt": "2026-01-01T00:02:00Z"}
 
 
