@@ -93,6 +93,7 @@ KINDS: dict[str, Kind] = {
         Kind("rollback-asked-at", "gates", "the rollback hook says yes at this weight", "percent"),
         Kind("abort-at", "people", "somebody types flaggerpy abort at this weight", "percent"),
         Kind("promote-at", "people", "somebody types flaggerpy promote at this weight", "percent"),
+        Kind("skip-at", "people", "somebody types flaggerpy skip at this weight", "percent"),
         Kind("new-revision-at", "people", "somebody changes the image again at this weight", "percent"),
         Kind("promotion-fails", "promotion", "the primary's pods do not get ready with what was promoted"),
     ]

@@ -268,7 +268,7 @@ class Stage(World):
 
     def _act(self) -> None:
         """What people and pods do of their own accord at this moment."""
-        for name in ("abort", "promote"):
+        for name in ("abort", "promote", "skip"):
             if f"{name}-at" not in self.faults.began and self._reached(f"{name}-at"):
                 self.commands[name] = "*"
         if "new-revision-at" not in self.faults.began and self._reached("new-revision-at") and self.target is not None:

@@ -7,6 +7,7 @@ conditions, and the sentence about what is waited for.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from flaggerpy.api.canary import Canary
@@ -19,6 +20,8 @@ from flaggerpy.rollout.phases import ACTIVE, Cause, legal
 from flaggerpy.rollout.revision import release_revision
 
 HISTORY_LENGTH = 10
+VALUES_KEPT = 600
+"""How many values of metrics the history holds at most: some 4 kB; the oldest releases lose theirs first."""
 PROMOTED_KEPT = 5
 """Of how many promoted revisions the templates are kept, the present one included."""
 
@@ -169,13 +172,13 @@ class Draft:
             orders=run.orders,
             measured=run.measured,
         )
-        self.set(history=[entry, *self.status.history][:HISTORY_LENGTH])
+        self.set(history=_bounded([entry, *self.status.history][:HISTORY_LENGTH]))
 
     def promoted(self, revision: str) -> None:
         """This revision is what the primary has from now on; the templates of the last promoted ones are kept, all others go."""
         kept = self.facts.kept
         before = self.status.promoted_revisions or [self.status.last_promoted_spec]
-        last = [revision, *(each for each in before if each != revision and isinstance(kept, frozenset) and each in kept)][:PROMOTED_KEPT]
+        last = [revision, *(each for each in before if each != revision and (kept is UNKNOWN or each in kept))][:PROMOTED_KEPT]
         self.set(last_promoted_spec=revision, last_applied_spec=revision, promoted_revisions=last)
         self.do(ForgetRevisions(but=tuple(sorted(last)), configs_of=(revision,)))
 
@@ -215,3 +218,12 @@ class Draft:
     def _differs(self) -> bool:
         watched = ("phase", "failed_checks", "canary_weight", "iterations", "last_applied_spec", "last_promoted_spec")
         return any(getattr(self.before, name) != getattr(self.status, name) for name in watched)
+
+
+def _bounded(history: Sequence[HistoryEntry]) -> list[HistoryEntry]:
+    """The history, newest first, with as many measured values as there is room for."""
+    room, bounded = VALUES_KEPT, []
+    for entry in history:
+        room -= sum(len(metric.values) for metric in entry.measured.metrics) if entry.measured else 0
+        bounded.append(entry if room >= 0 else entry.model_copy(update={"measured": None}))
+    return bounded

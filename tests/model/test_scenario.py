@@ -52,6 +52,13 @@ def test_a_good_release_is_promoted_with_the_names_of_its_own() -> None:
     assert stage.typed.promoted_images == ["app:next"]
 
 
+def test_a_skip_saves_what_is_left_of_one_step() -> None:
+    whole, skipped = staged(analysis={"interval": "60s"}), staged("skip-at=20", analysis={"interval": "60s"})
+    assert 50 < played(whole) - played(skipped) < 65
+    assert outcome(skipped) == ("Succeeded", "")
+    assert [order.command for order in skipped.typed.history[0].orders] == ["skip"]
+
+
 @pytest.mark.parametrize(
     ("fault", "seconds", "cause"),
     [

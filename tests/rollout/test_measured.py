@@ -87,6 +87,15 @@ def test_many_steps_and_metrics_stay_small() -> None:
     assert len(json.dumps(w.status["history"][0])) < 2500
 
 
+def test_a_full_history_loses_the_values_of_its_oldest_releases_first() -> None:
+    w = world(tuple(f"m{n}" for n in range(8)), stepWeight=5, maxWeight=100, interval="1s")
+    for revision in range(2, 8):
+        w.release(f"v{revision}")
+        w.settle(lambda world, r=revision: world.typed.last_promoted_spec == f"v{r}")  # type: ignore[misc]
+    assert [entry.measured is not None for entry in w.typed.history] == [True] * 3 + [False] * 4
+    assert len(json.dumps(w.status["history"])) < 9000
+
+
 def test_without_metrics_nothing_is_kept() -> None:
     w = World().initialised()
     w.release("v2")
