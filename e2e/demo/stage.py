@@ -30,8 +30,8 @@ Obj = dict[str, Any]
 LOOK_SECONDS = 0.2
 LIMIT_SECONDS = 120.0
 AFTERMATH_SECONDS = 2.0
-GATE_SECONDS = 12.0
-"""So long after the change the gate is to be seen closed at the least."""
+GATE_SECONDS = 4.0
+"""So long the gate is to be seen closed before somebody promotes."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,7 @@ async def play(client: Client, story: Story, load: Load, show: Show) -> Result:
     told: set[str] = set()
     made: set[str] = set()
     highest, outcome, seconds, promoted = 0, "no verdict", LIMIT_SECONDS, False
+    held_at: float | None = None
     view = before.view
     async for scene in scenes(client):
         show(scene)
@@ -97,9 +98,11 @@ async def play(client: Client, story: Story, load: Load, show: Show) -> Result:
             reported = now
         if story.fail_at is not None and view.weight >= story.fail_at and view.phase == "Progressing":
             await _tell_to_fail(client, scene.canary_pods, told)
-        if story.by_hand and not promoted and view.phase == "WaitingPromotion" and now > GATE_SECONDS:
-            promoted = True
-            await promote(client)
+        if story.by_hand and view.phase == "WaitingPromotion":
+            held_at = now if held_at is None else held_at
+            if not promoted and now >= held_at + GATE_SECONDS:
+                promoted = True
+                await promote(client)
         if view.idle and view.history[:1] != newest:
             outcome, seconds = view.phase, now
             break

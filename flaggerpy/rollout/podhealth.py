@@ -108,7 +108,7 @@ def judge(
         # told are all pods that fail so by now, though the grace of some of them goes on
         foremost = _foremost(standing)[0].group
         told = [finding for finding in findings if finding.group == foremost]
-        verdict = _sentence(told, standing, total, policy, now, meaning=True)
+        verdict = _sentence(told, standing, total, policy, now, meaning=True, crashed=_crashed(states, foremost[0]))
     head = _foremost(standing) if verdict else _foremost(failing)
     dues = [finding.due for finding in findings if finding.due is not None and finding.due > now]
     return Health(
@@ -321,10 +321,13 @@ def _foremost(findings: Sequence[_Finding]) -> list[_Finding]:
 
 
 def _sentence(
-    group: Sequence[_Finding], all_findings: Sequence[_Finding], total: int, policy: PodHealth, now: float, *, meaning: bool
-) -> str:
+    group: Sequence[_Finding], all_findings: Sequence[_Finding], total: int, policy: PodHealth, now: float, *, meaning: bool,
+    crashed: frozenset[str] = frozenset(),
+) -> str:  # fmt: skip
+    """`crashed` names the pods in which a crashing container did so before, though it may run at this moment."""
     told = group[0].diagnosis
-    affected = len({finding.pod.name for finding in group})
+    failing = {finding.pod.name for finding in group} | (crashed if told.class_ == "crash" else set())
+    affected = len(failing)
     whole = max(total, affected)
     notes = [f"{affected} of {whole} {'pod' if whole == 1 else 'pods'}"]
     crashes = max(finding.crashes for finding in group)
@@ -333,12 +336,21 @@ def _sentence(
         if not meaning:
             notes[0] += f" of {policy.max_restarts + 1}"
     sentence = f"{told.what} ({', '.join(notes)})"
-    others = {finding.pod.name for finding in all_findings} - {finding.pod.name for finding in group}
+    others = {finding.pod.name for finding in all_findings} - failing
     if meaning:
         sentence += f": {told.means}"
         if others:
             sentence += f"; {len(others)} more {'pod fails' if len(others) == 1 else 'pods fail'} for another cause"
     return sentence
+
+
+def _crashed(states: Iterable[FailureState], container: str) -> frozenset[str]:
+    """The pods in which this container has crashed, as remembered."""
+    return frozenset(
+        state.pod
+        for state in states
+        if (state.kind, state.container) == ("crash", container) and state.seen_ends - state.base_restarts - state.clean_exits > 0
+    )
 
 
 def _waiting(findings: Sequence[_Finding], pods: Sequence[PodFacts], total: int, policy: PodHealth, now: float) -> str:

@@ -146,6 +146,18 @@ def test_what_seemed_certain_until_the_pull_secret_was_known_to_be_missing_is_do
     assert "refuses the credentials" in verdict
 
 
+def test_a_crash_loop_counts_the_pods_whose_container_runs_at_that_moment_too() -> None:
+    watch = Watch(desired=3)
+    well, other = pod(running(), name="podinfo-3"), "podinfo-2"
+    watch.look(pod(running()), pod(running(), name=other), well)
+    watch.look(pod(ended(1)), pod(ended(1), name=other), well, after=1)
+    watch.look(pod(ended(1, restarts=1)), pod(ended(1, restarts=1), name=other), well, after=10)
+    # the second pod's container runs again, and is ready, when the first one's crashes for the third time
+    verdict = watch.look(pod(ended(1, restarts=2)), pod(running(restarts=2), name=other), well, after=10).verdict
+    assert verdict is not None
+    assert "(crashed 3 times, 2 of 3 pods)" in verdict
+
+
 def test_the_grace_runs_through_the_alternation_of_pull_and_back_off() -> None:
     watch = Watch()
     for container in (BUSY_REGISTRY, BACKED_OFF_PULL, BUSY_REGISTRY):
