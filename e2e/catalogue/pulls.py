@@ -258,7 +258,7 @@ ACCESS: list[Row] = [
     ),
     pulling(
         Site("no-credentials-token", auth=Bearer(ALICE)),
-        ["the registry {host} gives out no image {image} for container app", "without credentials (the pod names no pull secret)"], NOW,
+        ["the registry {host} gives out no image {image} for container app", "without credentials, as the pod names no pull secret"], NOW,
         note=f"{LISTED}private registry without credentials.",
     ),
     pulling(

@@ -1187,7 +1187,7 @@ def filled(
 
 def _secrets(pod: PodFacts) -> str:
     if not pod.pull_secrets:
-        return "without credentials (the pod names no pull secret)"
+        return "without credentials, as the pod names no pull secret"
     return f"with pull secret{'' if len(pod.pull_secrets) == 1 else 's'} {', '.join(pod.pull_secrets)}"
 
 

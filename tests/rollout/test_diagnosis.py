@@ -125,7 +125,7 @@ ABSENT = (
         (REFUSED, (), (), "pull-no-credentials", f"the registry {HOST} wants credentials for image {IMAGE} of container podinfo, and"),
         (REFUSED, ("team",), (), "pull-credentials", "it was asked with pull secret team, which is wrong or expired"),
         (REFUSED, ("team",), (ABSENT,), "pull-secret-missing", "pull secret team of pod podinfo-1 does not exist, and the registry"),
-        (DENIED, (), (), "image-denied", "may not be read without credentials (the pod names no pull secret)"),
+        (DENIED, (), (), "image-denied", "may not be read without credentials, as the pod names no pull secret"),
         (DENIED, ("team", "mine"), (), "image-denied", "may not be read with pull secrets team, mine"),
         (DENIED, ("team",), (ABSENT,), "pull-secret-missing", "pull secret team of pod podinfo-1 does not exist, and the registry"),
     ],
