@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from e2e.catalogue import pulls
-from e2e.catalogue.row import Verdict
+from e2e.catalogue.row import Row, Verdict
 
 BY_ID = {row.id: row for row in pulls.ROWS}
 PUBLISHED = (
@@ -32,7 +32,7 @@ def test_every_cause_in_the_usual_lists_has_a_row(cause: str) -> None:
 
 
 @pytest.mark.parametrize("row", [row for row in pulls.ROWS if row.verdict in (Verdict.GRACE, Verdict.DEADLINE)], ids=lambda row: row.id)
-def test_every_fault_that_may_end_has_a_twin_in_which_it_does(row: pulls.Row) -> None:
+def test_every_fault_that_may_end_has_a_twin_in_which_it_does(row: Row) -> None:
     if row.id == "layer-no-archive":
         return  # the image itself is broken: only a new one mends it
     twin = BY_ID[f"{row.id}-heals"]
