@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from e2e.beside.compare import Compared, Difference
-from e2e.beside.rules import RULES, Rule, rule_for
+from e2e.beside.rules import RULES, rule_for
 from e2e.beside.scenarios import SCENARIOS
 
 MOST = 110
 """Characters of a value on the page."""
+EXAMPLES = 4
 HEAD = """# Differences from Flagger
 
 The same scripted releases are played by Flagger 1.44 and by flaggerpy in one cluster, at the same time, each in a namespace of its own;
@@ -35,11 +36,15 @@ def report(compared: Sequence[Compared]) -> str:
 
 def page(compared: Sequence[Compared]) -> str:
     """docs/differences-from-flagger.md."""
-    return HEAD + _scenarios(compared) + _rules([found for one in compared for found in one.differences])
+    differences = [found for one in compared for found in one.differences]
+    equal = sum(sum(one.equal.values()) for one in compared)
+    unexplained = sum(rule_for(found) is None for found in differences)
+    total = f"{equal:,} values were equal and {len(differences):,} were not; {unexplained or 'none'} of these has no rule.\n"
+    return HEAD + total + _scenarios(compared) + _rules(differences)
 
 
 def _scenarios(compared: Iterable[Compared]) -> str:
-    text = "## What was played\n\n| scenario | | in the place of Flagger's | values equal | different |\n|---|---|---|---|---|\n"
+    text = "\n## What was played\n\n| scenario | | in the place of Flagger's | values equal | different |\n|---|---|---|---|---|\n"
     for one in compared:
         scenario = SCENARIOS[one.scenario]
         text += f"| {one.scenario} | {scenario.title} | {scenario.theirs or '(not tested there)'} "
@@ -48,21 +53,40 @@ def _scenarios(compared: Iterable[Compared]) -> str:
 
 
 def _rules(differences: Sequence[Difference]) -> str:
+    """A section for each reason, in the order of the rules, with those of the same number under one another."""
+    found: dict[tuple[str, str], list[Difference]] = {(rule.number, rule.why): [] for rule in RULES}
+    for difference in differences:
+        rule = rule_for(difference)
+        if rule is not None:
+            found[rule.number, rule.why].append(difference)
     text = "\n## What differs, and why\n"
-    for rule in RULES:
-        found = [difference for difference in differences if rule_for(difference) is rule]
-        if found:
-            text += _rule(rule, found)
+    for (number, why), explained in sorted(found.items(), key=lambda item: _order(item[0][0])):
+        if explained:
+            text += _section(number, why, explained)
     return text
 
 
-def _rule(rule: Rule, found: Sequence[Difference]) -> str:
+def _order(number: str) -> tuple[bool, int]:
+    """Numbers of faults first, in their order."""
+    is_fault = number.startswith("Q-")
+    return not is_fault, int(number.removeprefix("Q-")) if is_fault else 0
+
+
+def _section(number: str, why: str, found: Sequence[Difference]) -> str:
     scenarios = ", ".join(dict.fromkeys(difference.scenario for difference in found))
-    text = f"\n### {rule.why}\n\n{rule.number} · {len(found)} in {scenarios}\n\n| for example | Flagger | flaggerpy |\n|---|---|---|\n"
-    for difference in found[:3]:
+    text = f"\n### {number}: {why}\n\n{len(found)} in {scenarios}\n\n| for example | Flagger | flaggerpy |\n|---|---|---|\n"
+    for difference in _examples(found):
         cells = (difference.where, difference.theirs, difference.ours)
         text += "| " + " | ".join(_cell(cell) for cell in cells) + " |\n"
     return text
+
+
+def _examples(found: Sequence[Difference]) -> list[Difference]:
+    """Some that differ in more than the scenario."""
+    shown: dict[tuple[str, str], Difference] = {}
+    for difference in found:
+        shown.setdefault((difference.where.rpartition("/")[2], difference.theirs.replace(difference.scenario, "")), difference)
+    return list(shown.values())[:EXAMPLES]
 
 
 def _cell(text: str) -> str:
