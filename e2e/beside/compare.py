@@ -89,15 +89,16 @@ def _hooks(found: Compared, theirs: Object, ours: Object) -> None:
         _value(found, f"hooks/{name}/count", one["count"], other["count"])
         if one["count"] and other["count"]:
             _value(found, f"hooks/{name}/headers", one["headers"], other["headers"])
-        mine = {_title(body): body for body in other["bodies"]}
+        mine = list(other["bodies"])
         for body in one["bodies"]:
-            twin = mine.pop(_title(body), None)
+            twin = next((twin for twin in mine if _title(twin) == _title(body)), None)
             if twin is None:
                 _value(found, f"hooks/{name}/body", _title(body), None)
             else:
+                mine.remove(twin)
                 _tree(found, f"hooks/{name}/body {_title(body)}", body, twin)
-        for title in mine:
-            _value(found, f"hooks/{name}/body", None, title)
+        for body in mine:
+            _value(found, f"hooks/{name}/body", None, _title(body))
 
 
 def _title(body: Object) -> str:

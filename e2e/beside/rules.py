@@ -17,6 +17,7 @@ MOMENT = r"objects/(initialized|at 20|end)"
 TOLD = r"(events/(Normal|Warning)|hooks/event/body)"
 """An event, and the call of the event webhook for it."""
 VERSIONED = r".*-primary-[0-9a-f]{8}"
+ONE_COOKIE = "Only the very cookie keeps a visitor"
 UNDONE = "A promotion that fails is undone: the primary gets its last promoted template back, then the traffic"
 
 
@@ -154,9 +155,18 @@ RULES: tuple[Rule, ...] = (
     Rule(SAME, "A side without traffic is written with weight 0", r"routes/match/rules/1/backendRefs/.*-canary", "-", scenarios="ab"),
     Rule(SAME, "A side without traffic is written with weight 0", r".*/services/[^/]+-(canary|primary)/weight", "-", "0"),
     Rule("Q-43", "Each condition of an HTTPProxy is an entry of its own", "routes/match/routes/0/conditions", scenarios="match-contour"),
-    Rule("Q-38", "Only the very cookie keeps a visitor", r"routes/50/rules/\d/matches/0/headers/Cookie/value"),
+    Rule("Q-38", ONE_COOKIE, r"routes/50/rules/\d/matches/0/headers/Cookie/value"),
     Rule("Q-38", "The primary's cookie ends with the run", "status/primarySessionAffinityCookie", r"primary-cookie=VALUE", "-", "affinity"),
     Rule(MORE, "Flux is told to leave TrafficSplits alone as well", rf"{MOMENT}/TrafficSplit .*/annotations/.*toolkit.*", "-", "disabled"),
+    Rule("Q-38", ONE_COOKIE, rf"(routes/0|{MOMENT}/HTTPRoute .*/spec)/rules/0/matches/0/headers/Cookie/value", scenarios="affinity"),
+    Rule(
+        "Q-38",
+        "The header that takes a cookie back is set for its bearer's backend only",
+        rf"(routes/0|{MOMENT}/HTTPRoute .*/spec)/rules/0/(backendRefs/affinity-primary/)?filters",
+        scenarios="affinity",
+    ),
+    Rule(MORE, "The image is looked for before a pod is made", TOLD, "-", r".*Image check of .*", "skip|missing-image"),
+    Rule(MORE, "The weight leaves pods as soon as their template moves on", TOLD, "-", r".*Cut \S+ canary weight to 0: .*", "restart"),
     # gates
     Rule("Q-23", "A closed promotion gate leaves the iterations alone", "iterations", "0, -1, 0", "0", "gates"),
     Rule(

@@ -60,6 +60,17 @@ def test_alerts_are_compared_with_those_of_the_same_text() -> None:
     ]
 
 
+def test_bodies_of_hooks_are_compared_with_those_of_the_same_event_one_by_one() -> None:
+    def hooks(*phases: str) -> dict[str, Any]:
+        bodies = [{"phase": phase, "metadata": {"eventMessage": "passed"}} for phase in phases]
+        return {"hooks": {"event": {"count": len(bodies), "headers": [], "bodies": bodies}}}
+
+    assert found(hooks("Succeeded", "Failed"), hooks("Succeeded", "Failed")) == []
+    differs = found(hooks("Succeeded", "Progressing"), hooks("Succeeded", "Failed"))
+    assert differs == [("hooks/event/body passed/phase", "Progressing", "Failed")]
+    assert found(hooks("Succeeded", "Failed"), hooks("Succeeded")) == [("hooks/event/count", "2", "1"), ("hooks/event/body", "passed", "-")]
+
+
 def test_a_rule_must_fit_the_whole_difference() -> None:
     rules = (Rule("Q-1", "why", r"events/Normal", "-", r".*more"), Rule("Q-2", "why", "phases", scenarios="y"))
     assert rule_for(Difference("x", "events/Normal", "-", "Synced flagger more"), rules) is rules[0]
