@@ -173,6 +173,10 @@ class Http:
         for pool in pools:
             await pool.aclose()
 
+    async def warm(self) -> None:
+        """Make the pool of default requests before the first of them is in a hurry: the system's authorities are read for it."""
+        await self._pool(True, None)
+
     async def send(
         self,
         request: HttpRequest,

@@ -295,3 +295,13 @@ def test_pauses_double_from_one_to_thirty_seconds(attempt: int) -> None:
 @given(st.integers(min_value=100, max_value=599))
 def test_only_429_and_5xx_but_501_are_repeated(status: int) -> None:
     assert worth_repeating(HttpResponse(status)) == (status == 429 or (status >= 500 and status != 501))
+
+
+async def test_a_pool_that_was_warmed_is_the_one_that_is_used(site: Site) -> None:
+    made: list[object] = []
+    async with Http() as opened:
+        await opened.warm()
+        made += opened._pools.values()
+        await opened.send(HttpRequest("GET", site.url))
+        assert list(opened._pools.values()) == made
+        assert len(made) == 1

@@ -24,12 +24,11 @@ from flaggerpy.images.conversation import Found, conversation
 from flaggerpy.images.credentials import BadSecret, Entries, matching, of_secret
 from flaggerpy.images.judging import Nodes, Wanted, judge, of_pod
 from flaggerpy.images.platforms import Platform
+from flaggerpy.rollout.imagecheck import ANSWERED_WITHIN
 
 Obj = dict[str, Any]
 ReadSecret = Callable[[str, str], Awaitable[Mapping[str, str] | None]]
 
-SECONDS = 5.0
-"""How long all questions of one pod may take together."""
 AT_ONCE = 32
 """How many registries are talked to at a time: many releases may begin in the same second."""
 NODES_KEPT = 60.0
@@ -83,7 +82,7 @@ class ApiCluster:
 class ImageCheck:
     """See the module. `cluster` None: there is none, and registries are asked without pull secrets of it."""
 
-    def __init__(self, cluster: Cluster | None, send: Send, *, seconds: float = SECONDS) -> None:
+    def __init__(self, cluster: Cluster | None, send: Send, *, seconds: float = ANSWERED_WITHIN) -> None:
         self._cluster = cluster
         self._send = send
         self._seconds = seconds
@@ -177,7 +176,7 @@ class ImageCheck:
             self._once(f"{what} in namespace {namespace} cannot be used: {error}")
             return found, f"{what} cannot be used: {error}"
         except (ApiError, TimeoutError) as error:
-            return found, f"the pull secrets cannot be read: {error or 'no answer in time'}"
+            return found, f"the pull secrets cannot be read: {str(error) or 'no answer in time'}"
         return found, ""
 
     async def _pull_secrets(self, namespace: str, spec: Mapping[str, Any], cluster: Cluster) -> list[str]:
@@ -196,7 +195,7 @@ class ImageCheck:
                 return await self._cluster.nodes(images=images)
         except (ApiError, TimeoutError) as error:
             what = "which images the nodes hold" if images else "which platforms the nodes have"
-            self._once(f"image check: it is not known {what}: {error or 'no answer in time'}")
+            self._once(f"image check: it is not known {what}: {str(error) or 'no answer in time'}")
             return None
 
     def _once(self, sentence: str) -> None:

@@ -108,7 +108,7 @@ class Controller:
     async def start(self) -> None:
         """Return when the caches are warm and the campaign for the Lease has begun."""
         await self._check()
-        await self._until_answered(self.world.start)
+        await asyncio.gather(self._until_answered(self.world.start), self.registries.warm())
         self.watching.start()
         self.recorder.start()
         self.parts.started_at = self.client.now()

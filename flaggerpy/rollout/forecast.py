@@ -18,6 +18,7 @@ from typing import Literal
 from flaggerpy.api.canary import Analysis, Canary, HookType
 from flaggerpy.api.durations import parse_duration
 from flaggerpy.rollout import weights
+from flaggerpy.rollout.imagecheck import ANSWERED_WITHIN
 from flaggerpy.rollout.rounds import NO_DATA_PACE
 from flaggerpy.rollout.traffic import DRAIN, UNTOLD
 
@@ -98,6 +99,8 @@ def forecast(canary: Canary, world: Circumstances) -> Forecast:
     spec, plan = canary.spec, canary.spec.plan
     deadline = float(spec.progress_deadline_seconds)
     parts = list(_gates(plan, "confirm-rollout", "before anything is scaled up"))
+    if spec.pod_health.image_check == "Fail":
+        parts.append(Part("check", "registries are asked for the images (podHealth.imageCheck)", 0.0, ANSWERED_WITHIN, note=_DOUBT))
     parts.append(Part("pods", f"{canary.target}: pods of the new revision start", world.start, max(deadline, world.start), note=_ANEW))
     settle = spec.pod_health.settle_seconds
     parts.append(Part("wait", "pods stay ready (podHealth.settle)", settle, settle, note="begins anew when a container restarts"))
@@ -107,6 +110,7 @@ def forecast(canary: Canary, world: Circumstances) -> Forecast:
     return Forecast(tuple(parts), tuple(_failures(canary, world)), _way_back(canary, world))
 
 
+_DOUBT = "what cannot be told by then stops nothing"
 _ANEW = "every pod that gets ready starts the deadline anew"
 
 
@@ -194,6 +198,8 @@ def _way_back(canary: Canary, world: Circumstances) -> tuple[float, float]:
 def _failures(canary: Canary, world: Circumstances) -> Iterator[Failure]:
     health, plan = canary.spec.pod_health, canary.spec.plan
     deadline = float(canary.spec.progress_deadline_seconds)
+    if health.image_check == "Fail":
+        yield Failure("an image that its registry says it has not", "the change, before a pod is made", 0.0, ANSWERED_WITHIN)
     if health.enabled:
         certain, doubtful = health.certain_seconds, health.doubtful_seconds
         yield Failure("no such image, missing config, a command that cannot start", "the report", certain, certain + 1.0)

@@ -13,9 +13,10 @@ from flaggerpy.rollout.draft import Draft
 from flaggerpy.rollout.effects import CheckImages
 from flaggerpy.rollout.facts import ContainerFacts, PodFacts
 
+ANSWERED_WITHIN = 5.0
+"""Seconds that the question about all images of a pod takes at most: what is not answered by then is a doubt."""
 PATIENCE = 30.0
-"""Seconds after which a run goes on without an answer. The question itself ends after 5 (`controller/imagecheck.py`): this is for an answer
-that was lost with its controller."""
+"""Seconds after which a run goes on without an answer: for one that was lost with its controller."""
 DONE = "images"
 """The mark in `run.gates_passed` of a run whose images were looked at."""
 

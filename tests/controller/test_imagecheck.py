@@ -192,8 +192,8 @@ async def test_an_api_server_that_hangs_is_a_lack_in_time(
 
     server.delay = slow
     began = time.monotonic()
-    kind, _, _ = await answered(client, http, pod(registry.image("team/app"), "pull"), seconds=0.4)
-    assert kind in ("exists", "doubt", "unchecked")
+    kind, cause, _ = await answered(client, http, pod(registry.image("team/app"), "pull"), seconds=0.4)
+    assert (kind, cause) == ("doubt", "pull-timeout")
     assert time.monotonic() - began < 2
 
 

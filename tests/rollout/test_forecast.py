@@ -180,3 +180,12 @@ def test_hooks_cost_their_time_outs_at_worst() -> None:
 def test_pods_that_are_not_judged_are_left_to_the_deadline() -> None:
     told = Case({**SPEC, "podHealth": {"enabled": False}}, Cast()).told
     assert [failure.cause for failure in told.failures] == ["pods that do not get ready, or are not made", "3 failed checks"]
+
+
+def test_a_check_of_the_images_that_may_end_the_release_is_part_of_it_and_one_that_only_tells_is_not() -> None:
+    told = {mode: Case(SPEC | {"podHealth": {"imageCheck": mode}}, Cast()).told for mode in ("Fail", "Warn")}
+    assert told["Fail"].worst - told["Warn"].worst == 5.0
+    assert told["Fail"].best == told["Warn"].best
+    assert [failure.cause for failure in told["Fail"].failures if failure not in told["Warn"].failures] == [
+        "an image that its registry says it has not"
+    ]
