@@ -25,6 +25,8 @@ class Kind:
     takes: Literal["seconds", "percent"] = "seconds"
     fate: Callable[[], Fate] | None = None
     """How a container of the new revision fares, for faults of a container."""
+    pull: Literal["", "missing", "doubt"] = ""
+    """What the registry says of the image when it is asked before the first pod; "" where it has the image."""
     cause: str = ""
     """The cause in the table of diagnoses that it must be recognised as; "" where none is."""
 
@@ -57,16 +59,18 @@ def _registry(status: str) -> Callable[[], Fate]:
 
 
 _FATES: list[Kind] = [
-    Kind("image-missing", "pods", "the registry has no such image or tag", cause="image-missing",
+    Kind("image-missing", "pods", "the registry has no such image or tag", pull="missing", cause="image-missing",
          fate=_pull("rpc error: code = NotFound desc = ", "{image}: not found")),
-    Kind("image-denied", "pods", "the registry answers that access is denied", cause="image-denied",
+    Kind("image-denied", "pods", "the registry answers that access is denied", pull="doubt", cause="image-denied",
          fate=_pull("", "pull access denied, repository does not exist or may require authorization: server message: insufficient_scope")),
-    Kind("wrong-credentials", "pods", "the registry refuses the pull secret", cause="pull-credentials", fate=_registry("401 Unauthorized")),
-    Kind("wrong-platform", "pods", "the image is not for this kind of node", cause="image-platform",
+    Kind("wrong-credentials", "pods", "the registry refuses the pull secret", pull="doubt", cause="pull-credentials",
+         fate=_registry("401 Unauthorized")),
+    Kind("wrong-platform", "pods", "the image is not for this kind of node", pull="missing", cause="image-platform",
          fate=lambda: Waits("ErrImagePull", 'failed to pull and unpack image "{image}": no match for platform in manifest: not found')),
-    Kind("registry-down", "pods", "the registry refuses connections", cause="pull-refused",
+    Kind("registry-down", "pods", "the registry refuses connections", pull="doubt", cause="pull-refused",
          fate=_pull("", "dial tcp {host}: connect: connection refused")),
-    Kind("rate-limited", "pods", "the registry answers 429", cause="pull-rate-limit", fate=_registry("429 Too Many Requests")),
+    Kind("rate-limited", "pods", "the registry answers 429", pull="doubt", cause="pull-rate-limit",
+         fate=_registry("429 Too Many Requests")),
     Kind("config-missing", "pods", "a ConfigMap that the pods need is not there", cause="config-missing",
          fate=lambda: Waits("CreateContainerConfigError", 'configmap "{name}-settings" not found')),
     Kind("no-command", "pods", "the command is not in the image", cause="command-missing",

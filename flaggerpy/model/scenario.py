@@ -225,6 +225,23 @@ class Stage(World):
         if self.target is not None and self.target.template == self.new and self._lasts("quota"):
             self.target.pods = [pod for pod in self.target.pods if pod.revision != self.new]
 
+    # --- the registry -------------------------------------------------------------------------------------------------------------------
+
+    def _registry_says(self) -> tuple[ImageAnswer, ...]:
+        """The answer to the image check: a pull that fails for certain is known before the first pod, any other is a doubt."""
+        revision = self.target.template if self.target else self.old
+        first = next((actor.name for actor in self.cast.actors if actor.role == "main"), "")
+        said = []
+        for actor in self.cast.actors:
+            answer = ImageAnswer(self._image(actor, revision), "exists", container=actor.name, role=actor.role)
+            for fault in self.faults.wanted if revision == self.new else ():
+                passes = fault.value is not None and self.now >= self.released_at + fault.value
+                if fault.kind.pull and actor.name == (fault.container or first) and not passes:
+                    answer = replace(answer, kind=fault.kind.pull, cause=fault.kind.cause)
+                    break
+            said.append(answer)
+        return tuple(said)
+
     # --- faults -------------------------------------------------------------------------------------------------------------------------
 
     def progress(self) -> int:
@@ -314,6 +331,8 @@ class Stage(World):
                 self._measure(effect.metric, self.trouble(), self.draw(effect.key)), at=self.now
             )  # fmt: skip
             return
+        if isinstance(effect, fx.CheckImages) and self.target is not None:
+            self.images[self.target.template] = self._registry_says()
         super().carry_out(effect, decision)
         if isinstance(effect, fx.RecordEvent):
             self.told.append(Told(self.now, effect.type, effect.message))

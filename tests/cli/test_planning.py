@@ -41,7 +41,7 @@ def test_the_example_as_data() -> None:
 
 
 @pytest.mark.parametrize("name", [path.name for path in sorted(EXAMPLES.glob("*.yaml")) if "kind: Canary" in path.read_text()])
-@pytest.mark.parametrize("seed", [0, 7])
+@pytest.mark.parametrize("seed", [7])
 def test_every_example_is_played_between_best_and_worst(name: str, seed: int) -> None:
     canary, _ = offline.chosen([str(EXAMPLES / name)], "")
     _, _, told = planning.planned(canary.obj, None)

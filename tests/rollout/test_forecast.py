@@ -177,6 +177,14 @@ def test_hooks_cost_their_time_outs_at_worst() -> None:
     assert slow.best == plain.best
 
 
+def test_an_image_check_that_may_fail_comes_before_the_pods() -> None:
+    case = Case({**SPEC, "podHealth": {"imageCheck": "Fail"}}, Cast(), faults=("image-missing",))
+    assert case.told.parts[0].worst == 5.0
+    assert case.told.failures[0].best <= seconds(case.played()) <= case.told.failures[0].worst
+    good = Case({**SPEC, "podHealth": {"imageCheck": "Fail"}}, Cast())
+    assert good.told.best <= seconds(good.played()) <= good.told.worst
+
+
 def test_pods_that_are_not_judged_are_left_to_the_deadline() -> None:
     told = Case({**SPEC, "podHealth": {"enabled": False}}, Cast()).told
     assert [failure.cause for failure in told.failures] == ["pods that do not get ready, or are not made", "3 failed checks"]
