@@ -24,6 +24,8 @@ class Finding:
     verdict: Verdict
     seconds: float
     bound: float
+    named: str
+    """What was said of a fault that ended in time."""
     condition: str
     event: str
     alert: str
@@ -66,8 +68,8 @@ def told_of(row: Row, case: Case, plays: Plays) -> Finding:
         return next(text for text in reversed(texts) if words in text)
 
     return Finding(
-        verdict, seconds, bound, stage.condition("Ready")["message"], last(event, stage.texts()), last(alert, plays.alerts(stage)),
-        case.describe,
+        verdict, seconds, bound, case.named, stage.condition("Ready")["message"], last(event, stage.texts()),
+        last(alert, plays.alerts(stage)), case.describe,
     )  # fmt: skip
 
 

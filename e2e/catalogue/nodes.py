@@ -19,7 +19,7 @@ from e2e.kube import KubeError, Object, until
 UNSCHEDULABLE = frozenset({"Unschedulable"})
 EXPIRED = "progress deadline of 15s exceeded"
 SIMULATED = "Simulated: the pods are bound to a node that only pretends, whose statuses the suite writes in the words of a kubelet."
-LOST = "Half simulated: the node only pretends; that it is lost, its taints and the end of its pods are the real node controllers' work."
+LOST = "Half simulated: the node only pretends; its taints, and what becomes of its pods, are the work of the real node controllers."
 
 
 def unschedulable(name: str, *words: str, **pod: Any) -> Row:
@@ -58,6 +58,20 @@ def phantom(**options: Any) -> Any:
     return around
 
 
+@contextmanager
+def pressed(stage: Stage) -> Iterator[Phantom]:
+    """A phantom that reports a full disk; the node controller taints it."""
+    with Phantom(stage, stage.name) as node:
+        node.conditions = [{"type": "DiskPressure", "status": "True", "reason": "KubeletHasDiskPressure"}]
+        node.heartbeat()
+        until(lambda: _tainted(stage, "node.kubernetes.io/disk-pressure"), 30, "the node controller's taint")
+        yield node
+
+
+def _tainted(stage: Stage, key: str) -> bool:
+    return any(taint["key"] == key for taint in stage.kube.get("Node", stage.name)["spec"].get("taints", []))
+
+
 def untaint(_: Stage, ground: Phantom) -> None:
     ground.taint()
 
@@ -79,7 +93,7 @@ _SELECTOR = unschedulable(
 _TAINT = Row(
     "node-tainted",
     placed({"containers": [app()]}, "node-tainted"),
-    "app", UNSCHEDULABLE, ("no node takes pod node-tainted-", "had untolerated taint {flaggerpy-e2e/maintenance: true}", EXPIRED),
+    "app", UNSCHEDULABLE, ("no node takes pod node-tainted-", "had untolerated taint", EXPIRED),
     Verdict.DEADLINE, deadline=15, note="The tainted node only pretends.", around=phantom(taints=[_TAINTED]),
 )  # fmt: skip
 PLACES = [
@@ -282,7 +296,7 @@ GOES_SOON = [
 _LOST = Row(
     "node-lost",
     placed({"containers": [app()]}, "node-lost", *GOES_SOON),
-    "app", UNSCHEDULABLE, ("no node takes pod node-lost-", "node.kubernetes.io/unreachable", "progress deadline of 20s exceeded"),
+    "app", UNSCHEDULABLE, ("no node takes pod node-lost-", "had untolerated taint", "progress deadline of 20s exceeded"),
     Verdict.DEADLINE, seconds=60, deadline=20, replicas=2, moves=True, note=LOST,
     spec={"analysis": {**SLOWLY["analysis"], "interval": "90s"}},
     around=phantom(), during=lose,
@@ -299,9 +313,8 @@ NODES = [
     Row(
         "disk-pressure",
         placed({"containers": [app()]}, "disk-pressure"),
-        "app", UNSCHEDULABLE, ("no node takes pod disk-pressure-", "node.kubernetes.io/disk-pressure", EXPIRED), Verdict.DEADLINE,
-        deadline=15, note=SIMULATED,
-        around=phantom(taints=[{"key": "node.kubernetes.io/disk-pressure", "effect": "NoSchedule"}]),
+        "app", UNSCHEDULABLE, ("no node takes pod disk-pressure-", "had untolerated taint", EXPIRED), Verdict.DEADLINE,
+        deadline=15, note=LOST, around=pressed,
     ),
     Row(
         "evicted-again-and-again",

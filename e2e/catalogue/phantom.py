@@ -40,6 +40,8 @@ class Phantom:
     def __init__(self, stage: Stage, name: str, say: Say | None = None, taints: list[Object] | None = None) -> None:
         self.name = name
         self.say: Say = say or running
+        self.conditions: list[Object] = []
+        """Of the node, beside Ready."""
         self.lost = False
         """True: neither heartbeats nor statuses, as if the machine had lost its power."""
         self._kube = stage.kube
@@ -54,7 +56,7 @@ class Phantom:
             "metadata": {"name": self.name, "labels": {LABEL: self.name, "kubernetes.io/hostname": self.name}},
             "spec": {"taints": self._taints},
         })  # fmt: skip
-        self._heartbeat()
+        self.heartbeat()
         self._thread.start()
         return self
 
@@ -80,7 +82,7 @@ class Phantom:
                 continue
             with contextlib.suppress(KubeError, httpx.HTTPError):
                 if time.monotonic() - self._beaten > HEARTBEAT:
-                    self._heartbeat()
+                    self.heartbeat()
                 for pod in self._pods():
                     self._sync(pod)
 
@@ -102,11 +104,13 @@ class Phantom:
         found: list[Object] = self._kube.ask("GET", self._kube.path("Pod"), fieldSelector=f"spec.nodeName={self.name}")["items"]
         return found
 
-    def _heartbeat(self) -> None:
+    def heartbeat(self) -> None:
+        """Report the node's conditions, now."""
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         ready = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "a phantom", "lastHeartbeatTime": now}
         room = {"cpu": "8", "memory": "16Gi", "pods": "50", "ephemeral-storage": "50Gi"}
-        self._kube.patch("Node", self.name, {"status": {"conditions": [ready], "capacity": room, "allocatable": room}}, "", "status")
+        status = {"conditions": [ready, *self.conditions], "capacity": room, "allocatable": room}
+        self._kube.patch("Node", self.name, {"status": status}, "", "status")
         self._kube.apply({
             "apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": self.name, "namespace": "kube-node-lease"},
             "spec": {"holderIdentity": self.name, "leaseDurationSeconds": 40, "renewTime": now.replace("Z", ".000000Z")},

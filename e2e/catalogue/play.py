@@ -38,6 +38,8 @@ class Case:
     healed: float = 0.0
     """When the fault was ended; 0 where it was not."""
     ended: float = 0.0
+    named: str = ""
+    """What was said of a fault that was then ended."""
     describe: str = ""
     """What `flaggerpy describe` printed after the end; "" where nobody asked."""
 
@@ -132,8 +134,12 @@ class Plays:
     def _heal(self, row: Row, case: Case, ground: Any, since: float) -> None:
         """End the fault once it was named after `since`, and wait for the promotion."""
         assert row.heal
-        named = lambda obj: any(row.cause[0] in text for text in told(obj))  # noqa: E731
-        self.watched.until("Canary", case.stage, named, f"somebody to say {row.cause[0]!r}", END, since)
+
+        def said(obj: Object) -> str:
+            return next((text for text in told(obj) if row.cause[0] in text), "")
+
+        at = self.watched.until("Canary", case.stage, lambda obj: bool(said(obj)), f"somebody to say {row.cause[0]!r}", END, since)
+        case.named = next(said(item.obj) for item in self.watched.of("Canary", case.stage) if item.at == at)
         case.healed = time.time()
         row.heal(case.stage, ground)
         case.ended = self.watched.until_phase(case.stage, "Succeeded", max(BUSY, row.bound), case.released)
@@ -145,10 +151,10 @@ def rows_of(items: Iterable[object]) -> list[Row]:
 
 
 def told(canary: Object) -> list[str]:
-    """What the status of a Canary says of the pods: the failures, and what is waited for."""
+    """What the status of a Canary says of the pods: what is waited for, and the failures."""
     status = canary.get("status", {})
     failures = [failure.get("diagnosis", "") for failure in status.get("podFailures") or ()]
-    return [*failures, (status.get("progress") or {}).get("waitingFor", "")]
+    return [(status.get("progress") or {}).get("waitingFor", ""), *failures]
 
 
 def chat(stage: Stage, receiver: Receiver) -> Object:

@@ -36,6 +36,7 @@ class Entry:
     verdict: str
     seconds: float | None
     bound: float
+    named: str = ""
     condition: str = ""
     event: str = ""
     alert: str = ""
@@ -43,15 +44,21 @@ class Entry:
     note: str = ""
     problem: str = ""
 
+    @property
+    def said(self) -> str:
+        """What the tables show: the diagnosis, or what is not as it must be."""
+        return self.problem.splitlines()[0] if self.problem else self.named or self.condition
+
     def data(self) -> dict[str, Any]:
         return asdict(self)
 
 
 def entry_of(group: Group, row: Row, finding: Finding) -> Entry:
     """An entry without what differs from one run to the next."""
-    condition, event, alert = (_steady(row, text) for text in (finding.condition, finding.event, finding.alert))
-    describe, seconds = _steady(row, _told(finding.describe)), round(finding.seconds, 1)
-    return Entry(group.name, row.id, finding.verdict.value, seconds, finding.bound, condition, event, alert, describe, row.note)
+    said = (finding.named, finding.condition, finding.event, finding.alert, _told(finding.describe))
+    named, condition, event, alert, describe = (_steady(row, text) for text in said)
+    verdict, seconds = finding.verdict.value, round(finding.seconds, 1)
+    return Entry(group.name, row.id, verdict, seconds, finding.bound, named, condition, event, alert, describe, row.note)
 
 
 def broken(group: Group, row: Row, problem: str) -> Entry:
@@ -69,7 +76,7 @@ def table(entries: Sequence[Entry]) -> str:
     """For a terminal: row, verdict, seconds, diagnosis."""
     rows = [("ROW", "VERDICT", "SECONDS", "AT MOST", "DIAGNOSIS")]
     for entry in entries:
-        said = f"NOT AS IT MUST: {entry.problem.splitlines()[0]}" if entry.problem else entry.condition
+        said = f"NOT AS IT MUST: {entry.said}" if entry.problem else entry.said
         rows.append((entry.row, entry.verdict, _number(entry.seconds), _number(entry.bound), said))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     return "\n".join("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[4]]) for row in rows)
@@ -83,7 +90,7 @@ def page(entries: Sequence[Entry]) -> str:
         mine = [entry for entry in entries if entry.group == group]
         lines = [f"## {group}\n", "| row | verdict | seconds | at most | diagnosis |", "|---|---|---|---|---|"]
         for entry in mine:
-            said = f"**not as it must:** {entry.problem.splitlines()[0]}" if entry.problem else entry.condition
+            said = f"**not as it must:** {entry.said}" if entry.problem else entry.said
             cells = [entry.row, entry.verdict, _number(entry.seconds), _number(entry.bound), _cell(said)]
             lines.append(f"| {' | '.join(cells)} |")
         parts.append("\n".join(lines) + "\n")
@@ -96,7 +103,8 @@ def _section(entry: Entry) -> str:
     lines = [f"### {entry.row}\n"]
     if entry.note:
         lines.append(f"{entry.note}\n")
-    lines += ["```", f"condition  {entry.condition}", f"event      {entry.event}", f"alert      {entry.alert}"]
+    lines += ["```", *([f"meanwhile  {entry.named}"] if entry.named else [])]
+    lines += [f"condition  {entry.condition}", f"event      {entry.event}", f"alert      {entry.alert}"]
     if entry.describe:
         lines += ["describe", entry.describe]
     return "\n".join([*lines, "```\n"])

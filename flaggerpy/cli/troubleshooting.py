@@ -31,7 +31,8 @@ A grace runs for each pod, container and class from the first report on, and end
 pods than `canaryReadyThreshold` lets be missing, and on two nodes where the pods are on more than one. Containers named in
 `spec.podHealth.ignoredContainers` are not judged; `spec.podHealth.enabled: false` leaves all to the deadline.
 
-Words in capitals stand for your own names.
+Every cause that can be brought about was, on a real kubelet: how the release ended and in how many seconds is in
+[failures.md](failures.md). Words in capitals stand for your own names.
 """
 
 TITLES: dict[Class, str] = {

@@ -746,7 +746,7 @@ TABLE: tuple[Cause, ...] = (
         pattern="",
         what="no node takes pod {pod}",
         means="{message}",
-        advice="Free or add a node, or lower the pod's requests, selectors and affinities.",
+        advice="Free or add a node, or change the pod's requests, selectors, affinities or tolerations.",
         command=_DESCRIBE,
         example="0/N nodes are available: 1 Insufficient cpu",
     ),
@@ -1002,6 +1002,8 @@ _VOLATILE: tuple[tuple[re.Pattern[str], str], ...] = (
 )
 # In a pull's message all that comes from the user's own names, so that an image called `timeout` or a tag `503` is no cause.
 _NAMES = re.compile(r'"[^"]*"|\[(?:manifests|blobs) [^\]]*\]|(?<=from host )\S+|\S+(?=: not found)')
+_PREEMPTION = re.compile(r"\.? (?:no new claims to deallocate, )?preemption: .*\Z")
+"""What the scheduler adds to why no node fits: whom it cannot put out instead, which helps nobody."""
 _PULL_REASON = re.compile(rf"(?:{PULL})\Z")
 _DISTURBING = frozenset(
     {"FailedMount", "FailedAttachVolume", "FailedMapVolume", "FailedCreatePodSandBox", "FailedCreatePodSandbox", "NetworkNotReady"}
@@ -1157,7 +1159,7 @@ def filled(
         "address": host if ":" in (host := registry_of(container.image)) else f"{host}:443",
         "secrets": _secrets(pod),
         "reason": reason,
-        "message": shortened(clean, 300) or f"the kubelet says no more than {reason}",
+        "message": shortened(_PREEMPTION.sub("", clean).rstrip("."), 300) or f"the kubelet says no more than {reason}",
         "code": code,
         "signal": (code or 0) - 128,
         "ns": f" -n {namespace}" if namespace else "",

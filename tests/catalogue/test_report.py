@@ -28,7 +28,7 @@ Conditions
   TYPE   STATUS
 """
 FINDING = Finding(
-    Verdict.NOW, 5.62, 10, "image x does not exist (1 of 1 pod) in pods-4711-0",
+    Verdict.NOW, 5.62, 10, "", "image x does not exist (1 of 1 pod) in pods-4711-0",
     "Rolling back image-missing.pods-4711-0: image x does not exist", "Canary failed: image-missing-79f8c6b95d-x7k2p", DESCRIBE,
 )  # fmt: skip
 ENTRY = report.entry_of(GROUP, ROW, FINDING)
@@ -64,6 +64,13 @@ def test_a_row_that_did_not_end_as_it_must_is_seen_at_once() -> None:
         assert "not as it must" in text.lower()
         assert "now, not at the deadline: x" in text
         assert "more" not in text.split("What a person reads")[0].split("never-ready")[1]
+
+
+def test_a_fault_that_ended_is_shown_as_it_was_named_meanwhile() -> None:
+    healed = dataclasses.replace(FINDING, verdict=Verdict.PROMOTED, named="no pod can be made", condition="promotion finished")
+    entry = report.entry_of(GROUP, ROW, healed)
+    assert report.table([entry]).endswith("no pod can be made")
+    assert "meanwhile  no pod can be made\ncondition  promotion finished" in report.page([entry])
 
 
 def test_the_table_has_a_line_a_row() -> None:

@@ -243,8 +243,11 @@ def test_a_pod_that_its_node_refuses_is_doubtful_and_says_what_is_refused() -> N
 
 
 def test_an_unschedulable_pod_is_named_with_the_scheduler_s_words() -> None:
-    found = told(diagnose(pod(unschedulable="0/1 nodes are available: 1 Insufficient cpu."), kubelet.container()))
-    assert found.text == "no node takes pod podinfo-1: 0/1 nodes are available: 1 Insufficient cpu."
+    message = "0/1 nodes are available: 1 Insufficient cpu. no new claims to deallocate, preemption: 0/1 nodes are available: 1 No victims."
+    for said in (message, "0/1 nodes are available: 1 Insufficient cpu."):
+        found = told(diagnose(pod(unschedulable=said), kubelet.container()))
+        assert found.text == "no node takes pod podinfo-1: 0/1 nodes are available: 1 Insufficient cpu"
+        assert found.message == said
 
 
 @pytest.mark.parametrize("probe", ["startup", "readiness", "liveness"])

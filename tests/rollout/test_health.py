@@ -60,7 +60,7 @@ def test_a_deadline_that_runs_out_says_what_the_failure_means() -> None:
     d.set_run(deadline=DeadlineState(max_available=0, max_desired=1, advanced_at=100.0))
     verdict = judge_canary(d)
     assert verdict.waiting == "no node takes pod podinfo-2 (1 of 1 pod)"
-    assert verdict.cause == f"progress deadline of 600s exceeded: {verdict.waiting}: 0/3 nodes are available: 3 Insufficient cpu."
+    assert verdict.cause == f"progress deadline of 600s exceeded: {verdict.waiting}: 0/3 nodes are available: 3 Insufficient cpu"
 
 
 def test_why_no_pod_can_be_made_is_told_in_words() -> None:
