@@ -1,8 +1,8 @@
-"""Plays the catalogue and prints its table: python -m e2e.catalogue [--write] [--group NAME] [PATTERN ...].
+"""Plays the catalogue and prints its table: python -m e2e.catalogue [--write] [--missing] [--group NAME] [PATTERN ...].
 
 Patterns are parts of row ids; without any all rows are played. --write keeps what was found in docs/failures.json and writes
-docs/failures.md from it; rows that were not played stand there as they were. Outside of a sandbox one is booted for it. Exit code 1 when a
-row did not end as it must.
+docs/failures.md from it; rows that were not played stand there as they were, and --missing plays those that are not there yet or did not
+end as they must. Outside of a sandbox one is booted for it. Exit code 1 when a row did not end as it must.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from e2e.catalogue import report
 from e2e.catalogue.groups import ALL
 from e2e.catalogue.judging import judged
-from e2e.catalogue.play import Plays
+from e2e.catalogue.play import AT_ONCE, Plays
 from e2e.catalogue.report import Entry
 from e2e.catalogue.row import Group, Row
 from e2e.catalogue.watched import Watched
@@ -45,14 +45,14 @@ def write(*played: Entry) -> None:
     PAGE.write_text(report.page(entries))
 
 
-def chosen(groups: Sequence[str], patterns: Sequence[str]) -> list[tuple[Group, Row]]:
-    """The rows to play, those that want to be alone last."""
+def chosen(groups: Sequence[str], patterns: Sequence[str], done: Container[str] = ()) -> list[tuple[Group, Row]]:
+    """The rows to play without those that are `done`; what wants to be alone comes last."""
     wanted = [group for group in ALL if not groups or any(name.lower() in group.name.lower() for name in groups)]
     rows = [(group, row) for group in wanted for row in group.rows if not patterns or any(part in row.id for part in patterns)]
-    return sorted(rows, key=lambda found: found[1].alone)
+    return sorted((found for found in rows if found[1].id not in done), key=lambda found: found[1].alone)
 
 
-def play(rows: Sequence[tuple[Group, Row]], done: Callable[[Entry], None]) -> list[Entry]:
+def play(rows: Sequence[tuple[Group, Row]], done: Callable[[Entry], None], at_once: int) -> list[Entry]:
     """Play them beside each other with a controller of their own; `done` is told each as soon as it is judged."""
     sandbox = Sandbox.current()
     kube = Kube(sandbox.kubeconfig)
@@ -66,9 +66,9 @@ def play(rows: Sequence[tuple[Group, Row]], done: Callable[[Entry], None]) -> li
         for name in dict.fromkeys(group.name for group, _ in rows):
             stack.enter_context(next(found for found in ALL if found.name == name).ground(sandbox))
         watched = stack.enter_context(Watched(kube))
-        plays = Plays(kube, sandbox, watched, describes=True)
+        plays = Plays(kube, sandbox, watched, describes=True, at_once=at_once)
         stack.callback(plays.close)
-        for _, row in rows:
+        for _, row in sorted(rows, key=lambda found: -found[1].bound):  # what takes long is begun first
             plays.start(row)
         for group, row in rows:
             try:
@@ -91,12 +91,15 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m e2e.catalogue", description="Plays the catalogue of pod failures.")
     parser.add_argument("patterns", nargs="*", metavar="PATTERN", help="part of the ids of the rows to play (default: all)")
     parser.add_argument("--group", action="append", default=[], metavar="NAME", help="part of a group's name")
+    parser.add_argument("--missing", action="store_true", help="only rows that the page lacks, or that did not end as they must")
+    parser.add_argument("--at-once", type=int, default=AT_ONCE, metavar="N", help="rows played beside each other (default: %(default)s)")
     parser.add_argument("--write", action="store_true", help="write docs/failures.md")
     args = parser.parse_args(arguments)
     if not os.environ.get("SANDBOX_NAME"):
         here = [sys.executable, "-m", "e2e.catalogue", *arguments]
         return subprocess.run([sys.executable, "-m", "e2e.sandbox", "with", "--", *here], cwd=ROOT, check=False).returncode
-    played = play(chosen(args.group, args.patterns), write if args.write else lambda entry: None)
+    done = {entry.row for entry in kept() if not entry.problem} if args.missing else ()
+    played = play(chosen(args.group, args.patterns, done), write if args.write else lambda entry: None, args.at_once)
     print(report.table(played))
     if args.write:
         print(PAGE.relative_to(ROOT))

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from e2e.catalogue.phantom import Phantom, placed, running, waiting
+from e2e.catalogue.phantom import Phantom, evicted_or, placed, running, waiting
 from e2e.catalogue.play import settings
 from e2e.catalogue.row import UNPULLED, Row, Verdict, app, env
 from e2e.catalogue.watched import pods_of
@@ -282,12 +282,6 @@ def drain_phantom(stage: Stage, ground: Phantom) -> None:
                 raise
 
 
-def still(pod: Object) -> Object:
-    """As `running`, but what has ended stays so."""
-    status: Object = pod.get("status", {})
-    return status if status.get("phase") == "Failed" else running(pod)
-
-
 SLOWLY: Object = {"analysis": {"interval": "4s", "threshold": 2, "stepWeight": 20, "maxWeight": 60}}
 GOES_SOON = [
     {"key": f"node.kubernetes.io/{state}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 5}
@@ -333,7 +327,7 @@ NODES = [
         "evicted-in-the-analysis",
         placed({"containers": [app()]}, "evicted-in-the-analysis"),
         "app", frozenset({"Evicted"}), (), Verdict.PROMOTED, replicas=2, spec=SLOWLY, note=SIMULATED,
-        around=phantom(say=still), during=drain_phantom,
+        around=phantom(say=evicted_or(running)), during=drain_phantom,
     ),
     Row(
         "drained-in-the-analysis", {"containers": [app()]}, "app", frozenset(), (), Verdict.PROMOTED, replicas=2, spec=SLOWLY,

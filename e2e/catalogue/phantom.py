@@ -151,6 +151,16 @@ def waiting(reason: str, message: str) -> Say:
     return say
 
 
+def evicted_or(say: Say) -> Say:
+    """As `say`, but a pod that was put out stays so."""
+
+    def still(pod: Object) -> Object:
+        status: Object = pod.get("status", {})
+        return status if status.get("phase") == "Failed" else say(pod)
+
+    return still
+
+
 def _conditions(ready: str, since: str) -> list[Object]:
     kinds = {"PodScheduled": "True", "Initialized": "True", "ContainersReady": ready, "Ready": ready}
     return [{"type": kind, "status": status, "lastTransitionTime": since} for kind, status in kinds.items()]

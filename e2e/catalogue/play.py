@@ -52,10 +52,10 @@ class Plays:
     """Plays rows in threads. A row that is asked for a second time (a rerun) is played anew. With `describes` each end is also described
     by the command."""
 
-    def __init__(self, kube: Kube, sandbox: Sandbox, watched: Watched, describes: bool = False) -> None:
+    def __init__(self, kube: Kube, sandbox: Sandbox, watched: Watched, describes: bool = False, at_once: int = AT_ONCE) -> None:
         self.kube, self.sandbox, self.watched, self.describes = kube, sandbox, watched, describes
         self.receiver = Receiver()
-        self._pool = ThreadPoolExecutor(max_workers=AT_ONCE)
+        self._pool = ThreadPoolExecutor(max_workers=at_once)
         self._started: dict[str, Future[Case]] = {}
         self._namespaces: dict[str, set[str]] = {}
 
