@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,6 +13,17 @@ from e2e.kube import until
 
 EARLY = 25.0
 """Seconds from the first report: an end before that is one at once, a later one came after the grace of 30 s."""
+
+
+BUSY_MACHINE = 5.0
+"""Seconds that a row may take longer for each time that the machine's processors are wanted once more than twice, up to `BUSIEST`: of what
+is not a grace each step is a request or two, and at a load of 15 a processor an end at once took 10.7 s where a quiet machine needs 5.5."""
+BUSIEST = 15.0
+
+
+def allowance(load: float, processors: int) -> float:
+    """Seconds that the bounds, which are those of a quiet machine, are exceeded by on a busy one. `load`: runnable processes on average."""
+    return min(BUSIEST, max(0.0, load / processors / 2 - 1) * BUSY_MACHINE)
 
 
 @dataclass(frozen=True)
@@ -40,8 +52,9 @@ def judged(row: Row, plays: Plays) -> Finding:
     assert finding.verdict is row.verdict, f"{finding.verdict.value}, not {row.verdict.value}: {finding.condition}"
     seconds, bound = finding.seconds, finding.bound
     print(f"{row.id}: {finding.verdict.value}, {seconds:.1f} s of {bound:g} s, {case.ended - case.released:.1f} s after the release")
-    late = f"{seconds:.1f} s, which is more than {bound:g} s\n"
-    assert seconds <= bound, late + "\n".join(reports(case.pods(watched), case.released))
+    spare = allowance(os.getloadavg()[0], os.cpu_count() or 1)
+    late = f"{seconds:.1f} s, which is more than {bound:g} s and {spare:.1f} s for a busy machine\n"
+    assert seconds <= bound + spare, late + "\n".join(reports(case.pods(watched), case.released))
     if row.verdict is Verdict.PROMOTED:
         assert not case.stage.status().get("podFailures")
         return finding

@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from e2e.catalogue.judging import _ended
+from e2e.catalogue.judging import _ended, allowance
 from e2e.catalogue.phantom import LABEL, _differs, evicted_or, placed, running, waiting
 from e2e.catalogue.play import Case
 from e2e.catalogue.row import Row, Verdict
@@ -61,6 +61,12 @@ def test_at_the_deadline_the_seconds_of_being_incomplete_count_and_the_bound_is_
     ready = {"metadata": {"name": "some-1"}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}}
     pods = [Seen(106, ready), failing(110)]
     assert ended("progress deadline of 20s exceeded: x", 128.0, pods) == (Verdict.DEADLINE, 128 - 103 - 4.0, 20 + ROW.bound)
+
+
+@pytest.mark.parametrize(("load", "seconds"), [(0, 0), (4, 0), (8, 5), (12, 10), (30, 15), (100, 15)])
+def test_a_busy_machine_may_be_later_within_a_limit(load: float, seconds: float) -> None:
+    assert allowance(load, 2) == seconds
+    assert Row("x", {}, "app", frozenset(), ()).bound + 15 < 30, "an end at once is told from one after the grace all the same"
 
 
 def test_a_promotion_counts_from_the_end_of_the_fault() -> None:
