@@ -32,9 +32,9 @@ def the_traffic_stays_where_it_is_served(world: World, _: Decision) -> None:
         assert world.route == Split(100)
 
 
-def left_on_the_canary() -> World:
+def left_on_the_canary(**changes: Any) -> World:
     """After a promotion that failed and could not be undone: all traffic on v2, no pod of the primary ready."""
-    world = World().initialised()
+    world = World(analysis=analysis(**changes)).initialised()
     world.release("v2")
     world.settle(in_phase(Phase.PROMOTING))
     world.broken_pods = "app-primary"
@@ -70,6 +70,19 @@ def test_a_bad_release_after_a_failed_promotion_leaves_the_traffic_with_who_serv
     world.broken_pods = OLD_PRIMARY
     world.settle(in_phase(Phase.SUCCEEDED), limit=300)
     assert world.route == Split(0)
+
+
+@pytest.mark.fault("Q-1")
+@pytest.mark.parametrize(("kind", "phase"), [("confirm-rollout", Phase.WAITING), ("confirm-promotion", Phase.WAITING_PROMOTION)])
+def test_a_release_that_is_aborted_after_a_failed_promotion_leaves_the_traffic_where_it_is(kind: str, phase: Phase) -> None:
+    world = left_on_the_canary(webhooks=[gate(kind)])
+    world.hooks["gate"] = lambda _: False
+    world.release("v3")
+    world.settle(in_phase(phase), limit=200)
+    world.commands["abort"] = "*"
+    world.settle(in_phase(Phase.FAILED), limit=20)
+    assert world.route == Split(100)
+    assert world.typed.history[0].outcome == "Aborted"
 
 
 @pytest.mark.fault("Q-1", "Q-60")
