@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from flaggerpy.http import BadRequestUrl, HttpError, HttpRequest, HttpResponse, TimedOut, Unreachable
+from flaggerpy.http import HttpError, HttpRequest, HttpResponse, TimedOut, Unreachable
 from flaggerpy.images.credentials import Credential
 from flaggerpy.images.platforms import Platform, of_descriptor
 from flaggerpy.images.reference import DEFAULT_HOST, Reference
@@ -30,6 +30,7 @@ FEW_LEFT = 10
 INDEXES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
 MANIFESTS = ("application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json")
 ACCEPT = ", ".join((*INDEXES, *MANIFESTS, "*/*"))
+LONGEST_CODE = 40
 UNKNOWN_CODES = frozenset({"MANIFEST_UNKNOWN", "NAME_UNKNOWN", "NOT_FOUND", "MANIFEST_BLOB_UNKNOWN"})
 
 _CAUSES = {
@@ -179,17 +180,17 @@ class _Talk:
         headers: dict[str, str] = {}
         if self.credential is not None:
             if not realm.startswith("https://") and self.base.startswith("https://"):
-                raise _Ended(Found("doubt", "pull-tls", f"its token server {realm} has no TLS: the credentials are not given to it"))
+                raise _Ended(Found("doubt", "pull-tls", f"its {_token_server(realm)} has no TLS: the credentials are not given to it"))
             headers["Authorization"] = self.credential.basic
         outcome = yield HttpRequest("GET", realm, headers, params=wanted, timeout=REQUEST_SECONDS)
         if isinstance(outcome, HttpError):
             raise _Ended(_no_answer(outcome))
         if not outcome.ok:
-            raise _Ended(self._refused(outcome, at=f"the token server {urlsplit(realm).hostname}"))
+            raise _Ended(self._refused(outcome, at=f"the {_token_server(realm)}"))
         told = _object(outcome)
         token = told.get("token") or told.get("access_token")
         if not isinstance(token, str) or not token:
-            raise _Ended(Found("doubt", "pull-unknown", f"the token server {urlsplit(realm).hostname} answers without a token"))
+            raise _Ended(Found("doubt", "pull-unknown", f"the {_token_server(realm)} answers without a token"))
         return f"Bearer {token}"
 
     def _refused(self, answer: HttpResponse, at: str = "") -> Found:
@@ -231,7 +232,8 @@ def error_codes(answer: HttpResponse) -> list[str]:
     errors = _object(answer).get("errors")
     if not isinstance(errors, list):
         return []
-    return [str(error["code"]).upper() for error in errors if isinstance(error, dict) and error.get("code")]
+    # what a registry writes ends up in events: a code is a word
+    return [str(error["code"]).upper()[:LONGEST_CODE] for error in errors if isinstance(error, dict) and error.get("code")]
 
 
 def _no_answer(error: HttpError) -> Found:
@@ -242,7 +244,14 @@ def _no_answer(error: HttpError) -> Found:
     if isinstance(error, Unreachable):
         plain = error.cause == "TLS" and _NOT_TLS.search(detail)
         return Found("doubt", "pull-plain-http" if plain else _CAUSES.get(error.cause, "pull-unreachable"), detail)
-    return Found("doubt", "pull-bad-request" if isinstance(error, BadRequestUrl) else "pull-unknown", detail)
+    return Found("doubt", "pull-unknown", detail)
+
+
+def _token_server(realm: str) -> str:
+    try:
+        return f"token server {urlsplit(realm).hostname or 'without a name'}"
+    except ValueError:
+        return "token server, whose URL cannot be read,"
 
 
 def _object(answer: HttpResponse) -> dict[str, Any]:

@@ -187,6 +187,26 @@ async def test_credentials_are_not_given_to_a_token_server_without_tls() -> None
     assert "has no TLS" in said.detail
 
 
+@pytest.mark.parametrize("realm", ["https://[bad", "nonsense", "https:///token", "file:///etc/passwd"])
+async def test_a_token_server_that_cannot_be_asked_is_a_doubt(http: Http, realm: str) -> None:
+    async def send(request: HttpRequest) -> HttpResponse:
+        if request.url.startswith("https://r.example/"):
+            return HttpResponse(401, {"WWW-Authenticate": f'Bearer realm="{realm}",service="r"'})
+        return await http.send(request)
+
+    for credentials in ((), (ALICE,)):
+        said = await ask(send, conversation(parse("r.example/app:1"), credentials))
+        assert said.kind == "doubt"
+        assert "internal" not in said.detail
+
+
+async def test_what_a_registry_writes_is_no_longer_than_a_word() -> None:
+    async def send(request: HttpRequest) -> HttpResponse:
+        return HttpResponse(418, {}, json.dumps({"errors": [{"code": "x" * 10_000}]}).encode())
+
+    assert len((await ask(send, conversation(parse("r.example/app:1")))).detail) < 60
+
+
 @pytest.mark.parametrize(
     ("header", "read"),
     [
