@@ -103,6 +103,11 @@ MUTATIONS = (
         "nobody is asked",
     ),
     Mutation(
+        "end a release on a doubt", "imagecheck.py",
+        'for answer in answers if answer.kind == "missing"]', 'for answer in answers if answer.kind != "exists"]',
+        "a registry that has a bad minute fails sound releases",
+    ),
+    Mutation(
         "leave a failed promotion as it is", "rollback.py",
         "if d.run.undo_promotion and not _primary_restored(d):", "if False and not _primary_restored(d):",
         "the primary keeps the template that does not start",
