@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from rich.text import Text
 
-from flaggerpy.cli.views import CanaryView, HistoryLine, Waiting, age, bar, short_images
+from flaggerpy.cli.views import CanaryView, HistoryLine, OrderLine, Waiting, age, bar, short_images
 
 PHASE_STYLE = {
     "Initializing": "cyan",
@@ -141,8 +141,7 @@ def history_wide(lines: Sequence[HistoryLine], now: float, kept: Sequence[str]) 
             told = "   ".join(f"{step} {'-' if value is None else f'{value:g}'}" for step, value in values)
             out.append(f"     {name.ljust(width)}   {told}\n")
         for order in line.orders:
-            by = f" by {order.by}" if order.by else ""
-            out.append(f"     {stamp(order.at)}  {order.command}{by}{f', {order.detail}' if order.detail else ''}\n")
+            out.append(f"     {_ordered(order)}\n")
     return out
 
 
@@ -209,6 +208,10 @@ def _facts(view: CanaryView) -> Iterable[str]:
 
 
 def _flags(view: CanaryView) -> Iterable[str]:
+    for order in view.orders:
+        yield f"  ordered    {_ordered(order)}\n"
+    if view.reverting:
+        yield f"  going back {view.kind} {view.target} is given the template of revision {view.reverting} again\n"
     if view.suspended:
         yield "  suspended  spec.suspend is true: nothing moves until it is false\n"
     for name in view.pending_commands:
@@ -216,6 +219,11 @@ def _flags(view: CanaryView) -> Iterable[str]:
             yield f"  paused     no step is taken until: flaggerpy resume {view.name} -n {view.namespace}\n"
         else:
             yield f"  command    {name}, not taken up by the controller yet\n"
+
+
+def _ordered(order: OrderLine) -> str:
+    by = f" by {order.by}" if order.by else ""
+    return f"{stamp(order.at)}  {order.command}{by}{f', {order.detail}' if order.detail else ''}"
 
 
 def _waiting_for(out: Text, view: CanaryView) -> None:

@@ -209,6 +209,15 @@ def test_describe_shows_a_cut_a_verdict_and_a_pause() -> None:
         """)
 
 
+def test_describe_tells_what_people_ordered_in_this_run() -> None:
+    order = {"command": "skip", "by": "flaggerpy-cli as ann", "at": at(-50), "detail": "at step 20"}
+    reverting = {"revision": "65d8", "before": "7f9c", "at": at(0)}
+    obj = canary("Progressing", run=run("7f9c", "podinfo:1.0.1", orders=[order]), reverting=reverting)
+    text = screens.describe(canary_view(obj, NOW)).plain
+    assert "  ordered    2026-11-26 15:29:10Z  skip by flaggerpy-cli as ann, at step 20\n" in text
+    assert "  going back Deployment podinfo is given the template of revision 65d8 again\n" in text
+
+
 def test_describe_shows_a_canary_that_cannot_be_read_all_the_same() -> None:
     obj = canary("Initialized", spec={"service": {"port": "eighty"}, "suspend": True})
     text = screens.describe(canary_view(obj, NOW)).plain
