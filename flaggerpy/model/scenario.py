@@ -168,21 +168,6 @@ class Stage(World):
                 found.append(self._fate(pod, actor)(bare, age))
         return tuple(found)
 
-    def registries_say(self) -> tuple[ImageAnswer, ...]:
-        template = self.target.template.rstrip("~") if self.target is not None else ""
-        return tuple(self._said_of(actor, self._image(actor, template), template) for actor in self.cast.actors)
-
-    def _said_of(self, actor: Actor, image: str, template: str) -> ImageAnswer:
-        """What the image's registry says, where a fault that lasts is about it."""
-        answer = ImageAnswer(image, "exists", container=actor.name, role=actor.role)
-        first = next((a.name for a in self.cast.actors if a.role == "main"), "")
-        for fault in self.faults.wanted:
-            cause = fault.kind.cause
-            lasts = fault.value is None or self.now < self.released_at + fault.value
-            if template == self.new and lasts and actor.name == (fault.container or first) and cause.startswith(("image-", "pull-")):
-                return replace(answer, kind="missing" if cause in ("image-missing", "image-platform") else "doubt", cause=cause)
-        return answer
-
     def _image(self, actor: Actor, revision: str) -> str:
         if revision == self.newer:
             return f"{actor.image}-again" if actor.role == "main" else actor.image
@@ -227,9 +212,9 @@ class Stage(World):
 
     # --- the registry -------------------------------------------------------------------------------------------------------------------
 
-    def _registry_says(self) -> tuple[ImageAnswer, ...]:
+    def registries_say(self) -> tuple[ImageAnswer, ...]:
         """The answer to the image check: a pull that fails for certain is known before the first pod, any other is a doubt."""
-        revision = self.target.template if self.target else self.old
+        revision = self.target.template.rstrip("~") if self.target else self.old
         first = next((actor.name for actor in self.cast.actors if actor.role == "main"), "")
         said = []
         for actor in self.cast.actors:
@@ -331,8 +316,6 @@ class Stage(World):
                 self._measure(effect.metric, self.trouble(), self.draw(effect.key)), at=self.now
             )  # fmt: skip
             return
-        if isinstance(effect, fx.CheckImages) and self.target is not None:
-            self.images[self.target.template] = self._registry_says()
         super().carry_out(effect, decision)
         if isinstance(effect, fx.RecordEvent):
             self.told.append(Told(self.now, effect.type, effect.message))
