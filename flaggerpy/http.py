@@ -15,6 +15,7 @@ messages nor reprs nor logs carry headers, bodies, user info or query values; wi
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json as json_codec
 import logging
 import os
@@ -174,8 +175,12 @@ class Http:
             await pool.aclose()
 
     async def warm(self) -> None:
-        """Make the pool of default requests before the first of them is in a hurry: the system's authorities are read for it."""
-        await self._pool(True, None)
+        """Make the pool of default requests before the first of them is in a hurry: the system's authorities are read for it.
+
+        Raises nothing: authorities that cannot be read are told by the requests that need them.
+        """
+        with contextlib.suppress(OSError):
+            await self._pool(True, None)
 
     async def send(
         self,
@@ -225,7 +230,8 @@ class Http:
             try:
                 pool = await self._pool(request.verify, request.proxy)
             except OSError as error:
-                raise BadRequestUrl(f"{request.place}: the CA bundle {request.verify} cannot be used") from error
+                bundle = request.verify if isinstance(request.verify, str) else os.environ.get("SSL_CERT_FILE") or "of the system"
+                raise BadRequestUrl(f"{request.place}: the CA bundle {bundle} cannot be used") from error
             async with asyncio.timeout(request.timeout):
                 return await _exchange(pool, request)
         except (httpx.TimeoutException, TimeoutError) as error:

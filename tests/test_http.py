@@ -305,3 +305,11 @@ async def test_a_pool_that_was_warmed_is_the_one_that_is_used(site: Site) -> Non
         await opened.send(HttpRequest("GET", site.url))
         assert list(opened._pools.values()) == made
         assert len(made) == 1
+
+
+async def test_authorities_that_cannot_be_read_are_told_by_the_request_that_needs_them(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/no/such/file")
+    async with Http() as opened:
+        await opened.warm()
+        with pytest.raises(BadRequestUrl, match="CA bundle /no/such/file"):
+            await opened.send(HttpRequest("GET", site.url))
