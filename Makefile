@@ -37,6 +37,10 @@ test-all: test ## and what is slow
 catalogue: $(READY) ## every way in which pods fail, on a real kubelet: a table, and docs/failures.md (ARGS="PATTERN ...": some rows)
 	$(PY) -m e2e.catalogue --write $(ARGS)
 
+# the release machine explored, killed at every write and played at random: python -m tests.model --help; ARGS="--depth 1" is quick
+prove: $(READY) ## model checking, crash points and random histories of the core, with figures
+	$(PY) -m tests.model $(ARGS)
+
 sandbox: $(READY) ## boot a real cluster to play with (NAME=default)
 	$(PY) -m e2e.sandbox up --name $(NAME)
 

@@ -121,6 +121,8 @@ class HistoryEntry(Model):
 
     revision: str
     """pod-template-hash of the revision."""
+    attempt: int = 1
+    """Which run of the revision it was; 0 for the first start."""
     images: list[str] = []
     """Images of the revision."""
     started: str

@@ -18,7 +18,7 @@ from flaggerpy.rollout.draft import Draft
 from flaggerpy.rollout.facts import Facts
 from flaggerpy.rollout.idle import idle, waiting
 from flaggerpy.rollout.initialising import initialising
-from flaggerpy.rollout.phases import ANALYSING, Cause
+from flaggerpy.rollout.phases import ACTIVE, ANALYSING, Cause
 from flaggerpy.rollout.promoting import finalising, promoting
 from flaggerpy.rollout.rollback import roll_back
 from flaggerpy.rollout.running import running
@@ -57,7 +57,7 @@ def _unfinished(d: Draft) -> None:
 def _ended(d: Draft) -> None:
     """Terminating without a deletion cannot be: the phase of a Canary that was restored from a backup. It starts anew."""
     d.enter(Phase.NONE, Cause.RESTORED)
-    d.set(run=None)
+    d.set(run=None, canary_weight=0, iterations=0, failed_checks=0)
     initialising(d)
 
 
@@ -92,10 +92,13 @@ def _suspended(d: Draft) -> None:
 
 def _hold(d: Draft) -> None:
     """What goes on while a run is held: the deadline while pods are not complete, and the safety of the traffic."""
-    if d.status.run is None or d.status.phase not in ANALYSING or d.run.verdict is not None:
+    if d.status.run is None or d.status.phase not in ACTIVE:
         return
-    health.judge_canary(d, stopped=True)
-    safety.guard(d)
+    if d.run.verdict is None and d.status.phase in ANALYSING:
+        health.judge_canary(d, stopped=True)
+        safety.guard(d)
+    elif d.run.verdict is None and d.status.phase is Phase.PROMOTING:
+        safety.leave_unfit(d)
     ensure_route(d)
 
 

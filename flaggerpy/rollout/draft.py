@@ -163,6 +163,7 @@ class Draft:
         run = self.run
         entry = HistoryEntry(
             revision=run.revision,
+            attempt=run.attempt,
             images=run.images,
             started=timestamp(run.started_at),
             ended=timestamp(self.now),

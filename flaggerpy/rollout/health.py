@@ -101,7 +101,8 @@ def _join(
     if side.available >= needed(side.replicas, threshold) and side.old:
         lacking = health.waiting or f"waiting for rollout to finish: {side.old} old replicas are pending termination"
     d.wake_at(health.wake)
-    d.wake_at(until)
+    if until is not None and until > d.now:
+        d.wake_at(until)  # one that is over is acted upon, or the run is held: to wake for it would never end
     advice = f"{health.advice} {health.command}".strip() or (refused.advice if refused else None)
     if storm:
         lacking = storm

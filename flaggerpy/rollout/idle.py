@@ -108,10 +108,10 @@ def _back_to_primary(d: Draft, kept: bool) -> None:
 
 
 def _bootstrap_again(d: Draft) -> None:
-    """Initialising failed: it goes on when the target was mended, or when its primary got ready after all (Q-16)."""
+    """Initialising failed: it goes on when the target was mended, or its primary got ready after all (Q-16) or was taken away."""
     revision = d.target_revision
     changed = revision and revision != d.status.last_applied_spec
-    if changed or (d.primary is not None and rolled_out(d)):
+    if changed or d.facts.primary is None or rolled_out(d):
         d.enter(Phase.INITIALIZING, Cause.BOOTSTRAP_MENDED)
         d.set(run=None, pod_failures=[])
         d.wait("the primary to be initialised anew")

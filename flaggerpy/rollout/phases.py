@@ -27,7 +27,7 @@ class Cause(StrEnum):
     REFUSED = "its spec cannot be honoured"
     INITIALISED = "the primary serves, the target is at zero"
     BOOTSTRAP_FAILED = "the primary fails, or its progress deadline expires"
-    BOOTSTRAP_MENDED = "the target was changed, or the primary got ready after all"
+    BOOTSTRAP_MENDED = "the target was changed, or the primary got ready after all or was taken away"
     GATE_CLOSED = "a new revision, and a confirm-rollout gate is closed"
     NEW_REVISION = "a new revision, and the confirm-rollout gates are open"
     RETRIED = "a person retries the revision that failed"

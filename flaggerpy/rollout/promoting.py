@@ -12,7 +12,8 @@ from flaggerpy.rollout.effects import CountRelease, EnsurePrimary, ScaleTarget
 from flaggerpy.rollout.facts import UNKNOWN
 from flaggerpy.rollout.phases import Cause
 from flaggerpy.rollout.rollback import begin_undo, expire_cookie
-from flaggerpy.rollout.traffic import drained, ensure_route, has_match, ready_count, routed, serving_count
+from flaggerpy.rollout.safety import keep_cut, leave_unfit
+from flaggerpy.rollout.traffic import drained, ensure_route, ready_count, routed, serving_count
 from flaggerpy.rollout.weights import promotion_weight
 
 
@@ -22,14 +23,15 @@ def promote(d: Draft, cause: Cause) -> None:
     d.event("Normal", f"Copying {target}.{namespace} template spec to {target}-primary.{namespace}")
     d.enter(Phase.PROMOTING, cause)
     d.set_run(primary_id=d.primary.flagger_id if d.primary else "")
-    d.set_run(primary_deadline=None, primary_failures=[], cut=None, mirrored=False, primary_weight_step_at=None, skip=False)
+    keep_cut(d)
+    d.set_run(primary_deadline=None, primary_failures=[], mirrored=False, primary_weight_step_at=None, skip=False)
     promoting(d)
 
 
 def promoting(d: Draft) -> None:
     """The primary is rolled out; the canary keeps its share of the traffic as long as it can carry it."""
     run = d.run
-    _guard(d)
+    leave_unfit(d)
     ensure_route(d)
     d.do(EnsurePrimary(run.revision, run.id, run.replicas))
     if d.facts.primary is UNKNOWN:
@@ -80,19 +82,6 @@ def finalising(d: Draft) -> None:
         d.wait(f"{d.canary.target} to be scaled to zero")
         return
     _succeed(d)
-
-
-def _guard(d: Draft) -> None:
-    """Weight leaves a canary that has no ready pod, or whose template has moved on, if the primary can take it."""
-    if (d.status.canary_weight == 0 and not has_match(d)) or d.facts.target is UNKNOWN:
-        return
-    moved = d.target_revision not in ("", d.run.revision)
-    if moved:
-        d.pending_revision = True
-    if (ready_count(d.target) == 0 or moved) and serving_count(d.primary) > 0:
-        why = "the target has moved on to another revision" if moved else f"no pod of {d.canary.target} is ready"
-        d.event("Warning", f"Cut {d.canary.key} canary weight to 0: {why}")
-        d.set(canary_weight=0, iterations=0)
 
 
 def _shift(d: Draft) -> None:

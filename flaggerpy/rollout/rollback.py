@@ -14,6 +14,7 @@ from flaggerpy.rollout.draft import Draft
 from flaggerpy.rollout.effects import CountRelease, EnsurePrimary, ForgetRevisions, ScaleTarget
 from flaggerpy.rollout.facts import UNKNOWN
 from flaggerpy.rollout.phases import Cause
+from flaggerpy.rollout.safety import keep_cut, leave_unfit
 from flaggerpy.rollout.traffic import drained, ready_count, routed, serving_count
 from flaggerpy.rollout.weights import FULL
 
@@ -26,7 +27,8 @@ def begin_rollback(
 ) -> None:  # fmt: skip
     """Decide that the run has failed, tell it, and take the first step back. `told` and `alert` replace the texts."""
     d.turn(why)
-    d.set_run(verdict=cause, verdict_severity=severity, outcome=outcome, cut=None, mirrored=False)
+    keep_cut(d)
+    d.set_run(verdict=cause, verdict_severity=severity, outcome=outcome, mirrored=False)
     d.event("Warning", told or f"Rolling back {d.canary.key} {cause}")
     d.alert(severity, alert or f"Canary failed: {cause}", with_facts=severity == "error")
     roll_back(d)
@@ -124,9 +126,11 @@ def _primary_restored(d: Draft) -> bool:
     if d.facts.primary is UNKNOWN or d.facts.kept is UNKNOWN:
         d.wait(f"the state of {d.canary.target}-primary, which cannot be read")
         return False
+    leave_unfit(d)
     if serving_count(primary) == 0 and ready_count(d.target) > 0 and d.status.canary_weight < 100 and d.facts.supports_weights:
         d.event("Warning", f"Routing all traffic to canary: no pod of {d.canary.target}-primary is ready")
         d.set(canary_weight=100)
+        d.set_run(carried_weight=True, drained=False, drain_since=None)
     if promoted not in d.facts.kept:
         fail(d, Cause.NO_WAY_BACK, weight=d.status.canary_weight)
         return False

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from flaggerpy.api.status import Phase
 from flaggerpy.rollout.draft import Draft
+from flaggerpy.rollout.facts import UNKNOWN
 from flaggerpy.rollout.phases import Cause
 from flaggerpy.rollout.traffic import has_match, ready_count, serving_count
 from flaggerpy.rollout.weights import safe_weight
@@ -23,16 +24,21 @@ def exposed(d: Draft) -> bool:
 
 def guard(d: Draft) -> str | None:
     """Cut the weight to what the canary's pods can carry. Returns the cause when the run has relapsed once too often."""
+    if d.facts.target is not UNKNOWN and d.facts.supports_weights and exposed(d):
+        _cut(d)
+    return f"all pods of the canary became unready {d.run.relapses} times" if d.run.relapses > MAX_RELAPSES else None
+
+
+def _cut(d: Draft) -> None:
     target = d.target
-    if target is None or not d.facts.supports_weights or not exposed(d):
-        return None
     ready, weight = ready_count(target), d.status.canary_weight
-    base = min(d.run.step_ready_pods, target.replicas) if target.replicas > 0 else d.run.step_ready_pods
+    base = min(d.run.step_ready_pods, target.replicas) if target is not None and target.replicas > 0 else d.run.step_ready_pods
     if serving_count(d.primary) == 0:
         # Nobody else can take the traffic: the pods that are left must, be they those of an older template that is being replaced.
-        return None
+        return
     if ready == 0:
-        return _relapse(d)
+        _relapse(d)
+        return
     allowed = safe_weight(weight, ready, base)
     if allowed < weight:
         if d.run.cut != allowed:
@@ -41,19 +47,35 @@ def guard(d: Draft) -> str | None:
     elif d.run.cut is not None:
         d.event("Normal", f"Restore {d.canary.key} canary weight {weight}: all pods are ready again")
         d.set_run(cut=None)
-    return None
 
 
-def _relapse(d: Draft) -> str | None:
+def keep_cut(d: Draft) -> None:
+    """The run leaves its analysis with pods lost: the weight in force is the weight from now on."""
+    if d.run.cut is not None:
+        d.set(canary_weight=d.run.cut)
+        d.set_run(cut=None)
+
+
+def leave_unfit(d: Draft) -> None:
+    """In a promotion, weight leaves a canary that has no ready pod, or whose template has moved on, if the primary can take it."""
+    if (d.status.canary_weight == 0 and not has_match(d)) or d.facts.target is UNKNOWN:
+        return
+    moved = d.target_revision not in ("", d.run.revision)
+    if moved:
+        d.pending_revision = True
+    if (ready_count(d.target) == 0 or moved) and serving_count(d.primary) > 0:
+        why = "the target has moved on to another revision" if moved else f"no pod of {d.canary.target} is ready"
+        d.event("Warning", f"Cut {d.canary.key} canary weight to 0: {why}")
+        d.set(canary_weight=0, iterations=0)
+
+
+def _relapse(d: Draft) -> None:
     target = d.target
     taken = bool(target and target.pods) and all(p.reason in _TAKEN_AWAY or p.terminating for p in target.pods) if target else False
     relapses = d.run.relapses + (0 if taken else 1)
     d.event("Warning", f"Cut {d.canary.key} canary weight to 0: no pod of {d.canary.target} is ready")
     to_first_step(d, Cause.PODS_LOST)
     d.set_run(relapses=relapses)
-    if relapses > MAX_RELAPSES:
-        return f"all pods of the canary became unready {relapses} times"
-    return None
 
 
 def to_first_step(d: Draft, cause: Cause) -> None:

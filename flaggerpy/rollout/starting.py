@@ -22,7 +22,7 @@ def new_run(d: Draft, target: WorkloadFacts, revision: str) -> RunState:
     if going is not None:
         orders = [Order(command="rollback-to", by=going.by, at=going.at, detail=f"from {going.before} to {going.revision}")]
         d.set(reverting=None)
-    attempt = 1 + sum(entry.revision == revision for entry in d.status.history)
+    attempt = 1 + max((entry.attempt for entry in d.status.history if entry.revision == revision), default=0)
     replicas = target.replicas or (d.primary.replicas if d.primary else 0) or 1
     return RunState(
         id=run_id(d.canary.uid, revision, attempt),

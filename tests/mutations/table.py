@@ -74,12 +74,12 @@ MUTATIONS = (
     ),
     Mutation(
         "leave traffic on dead pods", "safety.py",
-        "    if ready == 0:\n        return _relapse(d)\n", "    if ready == 0:\n        return None\n",
+        "        _relapse(d)\n        return\n", "        return\n",
         "requests are lost until the deadline",
     ),
     Mutation(
         "relapse for ever", "safety.py",
-        "if relapses > MAX_RELAPSES:", "if False:",
+        "if d.run.relapses > MAX_RELAPSES else None", "if False else None",
         "a release that keeps falling over is tried without an end",
     ),
     Mutation(

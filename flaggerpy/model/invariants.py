@@ -1,0 +1,289 @@
+"""What must hold in every reachable state, whatever happened: one list, for the exhaustive exploration and for the random histories.
+
+`CHECKS` look at one decision before it is carried out, `AT_REST` at a state in which nothing changes any more until an event or the
+clock, `at_the_end` at a release that ended after all was mended. A check raises `Violation` with a sentence. Source: design.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flaggerpy.api.status import Phase, from_timestamp
+from flaggerpy.model.scene import Scene, Violation
+from flaggerpy.model.world import ROUTE_LAG, World
+from flaggerpy.rollout import effects as fx
+from flaggerpy.rollout.decision import Decision
+from flaggerpy.rollout.facts import UNKNOWN, RouteFacts, Split, WorkloadFacts
+from flaggerpy.rollout.phases import ACTIVE, IDLE, Cause
+from flaggerpy.rollout.safety import MAX_RELAPSES
+from flaggerpy.rollout.traffic import DRAIN, WARM, ready_count, serving_count
+from flaggerpy.rollout.weights import plan
+
+
+def must(holds: bool, sentence: str) -> None:
+    """Raise Violation with the sentence unless it holds."""
+    if not holds:
+        raise Violation(sentence)
+
+
+def carries(split: Split | None) -> bool:
+    """True when requests of people (not mirrored ones) reach the canary."""
+    return split is not None and (split.canary > 0 or split.match)
+
+
+def splits(decision: Decision) -> list[Split]:
+    return [effect.split for effect in decision.effects if isinstance(effect, fx.SetSplit)]
+
+
+def traffic_goes_only_to_ready_pods_of_the_run(world: World, decision: Decision) -> None:
+    for split in splits(decision):
+        if split.canary <= (world.route.canary if world.route else 0):
+            continue
+        target, run, status = world.facts().target, decision.status.run, decision.status
+        must(isinstance(target, WorkloadFacts), "weight rises while the target cannot be read")
+        assert isinstance(target, WorkloadFacts)
+        must(ready_count(target) > 0, "weight rises for a canary without a ready pod")
+        stays = run is None or run.verdict is not None or status.canary_weight == 100
+        must(stays or (run is not None and run.revision == decision_revision(world, target)), "weight rises for pods of another revision")
+
+
+def decision_revision(world: World, target: WorkloadFacts) -> str:
+    from flaggerpy.rollout.revision import release_revision
+
+    return release_revision(target.revision, world.configs if isinstance(world.configs, dict) else None)
+
+
+def nothing_that_is_routed_to_is_scaled_down(world: World, decision: Decision) -> None:
+    if fx.ScaleTarget(0) in decision.effects:
+        must(not carries(world.route), "the canary is scaled down while the route leads to it")
+        must(world.apex, "the target is scaled down while the apex Service leads to it")
+
+
+def the_last_ready_side_is_never_scaled_down(world: World, decision: Decision) -> None:
+    if fx.ScaleTarget(0) not in decision.effects:
+        return
+    facts = world.facts()
+    target, primary = facts.target, facts.primary
+    must(target is not UNKNOWN and primary is not UNKNOWN, "the target is scaled down while a side cannot be read")
+    primary_serves = isinstance(primary, WorkloadFacts) and serving_count(primary) > 0
+    target_serves = isinstance(target, WorkloadFacts) and ready_count(target) > 0
+    must(primary_serves or not target_serves, "the only side with ready pods is scaled down")
+
+
+def a_side_is_drained_before_it_is_scaled_down(world: World, decision: Decision) -> None:
+    run = world.typed.run
+    if fx.ScaleTarget(0) not in decision.effects or run is None or not world.weights or not run.carried_weight:
+        return
+    left = left_canary_at(world)
+    must(left is None or world.now >= left + DRAIN - 1e-6, "the canary is scaled down before requests under way had their time to end")
+
+
+def left_canary_at(world: World) -> float | None:
+    """When the route left the canary last (epoch seconds), None when it never led to it or still does."""
+    left = None
+    for (_, before), (at, after) in zip(world.route_writes, world.route_writes[1:], strict=False):
+        if carries(before) and not carries(after):
+            left = at
+    return None if carries(world.route) else left
+
+
+def a_route_of_the_user_is_taken_over_step_by_step(world: World, decision: Decision) -> None:
+    for effect in decision.effects:
+        if isinstance(effect, fx.SetSplit) and world.foreign:
+            must(world.leads_at is not None, "a route is taken over before it leads to the primary")
+            must(world.now >= (world.leads_at or 0.0) + ROUTE_LAG + WARM, "a route is taken over before proxies followed")
+        if effect == fx.AnnounceBackends(lead=True):
+            must(world.announced_at is not None, "a route leads to backends that it did not name before")
+            must(world.now >= (world.announced_at or 0.0) + ROUTE_LAG + WARM, "a route leads to backends before proxies know them")
+        if effect == fx.EnsureServices(apex=True) and world.apex_exists and not world.apex and world.weights:
+            must(world.route is not None, "the apex Service turns before there is a route")
+            must(world.now >= world.route_at + ROUTE_LAG, "the apex Service turns before the route is accepted")
+
+
+def the_primary_gets_only_the_run_s_template(world: World, decision: Decision) -> None:
+    for effect in decision.effects:
+        if not isinstance(effect, fx.EnsurePrimary) or effect.revision == world.typed.last_promoted_spec:
+            continue
+        phases, run = {world.phase, decision.status.phase}, decision.status.run or world.typed.run
+        must(bool(phases & {Phase.INITIALIZING, Phase.PROMOTING, Phase.FINALISING}), f"the primary gets a template in {world.phase}")
+        must(run is not None and effect.revision == run.revision, "the primary gets a template that is not the run's")
+
+
+def only_what_passed_is_promoted(world: World, decision: Decision) -> None:
+    passed = any(cause is Cause.PASSED for _, cause, _ in decision.moves)
+    run = decision.status.run or world.typed.run
+    if not passed or run is None or not world.weights:
+        return
+    written = written_in_run(world, run.progressing_at or run.started_at)
+    steps = plan(world.canary.spec.plan)
+    if world.canary.spec.plan.iterations or not steps:
+        must(any(split.match or split.canary == 100 for split in written), "promoted without having had its requests")
+    else:
+        must(max((split.canary for split in written), default=0) >= steps[-1], "promoted before the last weight of its plan")
+
+
+def written_in_run(world: World, began: float) -> list[Split]:
+    """The splits that stood in the run: the one that it found, and those that it wrote."""
+    found = [split for at, split in world.route_writes if at < began - 1][-1:]
+    return found + [split for at, split in world.route_writes if at >= began - 1]
+
+
+def no_weight_rises_twice_in_an_interval(world: World, decision: Decision) -> None:
+    run, status = decision.status.run, decision.status
+    if run is None or status.phase not in ACTIVE or run.undo_promotion or status.canary_weight == 100 or run.cut is not None:
+        return
+    raised, stored = raised_at(world), world.typed.run
+    if raised is None or run.skip or (stored is not None and stored.skip):
+        return  # a person may skip what is left of an interval
+    at, weight = raised
+    for split in splits(decision):
+        before = world.route.canary if world.route else 0
+        if split.canary > max(before, weight) and at >= (run.progressing_at or run.started_at):
+            interval = world.canary.spec.plan.interval_seconds
+            must(world.now >= at + interval - 1e-6, "the weight rises twice in one interval")
+
+
+def raised_at(world: World) -> tuple[float, int] | None:
+    """When the weight rose last to a new step, and to what; a cut that is undone is no step."""
+    found = None
+    top = 0
+    for at, split in world.route_writes:
+        if split.canary > top:
+            found = (at, split.canary)
+        top = max(top, split.canary) if split.canary else 0
+    return found
+
+
+def the_status_is_written_before_the_route(world: World, decision: Decision) -> None:
+    status = decision.status
+    for split in splits(decision):
+        told = {status.canary_weight, status.run.cut if status.run else None}
+        must(split.canary in told, f"the route gets {split.canary}% while the status says {status.canary_weight}%")
+
+
+def what_cannot_be_read_is_left_alone(world: World, decision: Decision) -> None:
+    facts = world.facts()
+    for effect in decision.effects:
+        match effect:
+            case fx.ScaleTarget():
+                must(facts.target is not UNKNOWN or world.deleting, "the target is scaled though it cannot be read")
+            case fx.SetSplit():
+                must(isinstance(facts.route, RouteFacts), "the route is written though it cannot be read")
+            case fx.EnsurePrimary(revision=revision):
+                must(facts.kept is UNKNOWN or revision in facts.kept, "the primary gets a template that is not kept")
+
+
+def a_held_release_is_not_moved_forward(world: World, decision: Decision) -> None:
+    if world.deleting or not (world.problems or world.canary.spec.suspend):
+        return
+    before = world.typed
+    must(decision.status.canary_weight <= before.canary_weight, "the weight rises while the release is held")
+    held = (before.phase, Phase.INITIALIZING if before.phase is Phase.NONE else before.phase, Phase.PROGRESSING)
+    must(decision.status.phase in held, f"a held release went from {before.phase} to {decision.status.phase}")
+    for effect in decision.effects:
+        must(not isinstance(effect, fx.ScaleTarget | fx.EnsurePrimary), "a held release is scaled or promoted")
+
+
+def every_state_ends_or_says_what_it_waits_for(world: World, decision: Decision) -> None:
+    if decision.status.phase not in IDLE and not (world.deleting and not world.finalizers):
+        named = decision.status.progress is not None or decision.wake is not None or fx.RemoveFinalizer() in decision.effects
+        must(named or decision.status.to_obj() != world.status, "nothing changes and nothing is waited for")
+
+
+def conditions_are_consistent(world: World, decision: Decision) -> None:
+    status = decision.status
+    told = {condition.type: condition.status for condition in status.conditions}
+    if status.phase is not Phase.NONE and not world.deleting:
+        must(bool(status.conditions) and status.conditions[0].type == "Promoted", "Promoted is not the first condition")
+        must((told["Promoted"] == "True") == (status.phase in (Phase.INITIALIZED, Phase.SUCCEEDED)), f"Promoted in {status.phase}")
+    must(sum(told.get(name) == "True" for name in ("Ready", "Reconciling", "Stalled")) <= 1, f"conditions contradict: {told}")
+    must(told.get("Ready") != "True" or status.phase in (Phase.INITIALIZED, Phase.SUCCEEDED), f"Ready in {status.phase}")
+
+
+def the_status_stays_small(world: World, decision: Decision) -> None:
+    status = decision.status
+    must(0 <= status.canary_weight <= 100, f"weight {status.canary_weight}")
+    must(len(status.history) <= 10 and len(status.pod_failures) <= 10 and len(status.outbox) <= 20, "the status grows")
+    must(status.phase not in ACTIVE | {Phase.TERMINATING} or status.run is not None, f"no run in {status.phase}")
+    must(status.run is None or status.run.verdict is not None or status.run.relapses <= MAX_RELAPSES, "a run relapses for ever")
+
+
+CHECKS: tuple[Callable[[World, Decision], None], ...] = (
+    traffic_goes_only_to_ready_pods_of_the_run,
+    nothing_that_is_routed_to_is_scaled_down,
+    the_last_ready_side_is_never_scaled_down,
+    a_side_is_drained_before_it_is_scaled_down,
+    a_route_of_the_user_is_taken_over_step_by_step,
+    the_primary_gets_only_the_run_s_template,
+    only_what_passed_is_promoted,
+    no_weight_rises_twice_in_an_interval,
+    the_status_is_written_before_the_route,
+    what_cannot_be_read_is_left_alone,
+    a_held_release_is_not_moved_forward,
+    every_state_ends_or_says_what_it_waits_for,
+    conditions_are_consistent,
+    the_status_stays_small,
+)
+
+
+def it_sleeps_until_something_happens(scene: Scene, decision: Decision) -> None:
+    must(decision.wake is None or decision.wake > scene.now + 1e-6, "the controller wakes at once, and would do so for ever")
+    progress = decision.status.progress
+    if progress is not None and progress.until is not None:
+        until = from_timestamp(progress.until)
+        must(until > scene.now - 1, f"waits for a time that is over: {progress.waiting_for}")
+        must(decision.wake is not None and decision.wake < until + 1.001, f"sleeps over the end of its wait: {progress.waiting_for}")
+
+
+def no_request_is_left_with_pods_that_are_lost(scene: Scene, decision: Decision) -> None:
+    """The canary's weight has left pods that are not there, if the primary has some and the facts can be read."""
+    if not scene.weights or scene.blind or scene.lagging or scene.deleting or scene.route is None:
+        return
+    status = decision.status
+    if status.phase in (Phase.NONE, Phase.INITIALIZING) or not status.last_promoted_spec:
+        return  # an edit of the route is put right once the primary is there
+    if status.phase in IDLE and (scene.problems or scene.canary.spec.suspend):
+        return  # what is at rest and held is left to its people
+    facts = scene.truth()
+    target, primary = facts.target, facts.primary
+    serves = isinstance(primary, WorkloadFacts) and serving_count(primary) > 0
+    if serves and carries(scene.route) and not (isinstance(target, WorkloadFacts) and ready_count(target) > 0):
+        raise Violation(f"the route leads {scene.route.canary}% to a canary without a ready pod, in {decision.status.phase}")
+
+
+def the_route_is_as_the_status_says(scene: Scene, decision: Decision) -> None:
+    if not scene.weights or "route" in scene.blind or scene.deleting or scene.foreign or scene.route is None:
+        return
+    status = decision.status
+    if status.phase in ACTIVE and not scene.problems and not scene.canary.spec.suspend:
+        cut = status.run.cut if status.run is not None and status.run.verdict is None else None
+        # phase Waiting and a target that cannot be read write no route; the weight is 0 before a run and stays as it was
+        expected = cut if cut is not None else status.canary_weight
+        must(scene.route.canary == expected or bool(scene.blind) or scene.lagging or status.phase is Phase.WAITING,
+             f"the route has {scene.route.canary}% and the status wants {expected}% in {status.phase}")  # fmt: skip
+
+
+AT_REST: tuple[Callable[[Scene, Decision], None], ...] = (
+    it_sleeps_until_something_happens,
+    no_request_is_left_with_pods_that_are_lost,
+    the_route_is_as_the_status_says,
+)
+
+
+def at_the_end(scene: Scene) -> None:
+    """After a history, when all was mended and the release has ended."""
+    if scene.deleting:
+        asked = scene.phase is Phase.TERMINATING and scene.canary.spec.revert_on_deletion
+        served = scene.target is None or scene.target.replicas > 0
+        must(not asked or (scene.reverted and served), "gone without having given the target back")
+        return
+    status = scene.typed
+    must(scene.primary is not None, "there is no primary")
+    assert scene.primary is not None
+    must(not carries(scene.route), "the route leads to a canary that is idle")
+    must(status.canary_weight == 0, f"an idle release has weight {status.canary_weight}")
+    bootstrapped = bool(status.last_promoted_spec) or status.phase is not Phase.FAILED
+    must(not bootstrapped or scene.primary.source_revision == status.last_promoted_spec, "the primary does not run what was promoted last")
+    again = scene.look()
+    must(scene.quiet and again.status.to_obj() == scene.status, "an ended release changes")
+    must(all(isinstance(effect, fx.Deliver) for effect in again.effects), f"an ended release acts: {again.effects}")

@@ -1,0 +1,167 @@
+"""Faults of the core that the exploration found, each as the shortest history that showed it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flaggerpy.api.status import Phase
+from flaggerpy.model.events import EVENTS
+from flaggerpy.model.explore import end_of
+from flaggerpy.model.invariants import CHECKS
+from flaggerpy.model.scene import Scene
+from flaggerpy.model.strategies import STRATEGIES
+from flaggerpy.model.world import GOOD, NEVER_READY, World, ended, in_phase
+
+
+def test_a_failed_bootstrap_goes_on_when_its_primary_is_taken_away() -> None:
+    world = World()
+    world.behaviour["v1"] = NEVER_READY
+    world.settle(in_phase(Phase.FAILED))
+    world.behaviour["v1"] = GOOD
+    world.primary = None
+    world.settle(in_phase(Phase.INITIALIZED))
+
+
+def test_a_held_run_whose_deadline_is_over_does_not_wake_the_controller_for_ever() -> None:
+    world = World().initialised()
+    world.release("v2", NEVER_READY)
+    world.settle(in_phase(Phase.PROGRESSING))
+    world.spec["suspend"] = True
+    world.run_for(120)
+    wake = world.look().wake
+    assert wake is None or wake > world.now
+    world.spec["suspend"] = False
+    world.settle(in_phase(Phase.FAILED), limit=10)
+
+
+def test_a_held_promotion_takes_the_weight_off_a_canary_without_pods() -> None:
+    world = World().initialised()
+    world.release("v2")
+    world.settle(lambda w: w.phase is Phase.PROMOTING)
+    assert world.route is not None
+    assert world.route.canary == 60
+    world.spec["suspend"] = True
+    world.lose_pods(world.target)
+    world.look()
+    assert world.route.canary == 0
+
+
+def test_a_route_that_the_rollback_could_not_write_any_more_is_written_while_the_run_is_held() -> None:
+    world = World().initialised()
+    world.release("v2")
+    world.settle(lambda w: w.route is not None and w.route.canary == 20)
+    world.commands = {"abort": "*"}
+    world.carry_out = lambda effect, decision: None  # type: ignore[method-assign]  # dies after the status was written
+    world.look()
+    del world.carry_out
+    assert world.typed.canary_weight == 0
+    world.spec["suspend"] = True
+    world.look()
+    assert world.route is not None
+    assert world.route.canary == 0
+
+
+def test_a_held_run_whose_target_is_gone_gives_its_weight_back() -> None:
+    world = World().initialised()
+    world.release("v2")
+    world.settle(lambda w: w.route is not None and w.route.canary == 20)
+    world.spec["suspend"] = True
+    world.target = None
+    world.look()
+    assert world.route is not None
+    assert world.route.canary == 0
+
+
+def test_a_rollback_that_cannot_move_yet_keeps_the_weight_that_was_cut() -> None:
+    world = World(progressDeadlineSeconds=30).initialised()
+    world.release("v2")
+    world.settle(lambda w: w.route is not None and w.route.canary == 20)
+    world.run_for(2)
+    world.lose_pods(world.target, 1)
+    world.settle(lambda w: w.route is not None and w.route.canary == 10, limit=5)
+    world.lose_pods(world.primary)
+    world.settle(lambda w: w.typed.run is not None and w.typed.run.verdict is not None, limit=60)
+    world.run_for(2)
+    assert world.route is not None
+    assert world.typed.canary_weight == world.route.canary == 10
+
+
+def undone_promotion() -> Scene:
+    """A promotion that failed on the primary and is being undone."""
+    scene = Scene(**STRATEGIES["weighted"])
+    scene.checks = list(CHECKS)
+    go(scene, lambda: scene.phase is Phase.INITIALIZED)
+    befall(scene, "a good template")
+    go(scene, lambda: scene.phase is Phase.PROGRESSING)
+    befall(scene, "the template is unfit for the primary")
+    go(scene, lambda: scene.typed.run is not None and scene.typed.run.undo_promotion)
+    return scene
+
+
+def befall(scene: Scene, name: str) -> None:
+    next(event for event in EVENTS if event.name == name).apply(scene)
+    scene.come_to_rest()
+
+
+def go(scene: Scene, until: Callable[[], bool]) -> None:
+    scene.come_to_rest()
+    while not until():
+        assert scene.advance()
+        scene.come_to_rest()
+
+
+def test_a_canary_that_took_all_traffic_in_an_undone_promotion_is_drained_once_more() -> None:
+    scene = undone_promotion()
+    go(scene, lambda: scene.route is not None and scene.route.canary == 0)
+    scene.primary = None
+    scene.come_to_rest()
+    assert scene.route is not None
+    end_of(scene)
+
+
+def test_all_traffic_on_a_canary_whose_pods_are_replaced_goes_to_the_primary_that_is_coming_back() -> None:
+    scene = undone_promotion()
+    befall(scene, "a good template")
+    assert scene.route is not None
+    assert scene.route.canary == 0
+    end_of(scene)
+
+
+def test_a_canary_that_comes_from_a_backup_begins_without_weight() -> None:
+    world = World(revertOnDeletion=True).initialised()
+    world.release("v2")
+    world.settle(lambda w: w.route is not None and w.route.canary == 20)
+    world.deleting = True
+    world.settle(in_phase(Phase.TERMINATING))
+    world.deleting = False
+    world.settle(in_phase(Phase.INITIALIZED))
+    assert world.route is not None
+    assert world.route.canary == world.typed.canary_weight == 0
+
+
+def test_relapses_count_while_a_run_is_held_and_end_it_afterwards() -> None:
+    world = World(progressDeadlineSeconds=3600).initialised()
+    world.release("v2")
+    for _ in range(3):
+        world.settle(lambda w: w.route is not None and w.route.canary > 0)
+        world.spec["suspend"] = True
+        world.lose_pods(world.target)
+        world.look()
+        world.heal_pods(world.target)
+        world.spec["suspend"] = False
+    world.settle(ended, limit=30)
+    assert world.is_in(Phase.FAILED)
+    assert "became unready 3 times" in world.typed.history[0].cause
+
+
+def test_the_twelfth_retry_of_a_revision_is_a_run_of_its_own() -> None:
+    world = World().initialised()
+    world.release("v2")
+    ids = []
+    for _ in range(13):
+        world.settle(in_phase(Phase.PROGRESSING))
+        ids.append(world.typed.run.id if world.typed.run else "")
+        world.commands = {"abort": "*"}
+        world.settle(in_phase(Phase.FAILED))
+        world.commands = {"retry": "*"}
+    assert len(set(ids)) == 13
