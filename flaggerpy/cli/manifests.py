@@ -1,6 +1,7 @@
 """Kubernetes objects from YAML and JSON files, each field with the line where it stands. Files, directories and stdin (`-`).
 
-YAML is read as kubectl reads it: no timestamps, no base-60 numbers, and a key that stands twice is told. Templates (Helm) cannot be read.
+YAML is read as kubectl reads it: no timestamps, no base-60 numbers, nulls dropped, and a key that stands twice is told. Templates of Helm
+cannot be read.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ Obj = dict[str, Any]
 
 SUFFIXES = (".yaml", ".yml", ".json")
 _LAST = re.compile(r"(\.[^.\[\]]+|\[[^\]]*\])$")
+MOST_FIELDS = 200_000
+"""Fields of a document at most: aliases within aliases make millions of a few lines."""
 _STDIN = "-"
 
 
@@ -96,6 +99,29 @@ def read(paths: Sequence[str], stdin: str | None = None) -> list[Document]:
     return documents
 
 
+def misshapen(workload: Obj) -> str:
+    """The field of a Deployment (or its like) that has not the shape which all that is read of it needs; "" when it has."""
+    spec = workload.get("spec")
+    if not isinstance(spec, dict):
+        return "spec"
+    selector, template = spec.get("selector", {}), spec.get("template")
+    if not isinstance(selector, dict) or not isinstance(selector.get("matchLabels", {}), dict):
+        return "spec.selector"
+    if not isinstance(template, dict):
+        return "spec.template"
+    pod = template.get("spec")
+    if not isinstance(pod, dict):
+        return "spec.template.spec"
+    for name in ("containers", "initContainers"):
+        group = pod.get(name, [])
+        if not isinstance(group, list) or (name == "containers" and not group):
+            return f"spec.template.spec.{name}"
+        for index, container in enumerate(group):
+            if not isinstance(container, dict) or not isinstance(container.get("ports", []), list):
+                return f"spec.template.spec.{name}[{index}]"
+    return ""
+
+
 def parse(text: str, file: str) -> list[Document]:
     """All objects of a text. Raises Unreadable."""
     loader = _Loader(text)
@@ -141,11 +167,19 @@ def _files(path: str) -> Iterator[Path]:
     yield from sorted(file for file in here.rglob("*") if file.suffix in SUFFIXES and file.is_file())
 
 
-def _walk(node: yaml.Node, path: str, lines: dict[str, tuple[int, int]], twice: list[tuple[str, Place]], file: str) -> None:
+def _walk(
+    node: yaml.Node, path: str, lines: dict[str, tuple[int, int]], twice: list[tuple[str, Place]], file: str, inside: tuple[int, ...] = ()
+) -> None:  # fmt: skip
+    """Note the lines of all fields. Raises Unreadable for an alias within its own anchor, which has no end."""
+    if id(node) in inside:
+        raise Unreadable(Place(file, node.start_mark.line + 1, node.start_mark.column + 1), "an alias stands within its own anchor")
+    if len(lines) > MOST_FIELDS:
+        raise Unreadable(Place(file), f"more than {MOST_FIELDS} fields in one document")
+    inside = (*inside, id(node))
     lines.setdefault(path, (node.start_mark.line + 1, node.start_mark.column + 1))
     if isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
-            _walk(item, f"{path}[{index}]", lines, twice, file)
+            _walk(item, f"{path}[{index}]", lines, twice, file, inside)
     elif isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
@@ -158,9 +192,9 @@ def _walk(node: yaml.Node, path: str, lines: dict[str, tuple[int, int]], twice: 
             # the values of a map of names, such as headers, are told as headers[name]
             for form in (at, f"{path}[{name}]"):
                 lines[form] = mark
-            _walk(value, at, lines, twice, file)
+            _walk(value, at, lines, twice, file, inside)
             if isinstance(value, (yaml.MappingNode, yaml.SequenceNode)) and path.endswith(("headers", "withoutHeaders", "queryParams")):
-                _walk(value, f"{path}[{name}]", lines, [], file)
+                _walk(value, f"{path}[{name}]", lines, [], file, inside)
 
 
 def _objects(obj: object, file: str, lines: dict[str, tuple[int, int]], twice: tuple[tuple[str, Place], ...]) -> list[Document]:
@@ -169,17 +203,24 @@ def _objects(obj: object, file: str, lines: dict[str, tuple[int, int]], twice: t
         raise Unreadable(Place(file, line, column), f"here is a {type(obj).__name__} where a Kubernetes object should be")
     items = obj.get("items")
     if not (str(obj.get("kind") or "").endswith("List") and isinstance(items, list)):
-        return [Document(obj, file, lines, twice)]
+        return [Document(_without_nulls(obj), file, lines, twice)]
     found = []
     for index, item in enumerate(items):
         head = f"items[{index}]"
         inner = [path for path in lines if path == head or path.startswith((f"{head}.", f"{head}["))]
         own = {path.removeprefix(head).lstrip("."): lines[path] for path in inner}
         if isinstance(item, dict):
-            found.append(Document(item, file, own))
+            found.append(Document(_without_nulls(item), file, own))
     if found and twice:
         found[0] = Document(found[0].obj, file, found[0].lines, twice)
     return found
+
+
+def _without_nulls(value: Any) -> Any:
+    """A field that is null counts as not given: the API server drops it."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
 def _why(error: yaml.YAMLError, text: str, file: str) -> tuple[Place, str]:

@@ -172,6 +172,9 @@ def chosen(files: Sequence[str], name: str) -> tuple[Document, Document | None]:
     target = reference.get("name") if isinstance(reference, dict) else None
     for each in documents:
         if each.kind == "Deployment" and each.name == target and each.namespace in ("", canary.namespace):
+            wrong = manifests.misshapen(each.obj)
+            if wrong:
+                raise Problem(Exit.USAGE, f"{each.file}: {wrong} of Deployment {each.name} is missing or cannot be read.")
             return canary, each
     return canary, None
 

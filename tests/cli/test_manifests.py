@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,7 @@ def test_a_missing_field_stands_where_the_one_around_it_does() -> None:
 def test_numbers_and_words_are_read_as_kubectl_reads_them() -> None:
     (only,) = parse("{a: 10:30, b: 2020-01-01, c: 10, d: 2.5, e: 1e3, f: true, g: '7', h: ~, i: -3, j: 0x1f}", "x")
     assert only.obj == {
-        "a": "10:30", "b": "2020-01-01", "c": 10, "d": 2.5, "e": 1000.0, "f": True, "g": "7", "h": None, "i": -3, "j": 31,
+        "a": "10:30", "b": "2020-01-01", "c": 10, "d": 2.5, "e": 1000.0, "f": True, "g": "7", "i": -3, "j": 31,
     }  # fmt: skip
 
 
@@ -79,6 +80,22 @@ def test_what_is_no_yaml_is_told_with_its_line(text: str, line: int, words: str)
     with pytest.raises(Unreadable, match=words) as raised:
         parse(text, "x.yaml")
     assert raised.value.place.line == line
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("kind: A\nspec: &a\n  x: *a\n", "within its own anchor"),
+        (
+            "a: &a [1,1,1,1,1,1,1,1,1,1]\n"
+            + "".join(f"{name}: &{name} [{','.join([f'*{before}'] * 10)}]\n" for before, name in pairwise("abcdef")),
+            "fields",
+        ),
+    ],
+)
+def test_aliases_without_end_are_refused(text: str, words: str) -> None:
+    with pytest.raises(Unreadable, match=words):
+        parse(text, "x.yaml")
 
 
 def test_files_directories_and_stdin(tmp_path: Path) -> None:

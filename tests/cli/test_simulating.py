@@ -172,6 +172,15 @@ def test_files_that_will_not_do_are_a_sentence(words: list[str], told: str) -> N
     assert raised.value.code == Exit.USAGE
 
 
+def test_a_deployment_that_cannot_be_read_is_a_sentence(tmp_path: Path) -> None:
+    canary, deployment = example()
+    deployment["spec"]["template"]["spec"]["containers"] = "podinfo"
+    path = tmp_path / "all.yaml"
+    path.write_text(yaml.safe_dump_all([canary, deployment]))
+    with pytest.raises(Problem, match=r"all.yaml: spec.template.spec.containers of Deployment podinfo is missing or cannot be read"):
+        flaggerpy("-f", str(path))
+
+
 def test_a_wrong_fault_is_a_wrong_command_line(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as raised:
         main.main(["simulate", "--fault", "imagemissing"])

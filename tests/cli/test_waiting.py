@@ -68,9 +68,7 @@ def test_a_rollback_under_way_is_said_but_not_the_end() -> None:
 
 def test_while_another_revision_runs_ours_is_still_to_be_taken_up() -> None:
     obj = canary("Progressing", run=run("r1", V1))
-    assert look(obj, Wanted(image=V2)) == Pending(
-        "the controller to take up image reg/podinfo:1.0.2; it is Progressing with podinfo:1.0.1"
-    )
+    assert look(obj, Wanted(image=V2)) == Pending("the controller to take up image reg/podinfo:1.0.2; it is Progressing with podinfo:1.0.1")
     assert look(canary(""), Wanted(image=V2)) == Pending(
         "the controller to take up image reg/podinfo:1.0.2; none has looked at this Canary yet"
     )

@@ -35,8 +35,7 @@ def lint(document: Document, provider: str) -> list[Finding]:
     ]
     if version != f"{GROUP}/{VERSION}":
         return [*findings, found("api-version", document, "apiVersion", f"apiVersion: {version} is not served; write {GROUP}/{VERSION}")]
-    if not document.name:
-        findings.append(found("invalid-field", document, "metadata", "metadata.name: is missing"))
+    findings += _metadata(document)
     findings += unknown_fields(document)
     if not isinstance(document.obj.get("spec") or {}, dict):
         return [*findings, found("invalid-field", document, "spec", "spec: must be an object")]
@@ -47,13 +46,27 @@ def lint(document: Document, provider: str) -> list[Finding]:
     return findings + list(_canary(document, provider))
 
 
+def _metadata(document: Document) -> Iterator[Finding]:
+    metadata = document.obj.get("metadata")
+    if not isinstance(metadata, dict) or not metadata.get("name"):
+        yield found("invalid-field", document, "metadata", "metadata.name: is missing")
+        return
+    for name in ("name", "namespace"):
+        if not isinstance(metadata.get(name, ""), str):
+            yield found("invalid-field", document, f"metadata.{name}", f"metadata.{name}: must be a text")
+    for name in ("labels", "annotations"):
+        values = metadata.get(name, {})
+        if not isinstance(values, dict) or not all(isinstance(each, str) for pair in values.items() for each in pair):
+            yield found("invalid-field", document, f"metadata.{name}", f"metadata.{name}: must be a map of texts")
+
+
 def typed(document: Document, provider: str = "") -> Canary | None:
     """The Canary of a document when its spec can be read."""
     return None if _refused(document, provider) else parse_canary(document.obj)
 
 
 def _refused(document: Document, provider: str) -> list[str]:
-    served = document.obj.get("apiVersion") == f"{GROUP}/{VERSION}"
+    served = document.obj.get("apiVersion") == f"{GROUP}/{VERSION}" and not list(_metadata(document))
     if document.kind != "Canary" or not served or not isinstance(document.obj.get("spec"), dict):
         return ["spec: is missing"]
     refused = spec_problems(document.obj, provider, providers=known_providers())

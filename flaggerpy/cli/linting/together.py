@@ -14,7 +14,7 @@ from flaggerpy.api.names import primary_name
 from flaggerpy.api.problems import metric_template_problems
 from flaggerpy.cli.linting.findings import Finding, found
 from flaggerpy.cli.linting.single import plan_path, typed
-from flaggerpy.cli.manifests import Document
+from flaggerpy.cli.manifests import Document, misshapen
 from flaggerpy.controller.settings import Settings
 from flaggerpy.metrics import evaluate
 from flaggerpy.rollout.traffic import needed
@@ -117,6 +117,10 @@ def _target(files: Files, document: Document, canary: Canary) -> Iterator[Findin
     if target is None:
         text = f"spec.targetRef: Deployment {canary.target} is not among the files, so nothing was compared with it"
         yield found("target-not-in-files", document, "spec.targetRef.name", text)
+        return
+    wrong = misshapen(target.obj)
+    if wrong:
+        yield found("target-unfit", target, wrong, f"{wrong}: is missing or cannot be read")
         return
     spec = _map(target.obj.get("spec"))
     label = selector_of(target.obj, Settings().selector_label_names)

