@@ -22,7 +22,7 @@ phases, weights, conditions, events, alerts, webhooks and every generated object
 
 
 def report(compared: Sequence[Compared]) -> str:
-    """For the console: a line per scenario, then every difference without a rule."""
+    """For the console: a line per scenario, then every difference without a rule; after a whole run also the rules that are not needed."""
     lines = []
     for one in compared:
         unexplained = [found for found in one.differences if rule_for(found) is None]
@@ -32,6 +32,9 @@ def report(compared: Sequence[Compared]) -> str:
         for found in one.differences:
             if rule_for(found) is None:
                 lines += [f"\n{found.scenario}: {found.where}", f"  flagger:   {found.theirs}", f"  flaggerpy: {found.ours}"]
+    if len(compared) == len(SCENARIOS):
+        used = {id(rule_for(found)) for one in compared for found in one.differences}
+        lines += [f"explained nothing: {rule.number} {rule.why} ({rule.where})" for rule in RULES if id(rule) not in used]
     return "\n".join(lines)
 
 

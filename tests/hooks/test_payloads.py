@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -39,5 +40,6 @@ def test_checksums_are_equal_for_equal_revisions_only(one: str, its: dict[str, s
     assert checksum(one, dict(reversed(its.items()))) == checksum(one, its)
 
 
+@pytest.mark.fault("Q-58")
 def test_checksums_do_not_change_between_versions() -> None:
     assert checksum("5f7d8c9b4", None) == checksum("5f7d8c9b4", {}) == "33f03a1061"
