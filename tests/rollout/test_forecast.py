@@ -161,6 +161,19 @@ def test_failed_checks_are_noticed_when_it_is_forecast(interval: int, fault: str
     assert quickest <= stage.now - back <= slowest + 1.0
 
 
+@pytest.mark.parametrize("failing", [0, 1, 2])
+def test_the_analysis_alone_lies_between_its_own_parts(failing: int) -> None:
+    # with long steps nothing else in the forecast has room to hide a check that was forgotten
+    spec = {**SPEC, "analysis": {**SPEC["analysis"], "interval": "5m"}}
+    case = Case(spec, Cast(), failing=failing)
+    stage = case.played()
+    began = next(told.at for told in stage.told if told.message.startswith("Starting canary analysis"))
+    over = next(told.at for told in stage.told if told.message.startswith("Copying"))
+    parts = [part for part in case.told.parts if part.kind in ("step", "check")]
+    assert sum(part.best for part in parts) <= over - began <= sum(part.worst or 0.0 for part in parts)
+    assert over - began - failing * 300 < sum(part.best for part in parts) + 6
+
+
 def test_gates_have_no_limit_and_count_for_nothing() -> None:
     roles = ("confirm-rollout", "confirm-traffic-increase", "confirm-promotion")
     hooks = [{"name": role, "type": role, "url": "http://x"} for role in roles]
