@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import os
 import signal
@@ -11,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import httpx
 import yaml
@@ -49,11 +51,31 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-class Controller:
-    """One controller process. `flags` are added to the command line; the log goes to `folder/controller.log`."""
+class Entrance(Protocol):
+    """Another way to the API server: its URL, and the authority of its certificate (PEM)."""
 
-    def __init__(self, kube: Kube, folder: Path, prometheus: str, flags: Sequence[str] = ()) -> None:
-        self.folder, self.port = folder, free_port()
+    url: str
+    authority: bytes
+
+
+class Controller:
+    """One controller process. `flags` are added to the command line; the log goes to `folder/controller.log`.
+
+    `program` is the module that is run, with what comes before the flags; `through` is a proxy to reach the API server by.
+    """
+
+    def __init__(
+        self,
+        kube: Kube,
+        folder: Path,
+        prometheus: str,
+        flags: Sequence[str] = (),
+        *,
+        program: Sequence[str] = ("flaggerpy.cli.main", "run"),
+        through: Entrance | None = None,
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self.port, self.program = folder, free_port(), program
         self.log = folder / "controller.log"
         self._kubeconfig = folder / "kubeconfig"
         self._flags = list(flags)
@@ -62,6 +84,10 @@ class Controller:
         config = yaml.safe_load(kube.kubeconfig.read_text())
         for user in config["users"]:
             user["user"] = {"token": kube.token(rbac.NAME, SYSTEM)}
+        if through is not None:
+            authority = base64.b64encode(through.authority).decode()
+            for cluster in config["clusters"]:
+                cluster["cluster"] = {"server": through.url, "certificate-authority-data": authority}
         self._kubeconfig.write_text(yaml.safe_dump(config))
         (folder / "port").write_text(str(self.port))
 
@@ -76,7 +102,7 @@ class Controller:
     def start(self) -> Controller:
         """Start it and wait until it leads."""
         command = [
-            sys.executable, "-m", "flaggerpy.cli.main", "run", f"-kubeconfig={self._kubeconfig}", f"-metrics-server={self._prometheus}",
+            sys.executable, "-m", *self.program, f"-kubeconfig={self._kubeconfig}", f"-metrics-server={self._prometheus}",
             f"-port={self.port}", "-address=127.0.0.1", "-log-level=info", "-mesh-provider=gatewayapi:v1", *self._flags,
         ]  # fmt: skip
         with self.log.open("ab") as log:
@@ -117,6 +143,22 @@ class Controller:
         self._process.kill()
         self._process.wait()
         self._process = None
+
+    def pause(self) -> None:
+        """SIGSTOP: it stands still in the middle of whatever it does."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        os.kill(self.pid, signal.SIGCONT)
+
+    def exit_code(self) -> int | None:
+        """That of a process that ended by itself (minus the signal); None while it runs."""
+        return self._process.poll() if self._process is not None else None
+
+    def end(self) -> None:
+        """End it in whatever state it is: running, stopped, dead or never started."""
+        if self._process is not None:
+            self.kill()
 
     def tail(self, lines: int = 40) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])

@@ -4,7 +4,8 @@ A Date header tells whole seconds. An answer with Date D that was awaited from `
 server's clock was in [D, D+1) at some moment in between, so the offset lies in (D - received, D + 1 - sent). Overlapping observations
 narrow this interval; one that does not overlap replaces it (another server, or a stepped clock). Between observations the local monotonic
 clock counts. A correction after the first is worked in at no more than a tenth of the time that passes, so that time never goes backwards
-and a step of any clock expires nothing (architecture: "Time is the API server's").
+and a step of any clock expires nothing (architecture: "Time is the API server's"). A process that goes on with another's work goes on with
+its time too, see `resume`.
 """
 
 from __future__ import annotations
@@ -51,12 +52,20 @@ class ServerClock:
         self._low, self._high = (max(low, old_low), min(high, old_high)) if overlaps else (low, high)
         self._seen_at = received
 
+    def resume(self, ahead: float) -> None:
+        """Go on as a clock that was `ahead` seconds before the API server's (behind it, if negative), and come back to it as ever.
+
+        What a predecessor has stored is in its time: by a clock that was set meanwhile, all of it would be long ago, or yet to come.
+        """
+        self._read_at = self._monotonic()
+        self._value = self._read_at + self._offset + ahead
+
     @property
     def _offset(self) -> float:
         return (self._low + self._high) / 2
 
     def now(self) -> float:
-        """Epoch seconds; never smaller than an earlier answer."""
+        """Epoch seconds; never smaller than an earlier answer (but for `resume`)."""
         moment = self._monotonic()
         passed = max(0.0, moment - self._read_at)
         counted = self._value + passed

@@ -20,13 +20,15 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from flaggerpy.cluster.client import Client, Manifest
+from flaggerpy.cluster.client import MANAGER, Client, Manifest
 from flaggerpy.cluster.errors import AlreadyExists, ApiError, Conflict, NotFound
 from flaggerpy.cluster.kinds import LEASE
 from flaggerpy.cluster.tasks import end
 from flaggerpy.cluster.watch import Key, Watcher
 
 RELEASE_SECONDS = 5.0
+NOISE = 3.0
+"""Seconds by which the time in a Lease and the API server's note of its writing differ anyway: whole seconds, and a slow answer."""
 
 _log = logging.getLogger(__name__)
 
@@ -201,11 +203,20 @@ class LeaderElection:
         lasts = float(self._spec.get("leaseDurationSeconds") or self._duration)
         if self.holder not in ("", self.identity) and self._monotonic() < self._seen_at + lasts:
             return False
+        if not self.leading.is_set():
+            self._go_on_with_time()
         try:
             await self._write(within)
         except Conflict:
             return False
         return True
+
+    def _go_on_with_time(self) -> None:
+        """Where the predecessor's clock was not the API server's (that had been set, and is followed slowly), go on with the former."""
+        ahead = predecessor_ahead(self._lease or {})
+        if abs(ahead) > NOISE:
+            _log.warning("the API server's clock was set: it is followed slowly, from %+.0f s", ahead)
+            self._client.clock.resume(ahead)
 
     def _note(self, lease: Manifest) -> None:
         if lease.get("spec") != self._spec or self._lease is None:
@@ -279,6 +290,22 @@ class LeaderElection:
 
     def _moment(self) -> str:
         return datetime.fromtimestamp(self._client.now(), UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def predecessor_ahead(lease: Manifest) -> float:
+    """Seconds by which the clock of the flaggerpy that wrote this Lease last was before the API server's then; 0 if that cannot be told.
+
+    `renewTime` is the writer's time, that of the managedFields entry the server's. Other programs' clocks are of no interest.
+    """
+    entries = (lease.get("metadata") or {}).get("managedFields") or ()
+    renewed = (lease.get("spec") or {}).get("renewTime")
+    for entry in entries:
+        if entry.get("manager") == MANAGER and "f:renewTime" in ((entry.get("fieldsV1") or {}).get("f:spec") or {}):
+            with contextlib.suppress(TypeError, ValueError):
+                written, server = (datetime.fromisoformat(str(text).replace("Z", "+00:00")) for text in (renewed, entry.get("time")))
+                # the server's note is of whole seconds
+                return (written - server).total_seconds() - 0.5
+    return 0.0
 
 
 def _holder(lease: Manifest) -> Manifest:

@@ -129,7 +129,7 @@ def _route(snapshot: Snapshot, observed: Observed | None) -> RouteFacts | Unknow
         accepted=bool(observed.accepted) if observed.judges else None,
         refusal=observed.refusal,
         in_shape=observed.in_shape and (found is None or same_cookies(snapshot.canary, found, _with_cookies(snapshot, found))),
-        written_at=snapshot.route_written_at if snapshot.route_written_at is not None else last_write(routes),
+        written_at=snapshot.route_written_at,
         foreign=observed.foreign,
         announced=not (observed.foreign and router.announce(snapshot.canary, routes, snapshot.router_settings)),
         leads=not (observed.foreign and router.announce(snapshot.canary, routes, snapshot.router_settings, lead=True)),

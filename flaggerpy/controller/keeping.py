@@ -121,13 +121,16 @@ class Keeping:
                 stored = await self._client.find(kinds.CONTROLLER_REVISION, key.namespace, name)
                 checksums = ((stored or {}).get("data") or {}).get("configs") or {}
                 needed |= {tracking.copy_name(at.partition("/")[2], checksum) for at, checksum in checksums.items()}
+        # the revisions last: as long as one is there that is not wanted, a controller that died meanwhile is asked to forget again
+        if any(revision in configs_of for revision in kept.values()):
+            await self._forget_copies(canary, needed)
         for name, revision in kept.items():
             if revision not in but:
                 await self._delete(kinds.CONTROLLER_REVISION, key.namespace, name)
-        if not any(revision in configs_of for revision in kept.values()):
-            return
+
+    async def _forget_copies(self, canary: Canary, needed: set[str]) -> None:
         for kind, view in (("configmap", self._world.config_maps), ("secret", self._world.secrets)):
-            for (_, name), obj in view.items_of(key.namespace):
+            for (_, name), obj in view.items_of(canary.namespace):
                 copied = REVISION_OF in (obj["metadata"].get("labels") or {}) and _owned_by(obj, canary)
                 if copied and name not in needed:
                     await self._release(KINDS[kind], obj, canary)

@@ -22,7 +22,7 @@ from flaggerpy.cluster.client import Client
 from flaggerpy.cluster.errors import ApiError
 from flaggerpy.controller.background import Background
 from flaggerpy.controller.configs import ConfigReader, Tracked
-from flaggerpy.controller.gather import Snapshot, Workload
+from flaggerpy.controller.gather import Snapshot, Workload, last_write
 from flaggerpy.controller.givers import givers
 from flaggerpy.controller.inbox import Key
 from flaggerpy.controller.interests import Ref
@@ -43,6 +43,8 @@ EVENTS_EVERY = 10.0
 EVENTS_KEPT = 20
 PODS_AT_ONCE = 4
 _PULLS = frozenset({"ErrImagePull", "ImagePullBackOff"})
+FIRST_ROUTES = 2.0
+"""Seconds that a look waits at most for the first list of the routes' kind."""
 
 _log = logging.getLogger(__name__)
 
@@ -88,6 +90,7 @@ class Seeing:
         router = self._router(canary, problems)
         wanted = router.objects(canary) if router and canary.spec.service else []
         await self._read_events(key)
+        await self._world.first_routes(wanted, FIRST_ROUTES)
         tracked, target = await self._read_configs(key, canary, wanted)
         world = self._world
         primary = world.deployments.get(key.namespace, primary_name(canary.target))
@@ -112,7 +115,7 @@ class Seeing:
             selector=selector,
             services=standing,
             routes=routes if followed else None,
-            route_written_at=self.route_writes.get(key),
+            route_written_at=self._written_at(key, routes),
             kept=frozenset(world.kept(key).values()),
             configs=tracked.checksums if tracked else None,
             config_problem=(tracked.problem if tracked else "") or self.config_problems.get(key, ""),
@@ -121,6 +124,13 @@ class Seeing:
             problems=tuple(dict.fromkeys(problems)),
             warnings=(*spec.warnings(canary), *(router.warnings(canary) if router and canary.spec.service else [])),
         )
+
+    def _written_at(self, key: Key, routes: Sequence[Obj]) -> float | None:
+        """When the route was last written: by us, else by the API server's notes, which may be in the future where its clock was set."""
+        noted = last_write(routes)
+        if key not in self.route_writes and noted is not None:
+            self.route_writes[key] = min(noted, self._client.now())
+        return self.route_writes.get(key)
 
     async def _read_configs(self, key: Key, canary: Canary, wanted: Sequence[RouteObject]) -> tuple[Tracked | None, Obj | None]:
         """The tracked configs of the target, and the target that they are of. The interests stand before anything is awaited."""
@@ -273,7 +283,8 @@ def events_due(pod: Obj, told: Told | None, now: float) -> bool:
         return True  # only an event tells that a pull secret is missing, and the verdict does not wait long
     created = pod["metadata"].get("creationTimestamp")
     last = told.at if told else from_timestamp(created) if created else now
-    return now - last >= EVENTS_EVERY
+    # a pod made in the future was made after the server's clock was set
+    return abs(now - last) >= EVENTS_EVERY
 
 
 def _restarted(pod: Obj, told: Told | None) -> bool:

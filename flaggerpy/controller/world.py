@@ -71,6 +71,7 @@ class World:
         self._kept: dict[Key, dict[str, str]] = {}
         self._routes: dict[Kind, tuple[Watcher, View]] = {}
         self._not_served: dict[Kind, str] = {}
+        self._answered: dict[Kind, asyncio.Event] = {}
         self._pods: dict[tuple[Key, str], tuple[str, Watcher]] = {}
         self._tasks: dict[object, asyncio.Task[None]] = {}
 
@@ -252,10 +253,23 @@ class World:
             if followed is None or not followed[0].synced.is_set():
                 ready = False
                 if kind not in self._tasks:
+                    self._answered[kind] = asyncio.Event()
                     self._tasks[kind] = asyncio.create_task(self._begin_routes(kind), name=f"begin {kind}")
             if kind in self._not_served:
                 problems.append(self._not_served[kind])
         return ready, problems
+
+    async def first_routes(self, wanted: Iterable[RouteObject], within: float) -> None:
+        """Wait, so many seconds at most, until what these kinds hold is known, or that they are not served.
+
+        A controller that has just begun would else tell in each status that it cannot read the route, and a moment later what it read.
+        """
+        if self.follow_routes(wanted := list(wanted))[0]:
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                for kind in {_kind(route) for route in wanted}:
+                    await self._answered[kind].wait()
 
     async def _begin_routes(self, kind: Kind) -> None:
         while True:
@@ -267,6 +281,7 @@ class World:
                 problem = f"{kind.kind} of {kind.api_version} cannot be looked up: {error}"
             if self._not_served.get(kind) != problem:
                 self._not_served[kind] = problem
+                self._answered[kind].set()
                 self.inbox.put_all(self.interests.who(_any(kind)))
             await asyncio.sleep(ASK_AGAIN_SECONDS)
             self.client.forget_discovery()
@@ -275,6 +290,7 @@ class World:
         self._routes[kind] = (watcher, View(watcher.cache))
         watcher.start()
         await watcher.synced.wait()
+        self._answered[kind].set()
         self.inbox.put_all(self.interests.who(_any(kind)))
 
     # --- pods: of a run under way, by label selector -----------------------------------------------------------------------------------

@@ -5,10 +5,10 @@ Nothing is written here while nothing changed: each effect is asked for only whe
 
 from __future__ import annotations
 
-from flaggerpy.api.status import Phase
+from flaggerpy.api.status import IDLE, Phase
 from flaggerpy.rollout import starting
 from flaggerpy.rollout.draft import Draft
-from flaggerpy.rollout.effects import EnsurePrimary
+from flaggerpy.rollout.effects import EnsurePrimary, ForgetRevisions
 from flaggerpy.rollout.facts import UNKNOWN
 from flaggerpy.rollout.health import rolled_out
 from flaggerpy.rollout.phases import Cause
@@ -70,6 +70,7 @@ def waiting(d: Draft) -> None:
 
 def _keep(d: Draft) -> None:
     ensure_services(d)
+    _forget(d)
     promoted = d.status.last_promoted_spec
     kept = isinstance(d.facts.kept, frozenset) and promoted in d.facts.kept
     if d.facts.primary is None and kept:
@@ -82,6 +83,15 @@ def _keep(d: Draft) -> None:
         ensure_route(d)
         if not routed(d):
             return
+
+
+def _forget(d: Draft) -> None:
+    """What the end of a run forgets, where the controller did not live to see it done."""
+    status = d.status
+    needed = {status.last_promoted_spec, status.last_applied_spec} - {""}
+    wanted = needed | {*status.promoted_revisions}
+    if status.phase in IDLE and status.last_promoted_spec and isinstance(d.facts.kept, frozenset) and d.facts.kept - wanted:
+        d.do(ForgetRevisions(but=tuple(sorted(wanted)), configs_of=tuple(sorted(needed))))
 
 
 def _first(d: Draft) -> bool:

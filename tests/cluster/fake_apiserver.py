@@ -224,6 +224,16 @@ class FakeApiServer:
         """Delete an object at once, finalizers or not."""
         self._drop(kind, self._shelf(kind)[(ns or "", name)])
 
+    def saved(self) -> tuple[int, dict[tuple[str, str], dict[Name, Manifest]]]:
+        """All that is stored now, for `restore`."""
+        return self._version, copy.deepcopy(self.objects)
+
+    def restore(self, saved: tuple[int, dict[tuple[str, str], dict[Name, Manifest]]]) -> None:
+        """Be as the server was that `saved` this; call it before anybody watches."""
+        self._version, objects = saved
+        self.objects = copy.deepcopy(objects)
+        self.compact()
+
     def serve(self, kind: Kind) -> None:
         self.served.add(kind)
 

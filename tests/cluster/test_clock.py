@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from email.utils import formatdate
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -59,6 +60,18 @@ def test_a_step_of_the_servers_clock_is_worked_in_slowly() -> None:
     world.at += 10
     world.answer()
     assert world.clock.now() - before < 10.1 * (1 + SLEW) + 1
+    world.at += 40000
+    assert abs(world.clock.now() - world.truth) < 2
+
+
+@pytest.mark.parametrize("ahead", [3600.0, -3600.0])
+def test_a_successor_goes_on_with_its_predecessors_time_and_comes_back_slowly(ahead: float) -> None:
+    world = World()
+    world.answer()
+    world.clock.resume(ahead)
+    assert abs(world.clock.now() - world.truth - ahead) <= 0.53
+    world.at += 100
+    assert abs(world.clock.now() - world.truth - ahead * (1 - 100 * SLEW / 3600)) <= 0.53
     world.at += 40000
     assert abs(world.clock.now() - world.truth) < 2
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -219,3 +220,33 @@ async def test_of_many_candidates_under_trouble_never_two_hold_the_lease(server:
 def test_seconds_must_be_in_order() -> None:
     with pytest.raises(ValueError, match="retry < renew < duration"):
         LeaderElection(None, "x", renew=20)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("set_by", [3600.0, -3600.0])
+async def test_a_successor_goes_on_with_the_time_of_its_predecessor(
+    server: FakeApiServer, run: Callable[..., LeaderElection], set_by: float
+) -> None:
+    """The API server's clock is set under a leader, who follows slowly; what it has stored is in its own time."""
+    moment = time.time
+    server.clock = moment
+    first = run("first")
+    await first.leading.wait()
+    server.clock = lambda: moment() + set_by
+    renewed = lease(server)["renewTime"]
+    await eventually(lambda: lease(server)["renewTime"] != renewed)
+    await first.stop()
+    second = run("second")
+    await second.leading.wait()
+    assert abs(second._client.now() - moment()) < 10
+
+
+async def test_the_time_of_another_program_in_the_lease_is_of_no_interest(
+    server: FakeApiServer, run: Callable[..., LeaderElection]
+) -> None:
+    spec = {"holderIdentity": "", "renewTime": "2020-01-01T00:00:00.000000Z", "leaseDurationSeconds": 1}
+    entry = {"manager": "flagger", "time": "2026-01-01T00:00:00Z", "fieldsV1": {"f:spec": {"f:renewTime": {}}}}
+    metadata = {"name": NAMED["name"], "namespace": NAMED["namespace"], "managedFields": [entry]}
+    server.add({"apiVersion": LEASE.api_version, "kind": LEASE.kind, "metadata": metadata, "spec": spec})
+    second = run("second")
+    await second.leading.wait()
+    assert abs(second._client.now() - time.time()) < 10

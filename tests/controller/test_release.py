@@ -13,7 +13,7 @@ import pytest
 from e2e.registry import FaultyRegistry
 from flaggerpy.cluster import kinds
 from flaggerpy.controller import seeing
-from flaggerpy.controller.run import Controller, serve
+from flaggerpy.controller.run import serve
 from flaggerpy.controller.settings import Settings
 from flaggerpy.rollout import deleting, traffic
 from flaggerpy.routers.manifest import ORIGINAL
@@ -413,63 +413,6 @@ async def test_a_canary_that_went_while_another_led_is_looked_at_when_it_is_made
             await eventually(lambda: holder(server) not in ("", first), 20)
             server.add(canary())
             await phase(server, "Initialized")
-
-
-DEATHS = [pytest.param(write, marks=() if write in (4, 17) else pytest.mark.slow) for write in range(1, 32)]
-
-
-@pytest.mark.parametrize("write", DEATHS)
-async def test_a_death_at_any_write_of_a_run_leads_to_the_same_end(server: FakeApiServer, write: int) -> None:
-    async with controller(server):
-        await initialized(server)
-        await quiet(server)
-    new_image(server, "podinfo:2")
-    dead = asyncio.Event()
-    until_then = len(server.writes) + write
-
-    def die(request: Any) -> Exception | None:
-        if len(server.writes) >= until_then and "leases" not in request.path:
-            dead.set()
-        return ConnectionError("dead") if dead.is_set() else None
-
-    server.fault = die
-    victim = await born(server)
-    reached = asyncio.create_task(phase(server, "Succeeded", 60), name="spared")
-    died = asyncio.create_task(dead.wait(), name="spared")
-    await asyncio.wait({reached, died}, return_when=asyncio.FIRST_COMPLETED)
-    await killed(victim)
-    server.fault = lambda request: None
-    heir = await born(server)
-    try:
-        await reached
-        assert image(server, "podinfo-primary") == "podinfo:2"
-        target = server.get(kinds.DEPLOYMENT, SHOP, "podinfo")
-        assert target is not None
-        assert target["spec"]["replicas"] == 0
-    finally:
-        died.cancel()
-        await heir[0].stop()
-
-
-Life = tuple[Controller, asyncio.Task[None], set["asyncio.Task[Any]"]]
-
-
-async def born(server: FakeApiServer) -> Life:
-    """A replica whose tasks are known, under one identity, so that its heir need not wait for the Lease to run out."""
-    before = asyncio.all_tasks()
-    replica = Controller(Settings(mesh_provider="kubernetes"), server.client(), identity="the-one")
-    start = asyncio.create_task(replica.start())
-    return replica, start, before
-
-
-async def killed(life: Life) -> None:
-    """Nothing more is sent by it, and nothing is given back."""
-    replica, _, before = life
-    own = [task for task in asyncio.all_tasks() - before if task is not asyncio.current_task() and task.get_name() != "spared"]
-    for task in own:
-        task.cancel()
-    await asyncio.gather(*own, return_exceptions=True)
-    await replica.watching.stop()
 
 
 async def test_an_earlier_template_is_given_back_and_released_again(server: FakeApiServer) -> None:
