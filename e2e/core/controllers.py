@@ -108,7 +108,7 @@ class Controller:
         with self.log.open("ab") as log:
             environment = {**os.environ, "PYTHONPATH": str(ROOT)}
             self._process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT, env=environment)
-        until(self.is_ready, 60, "the controller to be ready", self.tail)
+        until(self.is_ready, 120, "the controller to be ready", self.tail)
         return self
 
     def is_ready(self) -> bool:

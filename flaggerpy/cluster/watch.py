@@ -121,6 +121,11 @@ class Cache:
         self._store(key, obj)
         return True
 
+    def behind(self, obj: Mapping[str, Any]) -> bool:
+        """Whether this is known, in a newer version than the cache has it."""
+        known = self._entries.get(key_of(obj))
+        return known is not None and bool(newer(str(obj["metadata"].get("resourceVersion") or ""), known.version))
+
     def replace(self, objects: list[Manifest], version: str) -> None:
         """A fresh list: all that it does not name is gone, except for our own writes that are newer than the list."""
         listed = set()
@@ -288,6 +293,10 @@ class Watcher:
         if self.problem is None or str(self.problem) != str(error):
             _log.warning("watching %s: %s", self.kind, error)
         self.problem = error
+
+    async def list_again(self) -> None:
+        """Read everything anew, beside the watch that goes on: for what it may have missed. Raises ApiError."""
+        await self._list()
 
     async def _list(self) -> None:
         objects, version = await self._client.snapshot(

@@ -42,9 +42,11 @@ PRIMARY_ROLLS = frozenset({Phase.NONE, Phase.INITIALIZING, Phase.PROMOTING, Phas
 EVENTS_EVERY = 10.0
 EVENTS_KEPT = 20
 PODS_AT_ONCE = 4
-_PULLS = frozenset({"ErrImagePull", "ImagePullBackOff"})
+LIVE_AFTER = 20.0
+"""Seconds, beyond the interval, that a run waits for the same thing before what it waits for is read live; then ever less often."""
 FIRST_ROUTES = 2.0
 """Seconds that a look waits at most for the first list of the routes' kind."""
+_PULLS = frozenset({"ErrImagePull", "ImagePullBackOff"})
 
 _log = logging.getLogger(__name__)
 
@@ -57,6 +59,19 @@ class Told:
     at: float
     events: tuple[Obj, ...]
     pull_failed: bool = False
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What a run waits for, since when the caches are believed (epoch seconds), and for how long."""
+
+    text: str
+    since: float
+    patience: float
+
+    @property
+    def due(self) -> float:
+        return self.since + self.patience
 
 
 class Seeing:
@@ -83,6 +98,7 @@ class Seeing:
         self._judged: dict[Key, tuple[tuple[str, int], tuple[str, ...]]] = {}
         self.route_writes: dict[Key, float] = {}
         self._events: dict[Key, dict[str, Told]] = {}
+        self._standing: dict[Key, Standing] = {}
 
     async def look(self, key: Key, obj: Obj, canary: Canary, status: CanaryStatus) -> Snapshot:
         """See `worker.Eyes.look`. After the last `await` everything is taken from the caches at one moment."""
@@ -91,6 +107,7 @@ class Seeing:
         wanted = router.objects(canary) if router and canary.spec.service else []
         await self._read_events(key)
         await self._world.first_routes(wanted, FIRST_ROUTES)
+        self._read_live_where_it_stands(key, canary, status, wanted)
         tracked, target = await self._read_configs(key, canary, wanted)
         world = self._world
         primary = world.deployments.get(key.namespace, primary_name(canary.target))
@@ -196,6 +213,35 @@ class Seeing:
         obj = self._world.canaries.get(*key) or {}
         return str((obj.get("metadata") or {}).get("creationTimestamp") or "9"), key.name
 
+    # --- caches that may be wrong ------------------------------------------------------------------------------------------------------
+
+    def _read_live_where_it_stands(self, key: Key, canary: Canary, status: CanaryStatus, wanted: Sequence[RouteObject]) -> None:
+        """A cache that missed an event stays wrong until the next one, and a run that waits for it would wait until its deadline."""
+        if status.phase not in RUNNING or status.progress is None:
+            self._standing.pop(key, None)
+            return
+        text, now, known = status.progress.waiting_for, self._client.now(), self._standing.get(key)
+        if known is None or known.text != text:
+            self._standing[key] = Standing(text, now, LIVE_AFTER + canary.spec.plan.interval_seconds)
+        elif now >= known.due:
+            self._standing[key] = Standing(text, now, 2 * known.patience)
+            self._background.fetch(key, "live", partial(self._read_live, key, canary, wanted))
+
+    async def _read_live(self, key: Key, canary: Canary, wanted: Sequence[RouteObject]) -> None:
+        names = ((kinds.DEPLOYMENT, canary.target), (kinds.DEPLOYMENT, primary_name(canary.target)))
+        routes = ((kinds.Kind(route.group, route.version, route.plural, route.kind), route.name) for route in wanted)
+        try:
+            for obj in await asyncio.gather(*(self._client.find(kind, key.namespace, name) for kind, name in (*names, *routes))):
+                if obj is None:
+                    continue
+                self._world.wrote(obj)
+                if obj["kind"] == kinds.DEPLOYMENT.kind and (selector := selector_text(obj["spec"].get("selector") or {})):
+                    for each in await self._client.list(kinds.REPLICA_SET, key.namespace, label_selector=selector):
+                        self._world.wrote(each)
+            await self._world.list_pods(key)
+        except ApiError as error:
+            _log.info("%s cannot be read live: %s", key, error)
+
     async def prove(self, snapshot: Snapshot) -> bool:
         """Read target, primary and routes live; true when the caches said the same."""
         canary = snapshot.canary
@@ -256,8 +302,11 @@ class Seeing:
         told[uid] = Told(_restarts(pod), self._client.now(), tuple(found[-EVENTS_KEPT:]), _pull_failed(pod))
 
     def look_again_in(self, key: Key) -> float | None:
-        """Seconds after which the events of waiting pods should be read again; None when no pod waits."""
-        return EVENTS_EVERY if any(not _ready(pod) for pod in self._followed_pods(key)) else None
+        """Seconds after which the events of waiting pods should be read again, or what a run that stands waits for; None for neither."""
+        standing = self._standing.get(key)
+        waits = [EVENTS_EVERY] if any(not _ready(pod) for pod in self._followed_pods(key)) else []
+        waits += [max(0.0, standing.due - self._client.now())] if standing else []
+        return min(waits, default=None)
 
     def _followed_pods(self, key: Key) -> list[Obj]:
         return [*(self._world.pods(key, "target") or ()), *(self._world.pods(key, "primary") or ())]
@@ -266,6 +315,7 @@ class Seeing:
         """A Canary is gone."""
         self._judged.pop(key, None)
         self._events.pop(key, None)
+        self._standing.pop(key, None)
         self.route_writes.pop(key, None)
 
 

@@ -105,7 +105,8 @@ class World:
         """Compare names and versions only, and read anew where they do not agree with the cache."""
         for plural, kind in OUR_KINDS.items():
             objects, _ = await self.client.snapshot(kind, self._namespace, metadata_only=True)
-            if {key_of(obj) for obj in objects} != set(View(self._ours[plural])):
+            cache = self._ours[plural]
+            if {key_of(obj) for obj in objects} != set(View(cache)) or any(cache.behind(obj) for obj in objects):
                 await self._list(plural)
 
     async def stop(self) -> None:
@@ -322,6 +323,12 @@ class World:
         if known is None or not known[1].synced.is_set():
             return None
         return [obj for _, obj in known[1].items()]
+
+    async def list_pods(self, key: Key) -> None:
+        """Read the pods that are followed anew, whatever their watch has told."""
+        for role in ("target", "primary"):
+            if known := self._pods.get((key, role)):
+                await known[1].list_again()
 
     def forget(self, key: Key) -> None:
         """A Canary is gone."""

@@ -123,10 +123,10 @@ class Stage:
         images = [image for entry in (status.get("history") or [])[:1] for image in entry.get("images") or ()]
         return status.get("phase") == self.strategy.outcome and self.strategy.image in images and not status.get("outbox")
 
-    async def rested(self) -> None:
+    async def rested(self, within: float = 60) -> None:
         """Wait until the release is over and nothing is written any more."""
         try:
-            await eventually(self.over, 60)
+            await eventually(self.over, within)
         except TimeoutError:
             raise AssertionError(f"not {self.strategy.outcome} but {self.status()}") from None
         count = -1
@@ -161,15 +161,21 @@ class Stage:
 class Life:
     """A replica from now until it is `ended`, or dies at a write. All have one identity: an heir need not wait for the Lease."""
 
-    def __init__(self, stage: Stage, at: int = 0, when: When = "before") -> None:
+    def __init__(self, stage: Stage, at: int = 0, when: When = "before", *, through: tuple[str, str] | None = None) -> None:
+        """`through` is another way to the server: its URL and the file of its authority."""
         self.stage, self.dead = stage, asyncio.Event()
         self._before = asyncio.all_tasks()
-        configuration = Configuration(host=stage.server.url, ssl_ca_cert=str(CERTIFICATE))
+        url, authority = through or (stage.server.url, str(CERTIFICATE))
+        configuration = Configuration(host=url, ssl_ca_cert=authority)
         self.client = DyingClient(configuration)
         self.client.fate = Fate(at, when, die=self.dead.set, note=stage.notes.append)
         outside = Script(stage)
         self.controller = Controller(Settings(mesh_provider="kubernetes"), self.client, outside=outside, identity="the-one")
         self._start = asyncio.create_task(self.controller.start())
+
+    async def leads(self) -> None:
+        """Return once it is the leader."""
+        await self.controller.election.leading.wait()
 
     async def ended(self) -> None:
         await self._start
