@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
@@ -17,7 +18,7 @@ from flaggerpy.cluster import kinds
 from flaggerpy.controller.run import Controller
 from flaggerpy.controller.settings import Settings
 from flaggerpy.rollout.effects import AskHook, Measure, RecordEvent
-from flaggerpy.rollout.facts import Answer, Measurement
+from flaggerpy.rollout.facts import Answer, ImageAnswer, Measurement
 from tests.cluster.fake_apiserver import CERTIFICATE, FakeApiServer, eventually
 from tests.controller.living import Living, canary, deployment
 
@@ -206,6 +207,9 @@ class Script:
         return Measurement("value", 50.0 if bad else 100.0, "Halt advancement success rate 50.00% < 99%" if bad else "", time.time())
 
     async def check_providers(self, canary: Canary) -> tuple[str, ...]:
+        return ()
+
+    async def check_images(self, canary: Canary, status: CanaryStatus, pod_spec: Mapping[str, Any]) -> tuple[ImageAnswer, ...]:
         return ()
 
     async def deliver(self, canary: Canary, status: CanaryStatus, item: OutboxItem) -> None:
