@@ -301,7 +301,7 @@ async def with_a_death_at_every_write(server: FakeApiServer, strategy: Strategy,
     Before it is carried out, no write would ever happen: there each dies at its second.
     """
     stage = await staged(server, strategy)
-    end = asyncio.create_task(stage.rested())
+    end = asyncio.create_task(stage.rested(400))
     for deaths in range(200):
         life = Life(stage, 2 if when == "before" else 1, when)
         death = asyncio.create_task(life.dead.wait())
