@@ -38,8 +38,9 @@ catalogue: $(READY) ## every way in which pods fail, on a real kubelet: a table,
 	$(PY) -m e2e.catalogue --write $(ARGS)
 
 # the release machine explored, killed at every write and played at random: python -m tests.model --help; ARGS="--depth 1" is quick
-prove: $(READY) ## model checking, crash points and random histories of the core, with figures
+prove: $(READY) ## model checking, crash points, random histories and disorder, with figures
 	$(PY) -m tests.model $(ARGS)
+	$(PY) -m e2e.disorder --memory
 
 sandbox: $(READY) ## boot a real cluster to play with (NAME=default)
 	$(PY) -m e2e.sandbox up --name $(NAME)

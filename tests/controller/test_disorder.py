@@ -59,8 +59,14 @@ async def played(server: FakeApiServer, proxy: Proxy, strategy: str, spoilt: lis
     judge(stage.story(), wanted)
 
 
-@pytest.mark.parametrize("strategy", ["weighted", "failing checks"])
-@pytest.mark.parametrize("name", [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in SCENARIOS])
+@pytest.mark.parametrize(
+    ("name", "strategy"),
+    [
+        pytest.param(name, strategy, marks=() if name in QUICK and strategy == "weighted" else pytest.mark.slow)
+        for name in SCENARIOS
+        for strategy in ("weighted", "failing checks")
+    ],
+)
 async def test_a_release_ends_as_it_should(server: FakeApiServer, proxy: Proxy, name: str, strategy: str, tmp_path: Path) -> None:
     await played(server, proxy, strategy, rules(name), tmp_path)
     figures.note("the API server in memory misbehaves", name, releases=1, faults=sum(proxy.struck.values()))

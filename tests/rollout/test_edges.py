@@ -11,6 +11,7 @@ from flaggerpy.api.status import CanaryStatus, Phase
 from flaggerpy.model.world import GOOD, MISSING_IMAGE, World, ended, in_phase
 from flaggerpy.rollout.decide import decide
 from flaggerpy.rollout.draft import Draft
+from flaggerpy.rollout.effects import ForgetRevisions
 from flaggerpy.rollout.facts import UNKNOWN, Facts, RouteFacts, Split, WorkloadFacts
 from flaggerpy.rollout.phases import TABLE, Cause, legal
 
@@ -319,3 +320,16 @@ def test_the_table_of_moves_knows_every_phase_and_says_what_each_row_waits_for()
     assert all(move.waits for move in TABLE)
     assert all(legal(phase, Cause.DELETED, Phase.TERMINATING) for phase in Phase if phase is not Phase.TERMINATING)
     assert len(set(TABLE)) == len({(move.before, move.cause, move.after) for move in TABLE})
+
+
+def test_a_template_that_the_end_of_a_run_did_not_live_to_forget_is_forgotten_later() -> None:
+    world = World().initialised()
+    kept = world.facts().kept
+    assert isinstance(kept, frozenset)
+    left = decide(world.canary, world.typed, replace(world.facts(), kept=kept | {"left"}), world.now)
+    forgotten = [effect for effect in left.effects if isinstance(effect, ForgetRevisions)]
+    assert [set(effect.but) for effect in forgotten] == [set(kept)]
+    # of a Canary taken over from Flagger, whose hashes are of another kind, nothing is known to be in vain
+    unknown = decide(world.canary, world.typed, replace(world.facts(), kept=frozenset({"left"})), world.now)
+    assert not [effect for effect in (*unknown.effects, *decide(world.canary, world.typed, world.facts(), world.now).effects)
+                if isinstance(effect, ForgetRevisions)]  # fmt: skip
