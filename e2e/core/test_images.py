@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ import pytest
 from e2e.core.commands import flaggerpy
 from e2e.core.stage import Stage
 from e2e.kube import Object, until
-from e2e.registry import FaultyRegistry, faults
+from e2e.registry import Basic, FaultyRegistry, faults
 from flaggerpy.cli.problems import Exit
 
 BUSY = 60
@@ -24,6 +25,24 @@ SOON = 15.0
 def registry() -> Iterator[FaultyRegistry]:
     with FaultyRegistry(upstream="127.0.0.1:5000") as opened:
         yield opened
+
+
+def behind_a_password(stage: Stage, registry: FaultyRegistry) -> None:
+    """Only who shows the pull secret of the namespace's default service account may read."""
+    registry.auth = Basic({"alice": "hunter2"})
+    config = json.dumps({"auths": {registry.host: {"username": "alice", "password": "hunter2"}}})
+    secret = {
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "pull", "namespace": stage.namespace},
+        "type": "kubernetes.io/dockerconfigjson", "data": {".dockerconfigjson": base64.b64encode(config.encode()).decode()},
+    }  # fmt: skip
+    stage.kube.apply(secret)
+    stage.kube.patch("ServiceAccount", "default", {"imagePullSecrets": [{"name": "pull"}]}, stage.namespace)
+
+
+def from_registry(stage: Stage, registry: FaultyRegistry) -> Object:
+    deployment = stage.deployment(replicas=1)
+    deployment["spec"]["template"]["spec"]["containers"][0]["image"] = registry.image("toggle", "1.0.0")
+    return deployment
 
 
 def quick(stage: Stage, mode: str) -> Object:
@@ -83,10 +102,7 @@ def last(status: Object) -> str:
 
 
 def test_a_good_image_passes_at_once_and_a_registry_that_hangs_holds_nothing_up_for_long(stage: Stage, registry: FaultyRegistry) -> None:
-    deployment = stage.deployment(replicas=1)
-    main = deployment["spec"]["template"]["spec"]["containers"][0]
-    main["image"] = registry.image("toggle", "1.0.0")
-    stage.initialise(quick(stage, "Fail"), deployment, BUSY)
+    stage.initialise(quick(stage, "Fail"), from_registry(stage, registry), BUSY)
 
     stage.kube.set_image("app", "app", registry.image("toggle", "1.0.1"), stage.namespace)
     stage.phase("Succeeded", seconds=BUSY)
@@ -102,3 +118,18 @@ def test_a_good_image_passes_at_once_and_a_registry_that_hangs_holds_nothing_up_
     registry.heal(hang)
     stage.until_status(lambda status: status["phase"] == "Succeeded" and len(status["history"]) == 3, BUSY, "the release to succeed")
     assert stage.primary_image().endswith(":1.0.2")
+
+
+def test_the_pull_secret_of_the_service_account_opens_the_registry_as_it_does_for_the_kubelet(
+    stage: Stage, registry: FaultyRegistry
+) -> None:
+    behind_a_password(stage, registry)
+    stage.initialise(quick(stage, "Fail"), from_registry(stage, registry), BUSY)
+    stage.kube.set_image("app", "app", registry.image("toggle", "7.7.9"), stage.namespace)
+    status = stage.phase("Failed", seconds=SOON)
+    # without the secret it would be 401, and a doubt
+    assert "does not exist (it answers 404" in status["history"][0]["cause"]
+    assert pods_ever(stage, "7.7.9") == 0
+    stage.kube.set_image("app", "app", registry.image("toggle", "1.0.1"), stage.namespace)
+    stage.phase("Succeeded", seconds=BUSY)
+    assert not [text for text in stage.texts() if "cannot tell" in text]
