@@ -46,10 +46,10 @@ def write(*played: Entry) -> None:
 
 
 def chosen(groups: Sequence[str], patterns: Sequence[str], done: Container[str] = ()) -> list[tuple[Group, Row]]:
-    """The rows to play without those that are `done`; what wants to be alone comes last."""
+    """The rows to play in their turn, without those that are `done`."""
     wanted = [group for group in ALL if not groups or any(name.lower() in group.name.lower() for name in groups)]
     rows = [(group, row) for group in wanted for row in group.rows if not patterns or any(part in row.id for part in patterns)]
-    return sorted((found for found in rows if found[1].id not in done), key=lambda found: found[1].alone)
+    return sorted((found for found in rows if found[1].id not in done), key=lambda found: found[1].turn)
 
 
 def play(rows: Sequence[tuple[Group, Row]], done: Callable[[Entry], None], at_once: int) -> list[Entry]:
@@ -68,7 +68,7 @@ def play(rows: Sequence[tuple[Group, Row]], done: Callable[[Entry], None], at_on
         watched = stack.enter_context(Watched(kube))
         plays = Plays(kube, sandbox, watched, describes=True, at_once=at_once)
         stack.callback(plays.close)
-        for _, row in sorted(rows, key=lambda found: -found[1].bound):  # what takes long is begun first
+        for _, row in rows:
             plays.start(row)
         for group, row in rows:
             try:
@@ -100,7 +100,7 @@ def main(arguments: list[str]) -> int:
         return subprocess.run([sys.executable, "-m", "e2e.sandbox", "with", "--", *here], cwd=ROOT, check=False).returncode
     done = {entry.row for entry in kept() if not entry.problem} if args.missing else ()
     played = play(chosen(args.group, args.patterns, done), write if args.write else lambda entry: None, args.at_once)
-    print(report.table(played))
+    print(report.table(report.merged(ALL, [], played)))
     if args.write:
         print(PAGE.relative_to(ROOT))
     return 1 if any(entry.problem for entry in played) else 0

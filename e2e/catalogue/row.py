@@ -95,6 +95,11 @@ class Row:
         """What status.podFailures must say of the container: the cause itself, not that a deadline ran out."""
         return next(words for words in self.cause if "deadline" not in words)
 
+    @property
+    def turn(self) -> tuple[bool, float]:
+        """By which rows are ordered: what takes long is begun first, what wants to be alone comes last."""
+        return self.alone, -self.bound
+
     def healing(self, heal: Step, **changes: Any) -> Row:
         """The same fault, but it ends in time: the release must succeed."""
         plain: dict[str, Any] = {"id": f"{self.id}-heals", "verdict": Verdict.PROMOTED, "seconds": 0, "deadline": 0, "heal": heal}

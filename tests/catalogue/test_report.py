@@ -89,10 +89,16 @@ def test_rows_have_names_of_their_own() -> None:
             assert row.verdict is Verdict.PROMOTED or row.cause, row.id
 
 
+def test_the_page_in_the_repository_is_the_one_of_the_kept_findings() -> None:
+    assert command.PAGE.read_text() == report.page(command.kept())
+
+
 def test_rows_are_chosen_by_group_and_by_part_of_their_names() -> None:
     everything = command.chosen([], [])
     assert len(everything) == sum(len(group.rows) for group in ALL)
-    assert [row.alone for _, row in everything] == sorted(row.alone for _, row in everything)
+    assert [row.turn for _, row in everything] == sorted(row.turn for _, row in everything)
+    assert not everything[0][1].alone
+    assert "secret-missing" not in {row.id for _, row in command.chosen([], [], {"secret-missing"})}
     assert {group.name for group, _ in command.chosen(["core"], [])} == {"The core"}
     assert [row.id for _, row in command.chosen([], ["secret-missing"])] == ["secret-missing"]
 
