@@ -60,7 +60,7 @@ def judged(row: Row, plays: Plays) -> Finding:
         return finding
     pods = case.pods(watched)
     if row.verdict is Verdict.DEADLINE:
-        assert case.ended - case.released - stretches(pods) >= row.deadline, "before its deadline"
+        assert case.ended - case.released - stretches(pods, row.replicas) >= row.deadline, "before its deadline"
     assert not row.flaps or any(is_ready(item.obj) for item in pods), "no pod was ever Ready"
     _serving_as_before(row, case, watched)
     _says_why(row, case, plays)
@@ -94,7 +94,7 @@ def _ended(row: Row, case: Case, watched: Watched, phase: str, cause: str) -> tu
     if "progress deadline" in cause:
         runs = [(item.at, item.obj.get("status", {}).get("run") or {}) for item in watched.of("Canary", case.stage)]
         began = next(at for at, run in runs if at > case.released and run.get("deadline"))
-        return Verdict.DEADLINE, case.ended - began - stretches(pods), row.deadline + row.bound
+        return Verdict.DEADLINE, case.ended - began - stretches(pods, row.replicas), row.deadline + row.bound
     first = next((item.at for item in pods if reports_failure(item.obj)), None)
     assert first is not None, f"the kubelet reported nothing, and yet: {cause}"
     seconds = case.ended - first

@@ -291,7 +291,7 @@ _LOST = Row(
     "node-lost",
     placed({"containers": [app()]}, "node-lost", *GOES_SOON),
     "app", UNSCHEDULABLE, ("no node takes pod node-lost-", "had untolerated taint", "progress deadline of 20s exceeded"),
-    Verdict.DEADLINE, seconds=60, deadline=20, replicas=2, moves=True, note=LOST,
+    Verdict.DEADLINE, seconds=20, deadline=20, replicas=2, moves=True, note=LOST,
     spec={"analysis": {**SLOWLY["analysis"], "interval": "90s"}},
     around=phantom(), during=lose,
 )  # fmt: skip

@@ -117,14 +117,13 @@ def canary_weight(obj: Object, name: str) -> int:
     return max((int(backend["weight"]) for backend in backends if backend["name"] == f"{name}-canary"), default=0)
 
 
-def stretches(pods: list[Seen]) -> float:
-    """Seconds in which all pods of the run were Ready at once."""
-    wanted = len({item.name for item in pods})
+def stretches(pods: list[Seen], wanted: int) -> float:
+    """Seconds in which as many pods as `wanted` were Ready at once."""
     ready: set[str] = set()
     since, total = None, 0.0
     for item in pods:
         ready = ready | {item.name} if is_ready(item.obj) and not item.gone else ready - {item.name}
-        if len(ready) == wanted and since is None:
+        if len(ready) >= wanted and since is None:
             since = item.at
         elif len(ready) < wanted and since is not None:
             total, since = total + item.at - since, None

@@ -46,11 +46,15 @@ def test_a_failing_init_container_is_a_failure() -> None:
 
 def test_only_time_in_which_all_pods_were_ready_counts_as_complete() -> None:
     states = [(0, "a", False), (1, "a", True), (2, "b", False), (4, "b", True), (7, "a", False), (8, "a", True), (10, "b", False)]
-    assert stretches([Seen(at, pod(name, ready)) for at, name, ready in states]) == 5
+    assert stretches([Seen(at, pod(name, ready)) for at, name, ready in states], 2) == 5
 
 
 def test_a_pod_that_is_gone_is_not_ready() -> None:
-    assert stretches([Seen(1, pod("a", True)), Seen(3, pod("a", True), gone=True)]) == 2
+    assert stretches([Seen(1, pod("a", True)), Seen(3, pod("a", True), gone=True)], 1) == 2
+
+
+def test_a_pod_that_takes_the_place_of_another_is_none_too_many() -> None:
+    assert stretches([Seen(1, pod("a", True)), Seen(3, pod("a")), Seen(4, pod("b", True)), Seen(9, pod("b"))], 1) == 7
 
 
 def test_the_story_of_a_row_tells_each_state_once() -> None:
