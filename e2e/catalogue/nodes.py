@@ -311,7 +311,7 @@ NODES = [
         deadline=15, note=LOST, around=pressed,
     ),
     Row(
-        "evicted-again-and-again",
+        "evicted-again-and-again",  # the kubelet measures volumes once a minute
         {
             "containers": [app(env=env(READY_AFTER="300s"), volumeMounts=[{"name": "state", "mountPath": "/state"}])],
             "initContainers": [{
@@ -320,8 +320,8 @@ NODES = [
             }],
             "volumes": [{"name": "state", "emptyDir": {"sizeLimit": "1"}}], "securityContext": {"fsGroup": 65532},
         },
-        "app", frozenset({"Evicted"}), ("was taken off its node (Evicted)", "exceeds the limit", "progress deadline of 40s exceeded"),
-        Verdict.DEADLINE, deadline=40,
+        "app", frozenset({"Evicted"}), ("was taken off its node (Evicted)", "exceeds the limit", "progress deadline of 100s exceeded"),
+        Verdict.DEADLINE, deadline=100,
     ),
     Row(
         "evicted-in-the-analysis",

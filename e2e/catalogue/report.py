@@ -22,7 +22,7 @@ where the fault ended in time, from then to the promotion. What a cause means in
 | now | the cause will not heal by itself: 5 s after the first report (`spec.podHealth.certainGrace`) |
 | at the third crash | of one container within ten minutes (`spec.podHealth.maxRestarts` + 1) |
 | after grace | the cause may heal: 30 s after the first report (`spec.podHealth.doubtfulGrace`) |
-| at the deadline | the pods only wait: they are named, and `progressDeadlineSeconds` (here 10 to 40 s) judges them |
+| at the deadline | the pods only wait: they are named, and `progressDeadlineSeconds` (here 10 to 100 s) judges them |
 | promoted | the fault ended in time, and the release went on by itself |
 """
 
