@@ -121,6 +121,7 @@ def _told(describe: str) -> str:
 def _steady(row: Row, text: str) -> str:
     text = re.sub(rf"\b{re.escape(row.name)}(-primary)?-[0-9a-f]{{6,10}}-[a-z0-9]{{5}}\b", rf"{row.name}\1-…", text)
     text = re.sub(r"\b(pods|testapi[a-z-]*?)-\d+-\d+\b", r"\1", text)
+    text = re.sub(r"/\S*/flaggerpy-volume-\w+", "/DIRECTORY", text)
     text = re.sub(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b", "UID", text)
     return re.sub(r"(?m)^(  ended +\S+) \S+ ago", r"\1 now", text)
 
