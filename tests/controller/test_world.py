@@ -92,6 +92,15 @@ async def test_a_deleted_canary_does_not_come_back_by_a_late_event_or_write(scen
 
 
 @pytest.mark.fault("Q-30")
+async def test_a_change_that_was_never_told_is_found(scene: Scene) -> None:
+    scene.server.patch(kinds.CANARY, "shop", "podinfo", {"spec": {"suspend": True}})
+    await scene.world.find_ghosts()
+    known = scene.world.canaries.get("shop", "podinfo")
+    assert known is not None
+    assert known["spec"]["suspend"] is True
+    assert KEY in scene.woken
+
+
 async def test_a_ghost_is_found_and_woken(scene: Scene) -> None:
     scene.server.remove(kinds.CANARY, *KEY)
     await scene.world.find_ghosts()
