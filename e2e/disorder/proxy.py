@@ -1,8 +1,8 @@
 """A proxy in front of the API server that misbehaves as it is told, and notes what passed through it.
 
 It runs in a thread and an event loop of its own, speaks TLS with a certificate made for it, hands credentials on as they come, and streams
-watches line by line. `rules` may be changed at any time; `clock_ahead` shifts the Date of every answer by so many seconds, as if the
-server's clock had been set.
+watches line by line. `rules` may be changed at any time; `clock_ahead` shifts the Date of every answer, and what the server notes of when a
+Lease was written, by so many seconds, as if the server's clock had been set.
 
     with Proxy(kube) as proxy:
         proxy.rules = [Rule(Refuse(429, retry_after=1), share=0.2)]
@@ -14,6 +14,7 @@ import asyncio
 import base64
 import json
 import random
+import re
 import ssl
 import tempfile
 import threading
@@ -21,6 +22,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from email.utils import formatdate, parsedate_to_datetime
 from pathlib import Path
 from types import TracebackType
@@ -36,6 +38,8 @@ from flaggerpy.cluster.client import describe
 
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "upgrade", "te", "trailer", "proxy-authorization", "content-length", "date"}
 SWAP_SECONDS = 0.5
+NOTED = re.compile(rb'"time":\s*"([^"]+)"')
+"""The time of an entry of managedFields."""
 
 
 @dataclass(frozen=True)
@@ -162,6 +166,10 @@ class Proxy:
         headers = self._dated({"Retry-After": str(fault.retry_after)} if fault.retry_after else {})
         return web.json_response(faults.status_object(fault.status, fault.retry_after), status=fault.status, headers=headers)
 
+    def _noted(self, found: re.Match[bytes]) -> bytes:
+        moment = datetime.fromisoformat(found[1].decode().replace("Z", "+00:00")) + timedelta(seconds=self.clock_ahead)
+        return b'"time":"' + moment.strftime("%Y-%m-%dT%H:%M:%SZ").encode() + b'"'
+
     def _dated(self, headers: dict[str, str], date: str | None = None) -> dict[str, str]:
         told = parsedate_to_datetime(date).timestamp() if date else time.time()
         return {**headers, "Date": formatdate(told + self.clock_ahead, usegmt=True)}
@@ -183,6 +191,9 @@ class Proxy:
         ) as answer:
             data = await answer.read()
             headers = {name: value for name, value in answer.headers.items() if name.lower() not in HOP_BY_HOP}
+            if self.clock_ahead and "/leases/" in request.path:
+                # what the server notes of a write is by its clock too; a Lease is written every two seconds, so since the clock was set
+                data = NOTED.sub(self._noted, data)
             return web.Response(status=answer.status, body=data, headers=self._dated(headers, answer.headers.get("Date")))
 
     async def _watch(self, request: web.Request) -> web.StreamResponse:

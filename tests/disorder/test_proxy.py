@@ -108,6 +108,17 @@ async def test_the_servers_clock_can_be_set(proxy: Proxy, client: Client, server
     assert abs(told + 3600 - time.time()) < 5
 
 
+async def test_what_the_server_notes_of_a_lease_is_by_its_clock(proxy: Proxy, client: Client, server: FakeApiServer) -> None:
+    entry = {"manager": "flaggerpy", "time": "2026-01-01T12:00:00Z"}
+    spec = {"renewTime": "2026-01-01T12:00:00.000000Z"}
+    metadata = {"name": "a", "namespace": NS, "managedFields": [entry]}
+    server.add({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec})
+    proxy.clock_ahead = 3600.0
+    seen = await client.get(kinds.LEASE, NS, "a")
+    assert seen["metadata"]["managedFields"][0]["time"] == "2026-01-01T13:00:00Z"
+    assert seen["spec"] == spec
+
+
 async def test_a_share_and_a_number_of_times_are_kept(proxy: Proxy, client: Client) -> None:
     some, few = Rule(Refuse(500), verbs={"list"}, share=0.5), Rule(Refuse(503), verbs={"get"}, times=2)
     proxy.rules = [some, few]
