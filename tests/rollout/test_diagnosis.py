@@ -300,6 +300,7 @@ def test_commands_name_the_namespace() -> None:
         ("back-off 1m20s restarting failed container=x", "back-off restarting failed container=x"),
         ("back-off 5m0s restarting failed", "back-off restarting failed"),
         ("a\n  b\tc ", "a b c"),
+        ("on /var/tmpmounts/containerd-mount405469000: archive/tar", "on /var/tmpmounts/containerd-mount: archive/tar"),
         (f"image x@sha256:{LONG_ID}: not found", f"image x@sha256:{LONG_ID}: not found"),
     ],
 )
