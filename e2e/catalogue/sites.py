@@ -104,7 +104,8 @@ class Site:
             trust(stage.sandbox, self.host)
         if self.plain:
             folder.mkdir(parents=True, exist_ok=True)
-            (folder / "hosts.toml").write_text(f'server = "http://{self.host}"\n')
+            url = f"http://{self.host}"
+            (folder / "hosts.toml").write_text(f'server = "{url}"\n[host."{url}"]\n  capabilities = ["pull", "resolve"]\n')
         try:
             yield
         finally:
