@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flaggerpy.api.status import Phase
+from flaggerpy.model.begins import BEGINS
 from flaggerpy.model.events import EVENTS, Event
 from flaggerpy.model.invariants import AT_REST, CHECKS, at_the_end, must
 from flaggerpy.model.keys import key
@@ -65,10 +66,10 @@ class Explorer:
         self.after: dict[bytes, bytes] = {}
         self.live: set[bytes] = set()
 
-    def run(self, depth: int, *, begins: Sequence[str] = ("",), over: Callable[[], bool] = lambda: False) -> Report:
+    def run(self, depth: int, *, begins: Iterable[str] = BEGINS, over: Callable[[], bool] = lambda: False) -> Report:
         """Explore to that many events, or until `over` says that there is no more time.
 
-        `begins`: "" is a Canary that was just made; the name of an event, one that was initialised and to which that event happened.
+        `begins` are names in `begins.BEGINS`.
         """
         layer: list[tuple[Scene, bytes]] = []
         for name in begins:
@@ -87,14 +88,12 @@ class Explorer:
 
     def _begin(self, name: str, layer: list[tuple[Scene, bytes]]) -> None:
         scene = self.first.fork()
-        if name:
-            while True:
-                scene.come_to_rest()
-                if scene.at_rest or not scene.advance():
-                    break
-            next(event for event in self.events if event.name == name).apply(scene)
-            scene.quiet = False
-        self._follow(scene, b"", name or "the beginning", layer)
+        try:
+            BEGINS[name](scene)
+        except Violation as violation:
+            self._fault(violation, b"", name)
+            return
+        self._follow(scene, b"", name, layer)
 
     def _befall(self, scene: Scene, event: Event, origin: bytes, layer: list[tuple[Scene, bytes]] | None) -> None:
         child = scene.fork()
@@ -119,7 +118,7 @@ class Explorer:
             try:
                 if scene.quiet or self.fine:
                     self._lead_to_the_end(scene)
-                if layer is not None and (scene.quiet or self.fine) and not scene.gone:
+                if layer is not None and (scene.quiet or self.fine or not origin) and not scene.gone:
                     layer.append((scene.fork(), mark))
                 if not self._step(scene):
                     return

@@ -135,7 +135,7 @@ class Scene(World):
         return (
             id(self.status), self.route, self.route_at, self.foreign, self.announced_at, self.leads_at, len(self.kept), self.services,
             self.apex, self.reverted, tuple(self.finalizers), tuple(self.commands), len(self.answers), len(self.measurements),
-            len(self.delivered), len(self.image_answers), sides,
+            len(self.delivered), len(self.image_answers), sides, tuple(answer.ok for answer in self.answers.values()),
         )  # fmt: skip
 
     def come_to_rest(self) -> Decision:

@@ -10,7 +10,7 @@ WEIGHTED: dict[str, Any] = {"interval": "10s", "threshold": 2, "stepWeight": 30,
 STEPS: dict[str, Any] = {"interval": "10s", "threshold": 2, "iterations": 2}
 STRATEGIES: dict[str, dict[str, Any]] = {
     "weighted": {"analysis": WEIGHTED},
-    "gated": {"analysis": {**WEIGHTED, "webhooks": GATES}},
+    "gated": {"analysis": {**WEIGHTED, "stepWeight": 50, "maxWeight": 100, "webhooks": GATES}},
     "back in steps": {"analysis": {**WEIGHTED, "stepWeightPromotion": 50}},
     "mirrored": {"analysis": {**WEIGHTED, "mirror": True}},
     "blue/green": {"analysis": {**STEPS, "webhooks": GATES}},

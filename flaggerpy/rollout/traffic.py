@@ -99,6 +99,7 @@ def ensure_route(d: Draft) -> None:
     if not d.facts.supports_weights or not isinstance(route, RouteFacts):
         return
     split = wanted(d)
+    d.effects = [effect for effect in d.effects if not isinstance(effect, SetSplit)]  # the last word of a decision is its only one
     if route.split != split or not route.in_shape:
         d.do(SetSplit(split, d.status.run.id if d.status.run else ""))
 

@@ -14,6 +14,7 @@ import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 
+from flaggerpy.model.begins import BEGINS
 from flaggerpy.model.deaths import STORIES, Death, try_all
 from flaggerpy.model.events import EVENTS
 from flaggerpy.model.explore import Explorer, Report, uncovered
@@ -21,8 +22,6 @@ from flaggerpy.model.invariants import AT_REST, CHECKS
 from flaggerpy.model.statemachine import name as told
 from flaggerpy.model.strategies import STRATEGIES
 from flaggerpy.rollout.phases import TABLE
-
-BEGINS = ("", "a good template", "a template without image", "a template that is never ready", "a template that crashes")
 
 
 def explore(strategy: str, depth: int, seconds: float) -> tuple[Report, float, bool]:
@@ -34,7 +33,7 @@ def explore(strategy: str, depth: int, seconds: float) -> tuple[Report, float, b
         cut = cut or time.process_time() - began > seconds
         return cut
 
-    report = Explorer(STRATEGIES[strategy]).run(depth, begins=BEGINS, over=over)
+    report = Explorer(STRATEGIES[strategy]).run(depth, over=over)
     return report, time.process_time() - began, cut
 
 
@@ -45,7 +44,8 @@ def die(strategy: str) -> dict[str, Death]:
 
 
 def explored(pool: ProcessPoolExecutor, strategies: list[str], depth: int, seconds: float) -> tuple[Report, bool]:
-    print(f"Exploration: every history with at most {depth} outside events, of {len(EVENTS)} kinds, at whatever moments; "
+    print(f"Exploration: every history with at most {depth} outside events, of {len(EVENTS)} kinds, at whatever moments, after each of "
+          f"{len(BEGINS)} beginnings; "
           f"{len(CHECKS) + len(AT_REST)} invariants in every state, and a way to an end from each.\n")  # fmt: skip
     print(f"{'strategy':16} {'states':>8} {'steps':>8} {'merged':>8} {'proven':>7} {'ways':>8} {'longest':>8} {'seconds':>8}")
     total, sound = Report(), True

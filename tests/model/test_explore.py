@@ -14,8 +14,9 @@ from flaggerpy.model.strategies import STRATEGIES, WEIGHTED
 from flaggerpy.rollout import effects as fx
 from flaggerpy.rollout import promoting, rollback, running, safety, traffic
 from flaggerpy.rollout.draft import Draft
+from flaggerpy.rollout.phases import TABLE
 
-GOOD_RELEASE = "a good template"
+GOOD_RELEASE = "a good release"
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -76,6 +77,15 @@ def test_a_core_that_asks_for_ever_is_found(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_core_that_wakes_at_once_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(running, "_analyse", lambda d: d.wait("Godot", until=d.now))
     assert any("wakes at once" in fault for fault in faults_of())
+
+
+@pytest.mark.slow
+def test_every_row_of_the_transition_table_is_taken() -> None:
+    """The one strategy that has all gates takes nearly all of them, with one event after each beginning."""
+    report = Explorer(STRATEGIES["gated"], prove=0).run(1)
+    report.add(Explorer(STRATEGIES["skipped"], prove=0).run(1, begins=("a release without image",)))
+    assert report.faults == {}
+    assert uncovered([(move.before, move.cause, move.after) for move in TABLE], report.moves) == []
 
 
 def test_a_row_that_no_decision_took_is_named() -> None:

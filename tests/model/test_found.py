@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from flaggerpy.api.status import Phase
-from flaggerpy.model.events import EVENTS
+from flaggerpy.model.begins import BEGINS, befall, go
 from flaggerpy.model.explore import end_of
 from flaggerpy.model.invariants import CHECKS
 from flaggerpy.model.scene import Scene
@@ -98,18 +96,6 @@ def undone_promotion() -> Scene:
     return scene
 
 
-def befall(scene: Scene, name: str) -> None:
-    next(event for event in EVENTS if event.name == name).apply(scene)
-    scene.come_to_rest()
-
-
-def go(scene: Scene, until: Callable[[], bool]) -> None:
-    scene.come_to_rest()
-    while not until():
-        assert scene.advance()
-        scene.come_to_rest()
-
-
 def test_a_canary_that_took_all_traffic_in_an_undone_promotion_is_drained_once_more() -> None:
     scene = undone_promotion()
     go(scene, lambda: scene.route is not None and scene.route.canary == 0)
@@ -122,8 +108,18 @@ def test_a_canary_that_took_all_traffic_in_an_undone_promotion_is_drained_once_m
 def test_all_traffic_on_a_canary_whose_pods_are_replaced_goes_to_the_primary_that_is_coming_back() -> None:
     scene = undone_promotion()
     befall(scene, "a good template")
+    scene.come_to_rest()
     assert scene.route is not None
     assert scene.route.canary == 0
+    end_of(scene)
+
+
+def test_a_promotion_that_is_undone_at_once_does_not_lead_all_traffic_to_the_canary_first() -> None:
+    scene = Scene(**STRATEGIES["skipped"])
+    scene.checks = list(CHECKS)
+    BEGINS["a release held before its promotion without a primary"](scene)
+    scene.blind = frozenset({"route"})
+    go(scene, lambda: scene.typed.run is not None and scene.now > scene.typed.run.started_at + 30)
     end_of(scene)
 
 
