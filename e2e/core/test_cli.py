@@ -76,13 +76,14 @@ def test_a_release_that_is_overtaken_ends_the_wait_for_it(stage: Stage) -> None:
 
 
 def test_a_paused_release_holds_its_step_until_it_is_resumed(stage: Stage) -> None:
-    stage.initialise(stage.canary())
+    # steps that leave a slow machine time to start the command
+    stage.initialise(stage.canary(analysis={"interval": "6s", "threshold": 2, "stepWeight": 20, "maxWeight": 60}))
     stage.release("1.0.1")
     stage.until_status(lambda status: status.get("canaryWeight") == 20, 40, "the first step")
     paused = run(stage, "pause", "app")
     assert paused.returncode == Exit.OK, paused.stdout + paused.stderr
     held = stage.status()["canaryWeight"]
-    time.sleep(5)  # two intervals and a half
+    time.sleep(13)  # two intervals
     assert stage.status()["canaryWeight"] == held
     page = run(stage, "describe", "app").stdout
     assert "paused     no step is taken" in page
