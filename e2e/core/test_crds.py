@@ -169,7 +169,6 @@ def strict_now(api: Api) -> None:
         api.create_namespaced_custom_object(OLD_GROUP, VERSION, "default", "canaries", obj, dry_run="All")
 
 
-@pytest.mark.xdist_group("stored old objects")  # a CRD is one for the whole cluster: two workers would take it from each other
 @pytest.mark.parametrize("number", range(len(STORED)), ids=lambda number: STORED[number].name)
 @pytest.mark.fault("Q-5")
 def test_a_stored_old_object_can_still_be_explained_and_finalized(old_objects: Api, number: int) -> None:

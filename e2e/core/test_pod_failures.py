@@ -21,8 +21,6 @@ from e2e.core.stage import PORT, Stage
 from e2e.kube import Kube, until
 from e2e.sandbox import Sandbox
 
-pytestmark = pytest.mark.xdist_group("pod failures")  # or each worker would play all the rows
-
 CUT = 3.0
 """Seconds from the kubelet's report to a route without the lost share: 0.15 on a quiet machine (docs/benchmarks.md), 1.2 on a busy one."""
 @pytest.fixture(scope="module")

@@ -200,7 +200,8 @@ def kubelet(layout: Layout) -> Program:
         "imageMinimumGCAge": "24h",
         # no limit of the node's may look like a fault of a pod: "pull QPS exceeded", dropped events, pulls queued behind one that hangs
         "registryPullQPS": 0,
-        "eventRecordQPS": 0,
+        "eventRecordQPS": 200,  # 0 should be no limit, and is client-go's default: 5 a second, and news of a pod a minute late
+        "eventBurst": 400,
         "serializeImagePulls": False,
         "kubeAPIQPS": 200,
         "kubeAPIBurst": 400,
