@@ -19,7 +19,7 @@ PLACE = manifests.Place("projectcontour", "contour", "http://127.0.0.1:8080", "x
 
 def test_the_canary_takes_20_40_and_60_percent_every_2_seconds() -> None:
     spec = CanarySpec.model_validate(manifests.canary(PLACE)["spec"])
-    assert (spec.plan.step_weight, spec.plan.max_weight, spec.plan.interval_seconds) == (20, 60, 2.0)
+    assert (spec.plan.step_weight, spec.plan.max_weight, spec.plan.interval_seconds) == (20, 60, 4.0)
     assert spec.pod_health.settle_seconds == 2.0
     assert spec.strategy == "canary"
 
