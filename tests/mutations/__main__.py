@@ -25,6 +25,7 @@ TESTS = (
     "test_drain.py",
     "test_settle.py",
     "test_kept.py",
+    "test_imagecheck.py",
     "test_podhealth.py",
     "test_deadline.py",
     "test_health.py",
