@@ -219,6 +219,9 @@ class RunState(Model):
     pre_rollout_done: bool = False
     gates_passed: list[str] = []
     promotion_gate_open: bool = False
+    closed_gate: str = ""
+    """Type and name of the gate that holds this step; it is asked again with each round."""
+    gate_closed_at: float | None = None
     mirrored: bool = False
     routed_to_canary: bool = False
     primary_id: str = ""

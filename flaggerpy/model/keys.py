@@ -32,7 +32,7 @@ _RUN_UNTOLD = frozenset({
     "id", "revision", "attempt", "images", "started_at",
     "progressing_at", "verdict", "verdict_severity", "primary_id", "asked_round",
     "deadline", "primary_deadline", "failures", "primary_failures", "settled_restarts",
-    "orders", "measured",
+    "orders", "measured", "gate_closed_at",
 })
 _RUN_AGES = {
     "analysed_at": 11.0,

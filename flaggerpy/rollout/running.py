@@ -6,6 +6,7 @@ and settled, is the route as wanted, is a round due. Only a look that gets to th
 
 from __future__ import annotations
 
+from flaggerpy.api.canary import Webhook
 from flaggerpy.api.status import Phase
 from flaggerpy.rollout import health, imagecheck, orders, rounds, safety, starting
 from flaggerpy.rollout.draft import Draft
@@ -160,7 +161,7 @@ def _analyse(d: Draft) -> None:
         d.set_run(analysed_at=d.now)
     due = (d.run.analysed_at or d.now) + interval
     if d.now < due and not orders.skipping(d):
-        d.wait(_step_text(d), until=due, then="the next check of the analysis")
+        _wait_for_check(d)
         return
     result = rounds.analyse(d)
     if result is rounds.Result.FAILED:
@@ -176,11 +177,19 @@ def _started(d: Draft) -> bool:
     return d.status.canary_weight > 0 or d.status.iterations > 0 or d.run.mirrored
 
 
+def _wait_for_check(d: Draft) -> None:
+    """The pause between two rounds: of the step, or for a gate that answered no. It reads the same until the answer is another."""
+    until = (d.run.analysed_at or d.now) + d.canary.spec.plan.interval_seconds
+    command = "promote" if d.status.phase is Phase.WAITING_PROMOTION else "skip"
+    advice = f"open the gate, or: flaggerpy {command} {d.canary.name} -n {d.canary.namespace}" if d.run.closed_gate else None
+    d.wait(_step_text(d), since=d.run.gate_closed_at, until=until, then="the next check of the analysis", advice=advice)
+
+
 def _step_text(d: Draft) -> str:
-    if d.status.phase is Phase.WAITING_PROMOTION:
-        return "approval by the confirm-promotion gate"
-    if f"traffic/{d.status.canary_weight}" in d.run.gates_passed:
-        return "approval by the confirm-traffic-increase gate"
+    if d.run.closed_gate:
+        return f"approval by the {d.run.closed_gate}"
+    if not d.run.pre_rollout_done:
+        return "the next try of the pre-rollout checks"
     if d.status.iterations:
         return f"iteration {d.status.iterations} of {_iterations(d)}"
     return f"the canary at weight {d.status.canary_weight}%"
@@ -192,8 +201,7 @@ def _start(d: Draft) -> None:
     if run.unmeasured_since is not None and not rounds.reachable(d):
         return
     if run.analysed_at is not None and d.now < run.analysed_at + d.canary.spec.plan.interval_seconds and not orders.skipping(d):
-        until = run.analysed_at + d.canary.spec.plan.interval_seconds
-        d.wait(_step_text(d) if run.pre_rollout_done else "the next try of the pre-rollout checks", until=until)
+        _wait_for_check(d)
         return
     if not run.pre_rollout_done:
         if "started" not in run.gates_passed:
@@ -227,7 +235,7 @@ def _failed_check(d: Draft) -> None:
             alert=f"Failed checks threshold reached {d.status.failed_checks}",
         )  # fmt: skip
     else:
-        d.wait(_step_text(d))
+        _wait_for_check(d)
 
 
 def _unmeasured_too_long(d: Draft) -> None:
@@ -305,7 +313,7 @@ def _expose(d: Draft) -> None:
     """A new step: its clock starts when the route is seen to carry it."""
     d.set_run(
         analysed_at=None, step_ready_pods=ready_count(d.target), cut=None, asked_round=d.run.asked_round + 1, drained=False,
-        drain_since=None, skip=False,
+        drain_since=None, skip=False, closed_gate="", gate_closed_at=None,
     )  # fmt: skip
 
 
@@ -335,12 +343,20 @@ def _traffic_gates(d: Draft) -> bool:
             d.event("Warning", f"Halt {d.canary.key} advancement waiting for traffic increase approval {hook.name}")
             if not hook.mute_alert:
                 d.alert("warn", "Canary traffic increase is waiting for approval.")
-        rounds.next_round(d)
-        d.wait(f"approval by the confirm-traffic-increase gate {hook.name}", then="the canary's weight rises")
+        _closed(d, hook)
         return False
     for hook in hooks:
         d.event("Normal", f"Confirm-traffic-increase check {hook.name} passed")
     return True
+
+
+def _closed(d: Draft, gate: Webhook) -> None:
+    """The gate is asked again with the next round, and named until then."""
+    name = f"{gate.role} gate {gate.name}"
+    if name != d.run.closed_gate:
+        d.set_run(closed_gate=name, gate_closed_at=d.now)
+    rounds.next_round(d)
+    _wait_for_check(d)
 
 
 def _promotion_gates(d: Draft) -> bool:
@@ -358,16 +374,11 @@ def _promotion_gates(d: Draft) -> bool:
             d.event("Warning", f"Halt {d.canary.key} advancement waiting for promotion approval {hook.name}")
             if not hook.mute_alert:
                 d.alert("warn", "Canary promotion is waiting for approval.")
-        rounds.next_round(d)
-        d.wait(
-            f"approval by the confirm-promotion gate {hook.name}",
-            then="the primary gets the revision",
-            advice=f"open the gate, or: flaggerpy promote {d.canary.name} -n {d.canary.namespace}",
-        )
+        _closed(d, hook)
         return False
     for hook in hooks:
         d.event("Normal", f"Confirm-promotion check {hook.name} passed")
-    d.set_run(promotion_gate_open=True)
+    d.set_run(promotion_gate_open=True, closed_gate="", gate_closed_at=None)
     return True
 
 

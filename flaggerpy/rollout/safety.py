@@ -90,6 +90,8 @@ def to_first_step(d: Draft, cause: Cause) -> None:
         mirrored=False,
         routed_to_canary=False,
         promotion_gate_open=False,
+        closed_gate="",
+        gate_closed_at=None,
         skip=False,
         asked_round=d.run.asked_round + 1,
     )
