@@ -19,8 +19,8 @@ UNTOLD = 5.0
 WARM = 2.0
 """Seconds that the proxies have to follow an accepted change of a route that is being taken over."""
 REFUSED = 10.0
-"""Seconds after which such a route that is not accepted is taken over all the same: what it lacks may be the user's own backend or
-another parent, which only the split of ours puts right."""
+"""Seconds after which such a route that is not accepted goes on to its next step all the same: what it lacks may be the user's own
+backend or another parent, which only the split of ours puts right."""
 
 
 def ready_count(workload: WorkloadFacts | None) -> int:
@@ -151,7 +151,7 @@ def announced(d: Draft) -> bool:
     if d.now < until:
         d.wait(f"the gateway to follow the route of {apex}", until=until)
         return False
-    if route.leads or route.accepted is False:
+    if route.leads:
         return True
     return _announce(d, AnnounceBackends(lead=True), f"the route of {apex} to lead to the primary")
 

@@ -546,13 +546,16 @@ def test_a_death_between_the_writes_to_a_route_of_the_user_is_made_up_for(writes
     assert at >= world.leads_at + ROUTE_LAG + traffic.WARM
 
 
-def test_a_route_that_its_controller_refuses_is_taken_over_all_the_same() -> None:
+def test_a_route_that_its_controller_refuses_is_taken_over_all_the_same_and_step_by_step() -> None:
     world = World(foreign=True)
     world.refused = True
     world.settle(lambda w: w.announced_at is not None)
     told = world.announced_at or 0.0
+    world.settle(lambda w: w.leads_at is not None, limit=30)
+    led = world.leads_at or 0.0
+    assert traffic.REFUSED <= led - told <= traffic.REFUSED + 2
     world.settle(lambda w: not w.foreign, limit=30)
-    assert traffic.REFUSED <= world.now - told <= traffic.REFUSED + 2
+    assert traffic.REFUSED <= world.now - led <= traffic.REFUSED + 2
     world.run_for(20)
     assert not world.apex
     assert world.target is not None
