@@ -1,11 +1,36 @@
-"""Settings of all unit tests: hypothesis draws the same examples in every run, unless HYPOTHESIS_PROFILE=explore asks for new ones."""
+"""Settings of all unit tests, and fixtures of several rooms.
+
+Hypothesis draws the same examples in every run, unless HYPOTHESIS_PROFILE=explore asks for new ones.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import os
+from collections.abc import AsyncIterator
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from e2e.disorder.proxy import Proxy
+from tests.cluster.fake_apiserver import FakeApiServer
 
 settings.register_profile("proof", deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 settings.register_profile("explore", deadline=None, suppress_health_check=list(HealthCheck))
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "proof"))
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[FakeApiServer]:
+    """An API server in memory."""
+    async with FakeApiServer() as running:
+        yield running
+
+
+@pytest.fixture
+async def proxy(server: FakeApiServer) -> AsyncIterator[Proxy]:
+    """A proxy in front of it that does what it is told, and no harm until then."""
+    opened = Proxy(server.url)
+    await asyncio.to_thread(opened.__enter__)
+    yield opened
+    await asyncio.to_thread(opened.__exit__, None, None, None)

@@ -14,7 +14,7 @@ API: Object = {"interval": "3s", "threshold": 5, "stepWeight": 10, "metrics": [{
 API_SERVICE: Object = {"port": 3000, "targetPort": 9898}
 
 ROWS = [
-    # rule: a certain cause (diagnosis.TABLE) ends the run after certainGrace, from the first report
+    # rule: a certain cause (rollout.causes) ends the run after certainGrace, from the first report
     Row(
         "image-missing",
         {"containers": [app(f"{REGISTRY}/toggle:9.9.9")]},

@@ -13,7 +13,7 @@ is given, not with the pull secrets that it takes."""
 
 @dataclass(frozen=True)
 class ImageAnswer:
-    """`cause` is the id of a row of `rollout.diagnosis.TABLE`, "" where nothing is the matter; `detail` what was said, in few words.
+    """`cause` is the id of a row of `rollout.causes.table.TABLE`, "" where nothing is the matter; `detail` what was said, in few words.
 
     `platforms` ("linux/arm64/v8") are those that the registry has the image for, where it was asked; `digest` what the name stands for.
     """

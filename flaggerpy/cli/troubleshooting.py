@@ -8,13 +8,14 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from flaggerpy.rollout.diagnosis import TABLE, Cause, Class
+from flaggerpy.rollout.causes.cause import Cause, Class
+from flaggerpy.rollout.causes.table import TABLE
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "troubleshooting.md"
 
 HEAD = """# What a failing pod means, and what to do
 
-This page is generated from the table that the controller itself diagnoses with (`flaggerpy/rollout/diagnosis.py`); the same words stand in
+This page is generated from the table that the controller itself diagnoses with (`flaggerpy/rollout/causes/`); the same words stand in
 a Canary's `status.podFailures`, its conditions, events and alerts, and in `flaggerpy describe`.
 
 While a release runs, every container of its pods is watched, init containers and sidecars included. What is found belongs to one of four

@@ -48,8 +48,8 @@ _PARAMETER = re.compile(r'([a-zA-Z0-9_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]
 class Found:
     """What a registry said of an image.
 
-    `cause` is a row of `rollout.diagnosis.TABLE` where it is not there or cannot be told, `detail` what was said. `platforms`: None where
-    they were not asked for or cannot be told; `index`: they are those of an index, of which a node takes the one that suits it.
+    `cause` is a row of `rollout.causes.table.TABLE` where it is not there or cannot be told, `detail` what was said. `platforms`: None
+    where they were not asked for or cannot be told; `index`: they are those of an index, of which a node takes the one that suits it.
     """
 
     kind: Literal["exists", "missing", "doubt"]

@@ -2,13 +2,14 @@
 
 Under `Fail` the canary is scaled up only when the answer is there, at most `PATIENCE` later, and a certain no ends the run before a pod is
 made. Under `Warn` nothing waits: a certain no is an event, and the kubelet's verdict follows. A doubt never ends anything. The texts are
-those of `diagnosis.TABLE`, whose rows the answers name.
+those of `causes.table.TABLE`, whose rows the answers name.
 """
 
 from __future__ import annotations
 
 from flaggerpy.api.images import ImageAnswer
-from flaggerpy.rollout.diagnosis import BY_ID, Diagnosis, filled
+from flaggerpy.rollout.causes.table import BY_ID
+from flaggerpy.rollout.diagnosis import Diagnosis, filled
 from flaggerpy.rollout.draft import Draft
 from flaggerpy.rollout.effects import CheckImages
 from flaggerpy.rollout.facts import ContainerFacts, PodFacts

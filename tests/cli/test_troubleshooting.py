@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from flaggerpy.cli import troubleshooting
-from flaggerpy.rollout.diagnosis import TABLE
+from flaggerpy.rollout.causes.table import TABLE
 
 
 def test_the_page_in_the_repository_is_the_one_that_the_table_gives() -> None:

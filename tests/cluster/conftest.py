@@ -2,18 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from flaggerpy.cluster.client import Client
 from tests.cluster.fake_apiserver import FakeApiServer
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[FakeApiServer]:
-    async with FakeApiServer() as running:
-        yield running
 
 
 @pytest.fixture

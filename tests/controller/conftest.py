@@ -7,9 +7,27 @@ from collections.abc import Iterator
 
 import pytest
 
+from flaggerpy.rollout import deleting, traffic
+from tests.cluster.fake_apiserver import FakeApiServer
+from tests.controller.living import Living
+
 
 @pytest.fixture(autouse=True)
 def nothing_is_left_to_collect() -> Iterator[None]:
     """kopf leaves coroutines in cycles. Collected in the middle of a parse, they trip CPython 3.11's check of its recursion depth."""
     yield
     gc.collect()
+
+
+@pytest.fixture
+def living(server: FakeApiServer) -> Living:
+    """The API server in memory gets a deployment controller."""
+    return Living(server)
+
+
+@pytest.fixture
+def short_drains(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The seconds of draining are constants of the core, proved there; here they would only be waited for."""
+    for module in (traffic, deleting):
+        monkeypatch.setattr(module, "DRAIN", 0.2)
+    monkeypatch.setattr(traffic, "UNTOLD", 0.2)

@@ -5,32 +5,16 @@ The API server is one in memory. Every point is played (slow; a few of them belo
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from e2e.disorder import figures
 from e2e.disorder.dying import When
-from flaggerpy.rollout import deleting, traffic
 from tests.cluster.fake_apiserver import FakeApiServer
 from tests.controller.dying import STRATEGIES, Story, undisturbed, with_a_death, with_a_death_at_every_write
 
 SLACK = 0.15
 """Seconds by which a raise may be seen late, and the next in time."""
-
-
-@pytest.fixture(autouse=True)
-def short_drains(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The five seconds of draining are a constant of the core, proved there; here they would only be waited for."""
-    for module in (traffic, deleting):
-        monkeypatch.setattr(module, "DRAIN", 0.2)
-    monkeypatch.setattr(traffic, "UNTOLD", 0.2)
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[FakeApiServer]:
-    async with FakeApiServer() as running:
-        yield running
+pytestmark = pytest.mark.usefixtures("short_drains")
 
 
 def judge(told: Story, wanted: Story) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -13,35 +11,18 @@ from e2e.disorder.faults import Drop, Rule
 from e2e.disorder.proxy import Proxy
 from e2e.disorder.scenarios import SCENARIOS, rules
 from flaggerpy.controller import seeing
-from flaggerpy.rollout import deleting, traffic
 from tests.cluster.fake_apiserver import FakeApiServer
 from tests.controller.dying import STRATEGIES, Life, staged, undisturbed
 from tests.controller.test_crash_points import judge
 
 QUICK = ("409 to a third of the writes", "connections cut", "events repeated and out of order")
+pytestmark = pytest.mark.usefixtures("short_drains")
 
 
 @pytest.fixture(autouse=True)
-def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is only waited for here is proved elsewhere."""
-    for module in (traffic, deleting):
-        monkeypatch.setattr(module, "DRAIN", 0.2)
-    monkeypatch.setattr(traffic, "UNTOLD", 0.2)
+def early_live_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a watch did not tell is read after half a second instead of after seconds."""
     monkeypatch.setattr(seeing, "LIVE_AFTER", 0.5)
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[FakeApiServer]:
-    async with FakeApiServer() as running:
-        yield running
-
-
-@pytest.fixture
-async def proxy(server: FakeApiServer) -> AsyncIterator[Proxy]:
-    opened = Proxy(server.url)
-    await asyncio.to_thread(opened.__enter__)
-    yield opened
-    await asyncio.to_thread(opened.__exit__, None, None, None)
 
 
 async def played(server: FakeApiServer, proxy: Proxy, strategy: str, spoilt: list[Rule], folder: Path) -> None:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 
 import pytest
 
 from flaggerpy.cluster import kinds
-from flaggerpy.rollout import deleting, traffic
 from tests.cluster.fake_apiserver import FakeApiServer, Request, eventually
-from tests.controller.living import Living, canary, deployment
+from tests.controller.living import canary, deployment
 from tests.controller.test_release import (
     SHOP,
     config,
@@ -26,19 +24,7 @@ from tests.controller.test_release import (
     status,
 )
 
-
-@pytest.fixture(autouse=True)
-def short_drains(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The five seconds of draining are a constant of the core, proved there; here they would only be waited for."""
-    for module in (traffic, deleting):
-        monkeypatch.setattr(module, "DRAIN", 0.2)
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[FakeApiServer]:
-    async with FakeApiServer() as running:
-        Living(running)
-        yield running
+pytestmark = pytest.mark.usefixtures("short_drains", "living")
 
 
 @pytest.mark.fault("Q-6")

@@ -15,28 +15,14 @@ from flaggerpy.cluster import kinds
 from flaggerpy.controller import seeing
 from flaggerpy.controller.run import serve
 from flaggerpy.controller.settings import Settings
-from flaggerpy.rollout import deleting, traffic
+from flaggerpy.rollout import traffic
 from flaggerpy.routers.manifest import ORIGINAL
 from tests.cluster.fake_apiserver import FakeApiServer, eventually
-from tests.controller.living import Living, canary, deployment
+from tests.controller.living import canary, deployment
 
 Obj = dict[str, Any]
 SHOP = "shop"
-
-
-@pytest.fixture(autouse=True)
-def short_drains(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The five seconds of draining are a constant of the core, proved there; here they would only be waited for."""
-    for module in (traffic, deleting):
-        monkeypatch.setattr(module, "DRAIN", 0.2)
-    monkeypatch.setattr(traffic, "UNTOLD", 0.2)
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[FakeApiServer]:
-    async with FakeApiServer() as running:
-        Living(running)
-        yield running
+pytestmark = pytest.mark.usefixtures("short_drains", "living")
 
 
 @contextlib.asynccontextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 from email.utils import parsedate_to_datetime
@@ -26,20 +25,6 @@ NS = "shop"
 
 def settings(name: str, value: str = "") -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": NS}, "data": {"value": value}}
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[FakeApiServer]:
-    async with FakeApiServer() as running:
-        yield running
-
-
-@pytest.fixture
-async def proxy(server: FakeApiServer) -> AsyncIterator[Proxy]:
-    opened = Proxy(server.url)
-    await asyncio.to_thread(opened.__enter__)
-    yield opened
-    await asyncio.to_thread(opened.__exit__, None, None, None)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from flaggerpy.images.asking import ask
 from flaggerpy.images.conversation import Found, address, challenges, conversation, is_local
 from flaggerpy.images.credentials import Credential
 from flaggerpy.images.reference import parse
-from flaggerpy.rollout.diagnosis import BY_ID
+from flaggerpy.rollout.causes.table import BY_ID
 
 ALICE = Credential("alice", "hunter2")
 WRONG = Credential("alice", "wrong")

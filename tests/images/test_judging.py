@@ -9,7 +9,7 @@ import pytest
 from flaggerpy.images.conversation import Found
 from flaggerpy.images.judging import Nodes, judge, of_pod, wanted
 from flaggerpy.images.platforms import platform
-from flaggerpy.rollout.diagnosis import BY_ID
+from flaggerpy.rollout.causes.table import BY_ID
 
 MISSING = Found("missing", "image-missing", "it answers 404")
 DENIED = Found("doubt", "image-denied", "401")

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flaggerpy.rollout.diagnosis import BY_ID, TABLE, Diagnosis, diagnose, ended, normalised, recognise, refused_pod, registry_of, shortened
+from flaggerpy.rollout.causes.table import BY_ID, TABLE
+from flaggerpy.rollout.diagnosis import Diagnosis, diagnose, ended, normalised, recognise, refused_pod, registry_of, shortened
 from flaggerpy.rollout.facts import ContainerFacts
 from tests.rollout import kubelet
 from tests.rollout.kubelet import HOST, IMAGE, LONG_ID, OTHER_ROWS, ROWS, UID, Row, backed_off, pod, running, waiting

@@ -8,7 +8,7 @@ from flaggerpy.api.images import ImageAnswer
 from flaggerpy.api.status import Phase
 from flaggerpy.model.world import MISSING_IMAGE, World
 from flaggerpy.rollout import effects as fx
-from flaggerpy.rollout.diagnosis import TABLE
+from flaggerpy.rollout.causes.table import TABLE
 from flaggerpy.rollout.imagecheck import PATIENCE, explained
 
 IMAGE = "r/app:v2"
