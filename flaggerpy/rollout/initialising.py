@@ -63,9 +63,12 @@ def initialising(d: Draft) -> None:
 
 def _remember(d: Draft, target: WorkloadFacts, revision: str) -> None:
     """The bootstrap is remembered as a run of number 0; a target that changes meanwhile begins it anew (Q-17)."""
-    primary = d.primary
-    if primary is not None and primary.source_revision and isinstance(d.facts.kept, frozenset) and primary.source_revision in d.facts.kept:
-        # A primary of ours from before: what it runs is what is promoted, the target's newer template must be analysed.
+    primary, kept = d.primary, d.facts.kept
+    if isinstance(kept, frozenset) and d.status.last_promoted_spec in kept:
+        # A Canary that was there before, back from its deletion: the target's newer template must be analysed.
+        revision = d.status.last_promoted_spec
+    elif primary is not None and isinstance(kept, frozenset) and primary.source_revision in kept:
+        # A primary of ours from before: what it runs is what is promoted.
         revision = primary.source_revision if d.status.run is None else revision
     if d.status.run is not None and (d.status.run.revision == revision or _is_older_primary(d)):
         return

@@ -64,12 +64,14 @@ def finalising(d: Draft) -> None:
     if d.facts.primary is UNKNOWN:
         d.wait(f"the state of {d.canary.target}-primary, which cannot be read")
         return
-    if serving_count(d.primary) == 0 and ready_count(target) > 0 and d.facts.supports_weights and not d.run.drained:
-        d.event("Warning", f"Routing all traffic to canary: no pod of {d.canary.target}-primary is ready")
+    if target is not None and target.replicas > 0 and ready_count(target) > 0 and serving_count(d.primary) == 0:
         d.enter(Phase.PROMOTING, Cause.PRIMARY_LOST)
-        d.set(canary_weight=100)
-        d.set_run(drain_since=None, primary_deadline=None)
-        ensure_route(d)
+        d.set_run(drain_since=None, drained=False, primary_deadline=None)
+        if d.facts.supports_weights:
+            d.event("Warning", f"Routing all traffic to canary: no pod of {d.canary.target}-primary is ready")
+            d.set(canary_weight=100)
+            d.set_run(carried_weight=True)
+            ensure_route(d)
         d.wait(f"{d.canary.target}-primary to have ready pods again")
         return
     if not routed(d) or not drained(d):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from flaggerpy.api.status import Phase
 from flaggerpy.model.begins import BEGINS, befall, go
 from flaggerpy.model.explore import end_of
@@ -161,3 +163,41 @@ def test_the_twelfth_retry_of_a_revision_is_a_run_of_its_own() -> None:
         world.settle(in_phase(Phase.FAILED))
         world.commands = {"retry": "*"}
     assert len(set(ids)) == 13
+
+
+def test_a_canary_that_comes_back_from_its_deletion_does_not_promote_what_it_was_analysing() -> None:
+    scene = Scene(**STRATEGIES["weighted"])
+    scene.checks = list(CHECKS)
+    BEGINS["a release without image"](scene)
+    go(scene, lambda: scene.phase is Phase.PROGRESSING)
+    befall(scene, "the Canary is deleted")
+    scene.come_to_rest()
+    befall(scene, "the Canary comes from a backup")
+    go(scene, lambda: scene.phase is Phase.FAILED)
+    assert scene.primary is not None
+    assert scene.primary.source_revision == "v1"
+
+
+@pytest.mark.parametrize("strategy", ["weighted", "by Services"])
+def test_a_primary_that_goes_before_the_canary_was_scaled_down_keeps_the_canary(strategy: str) -> None:
+    scene = Scene(**STRATEGIES[strategy])
+    scene.checks = list(CHECKS)
+    BEGINS["a good release"](scene)
+    go(scene, lambda: scene.phase is Phase.PROMOTING)
+    befall(scene, "target cannot be read, or again")
+    go(scene, lambda: scene.phase is Phase.FINALISING and scene.typed.run is not None and (scene.typed.run.drained or not scene.weights))
+    befall(scene, "the primary is gone")
+    befall(scene, "target cannot be read, or again")
+    scene.come_to_rest()
+    assert scene.phase is Phase.PROMOTING
+    assert scene.target is not None
+    assert scene.target.replicas > 0
+    end_of(scene)
+
+
+def test_a_users_route_that_is_refused_leads_to_the_primary_before_it_is_taken_over() -> None:
+    scene = Scene(**STRATEGIES["adopting"])
+    scene.checks = list(CHECKS)
+    befall(scene, "the route is refused")
+    end_of(scene)
+    assert not scene.foreign

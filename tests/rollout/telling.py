@@ -1,0 +1,218 @@
+"""Releases of the model world, told line by line: all that a person, a cluster or the next look gets to see of each decision.
+
+`stories/*.txt` hold what was told when it was last looked at by a person; `python -m tests.rollout.telling` writes them anew. A story is
+not about one rule: it is where a change of words, order or times anywhere in the core shows, to be looked at in the diff.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from flaggerpy.api.status import CanaryStatus, Phase, from_timestamp
+from flaggerpy.model.begins import BEGINS, MOST_INSTANTS, befall
+from flaggerpy.model.events import EVENTS
+from flaggerpy.model.scene import Scene
+from flaggerpy.model.strategies import STRATEGIES
+from flaggerpy.model.world import World
+from flaggerpy.rollout import effects as fx
+from flaggerpy.rollout.decision import Decision
+
+STORIES = Path(__file__).parent / "stories"
+UNTOLD = (fx.RecordEvent, fx.Deliver)
+"""Told as the events and alerts that they are."""
+RUN = re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{8}(?=[0-9a-f]{4}\b)")
+"""All but the last digits of a run's id."""
+LONGEST = 40.0
+"""Seconds after what befell at which a story that goes on is left."""
+
+
+class Teller:
+    """Listens to a scene's decisions. `lines` grow with each one that changes or does anything."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.lines: list[str] = []
+        self._began = scene.now
+        self._did: tuple[str, ...] = ()
+        scene.checks = [self._listen]
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+    def _listen(self, world: World, decision: Decision) -> None:
+        before, after = world.typed, decision.status
+        for line in (*_status(before, after, self._began), *_events(decision), *_owed(before, after), *self._doings(decision)):
+            self.say(f"{f'+{world.now - self._began:g}s':>8}  {line}")
+
+    def _doings(self, decision: Decision) -> Iterator[str]:
+        """What is done, where it is not what the last look did already."""
+        doings = tuple(_effect(effect) for effect in decision.effects if not isinstance(effect, UNTOLD))
+        if doings != self._did:
+            yield from (f"does {doing}" for doing in doings if doing not in self._did)
+        self._did = doings
+
+
+def _effect(effect: fx.Effect) -> str:
+    shown = [f"{field.name}={_value(getattr(effect, field.name))}" for field in fields(effect) if field.name != "idempotency_key"]
+    return RUN.sub("RUN-", f"{type(effect).__name__} {' '.join(shown)}".rstrip())
+
+
+def _value(value: Any) -> str:
+    return str(getattr(value, "name", value))
+
+
+def _status(before: CanaryStatus, after: CanaryStatus, began: float) -> Iterator[str]:
+    if after.phase is not before.phase:
+        yield f"phase {after.phase or 'none'}"
+    for name in ("canary_weight", "iterations", "failed_checks", "last_applied_spec", "last_promoted_spec", "session_affinity_cookie",
+                 "previous_session_affinity_cookie", "tracked_configs", "promoted_configs", "promoted_images", "applied_images",
+                 "promoted_revisions", "reverting"):  # fmt: skip
+        if getattr(before, name) != getattr(after, name):
+            yield f"{name} {getattr(after, name)}"
+    if after.progress != before.progress:
+        yield f"waits {_progress(after, began)}"
+    known = {(c.type, c.status, c.reason, c.message) for c in before.conditions}
+    for c in after.conditions:
+        repeats = after.progress is not None and c.message == after.progress.waiting_for
+        if (c.type, c.status, c.reason, c.message) not in known and not repeats:
+            yield f"condition {c.type}={c.status} {c.reason}: {c.message}"
+    for failure in after.pod_failures:
+        if failure not in before.pod_failures:
+            yield f"failure {failure.model_dump(exclude_defaults=True)}"
+    if after.history[:1] != before.history[:1]:
+        entry = after.history[0]
+        yield f"history {entry.outcome} {entry.revision} attempt {entry.attempt} {entry.images}: {entry.cause}{' (forced)' * entry.forced}"
+        yield from (f"  order {order.model_dump(exclude_defaults=True)}" for order in entry.orders)
+        if entry.measured is not None:
+            yield f"  measured {entry.measured.model_dump(exclude_defaults=True)}"
+
+
+def _progress(status: CanaryStatus, began: float) -> str:
+    progress = status.progress
+    if progress is None:
+        return "for nothing"
+    times = [f"{name} {from_timestamp(at) - began:+g}s" for name, at in (("since", progress.since), ("until", progress.until)) if at]
+    then, advice = f", then {progress.then}" if progress.then else "", f"; {progress.advice}" if progress.advice else ""
+    return f"for {progress.waiting_for} ({', '.join(times)}{then}{advice})"
+
+
+def _events(decision: Decision) -> Iterator[str]:
+    for effect in decision.effects:
+        if isinstance(effect, fx.RecordEvent):
+            yield f"event {effect.type} ({effect.phase}, {effect.reason}) {effect.message}"
+
+
+def _owed(before: CanaryStatus, after: CanaryStatus) -> Iterator[str]:
+    known = {item.id for item in before.outbox}
+    for item in after.outbox:
+        if item.id not in known:
+            yield f"owes {item.kind} ({item.phase}, {item.severity}{', with facts' * item.with_facts}) {item.message}".rstrip()
+
+
+def _go(scene: Scene, until: Callable[[Scene], bool]) -> bool:
+    """The world goes its own way until that holds at a rest; False when it never does."""
+    for _ in range(MOST_INSTANTS):
+        scene.come_to_rest()
+        if until(scene):
+            return True
+        if not scene.advance():
+            return False
+    return False
+
+
+def _weighted(scene: Scene) -> bool:
+    return scene.phase is Phase.PROGRESSING and scene.typed.canary_weight > 0
+
+
+def _is(*phases: Phase) -> Callable[[Scene], bool]:
+    return lambda scene: scene.phase in phases
+
+
+MOMENTS: dict[str, tuple[str, str, Callable[[Scene], bool]]] = {
+    "in the bootstrap": ("weighted", "a new Canary", _is(Phase.INITIALIZING)),
+    "as pods start": ("weighted", "a good release", _is(Phase.PROGRESSING)),
+    "with weight": ("weighted", "a good release", _weighted),
+    "at the first gate": ("gated", "a release at its first gate", _is(Phase.WAITING)),
+    "at the last gate": ("gated", "a release held before its promotion", _is(Phase.WAITING_PROMOTION)),
+    "in the promotion": ("back in steps", "a good release", _is(Phase.PROMOTING)),
+    "after a success": ("weighted", "a good release", _is(Phase.SUCCEEDED)),
+    "after a failure": ("weighted", "a release that failed", _is(Phase.FAILED)),
+    "on the way back": ("weighted", "a promotion that is being undone", lambda scene: True),
+    "with no way back": ("weighted", "a promotion that failed on both sides", lambda scene: True),
+    "in the deletion": ("weighted", "a Canary that is being deleted", lambda scene: True),
+}
+"""Strategy, beginning, and from when on something befalls."""
+
+
+def of_strategy(strategy: str) -> str:
+    """A first start and a good release."""
+    scene = Scene(**STRATEGIES[strategy])
+    teller = Teller(scene)
+    teller.say("A new Canary")
+    _go(scene, lambda scene: scene.at_rest)
+    teller.say("A good template")
+    befall(scene, "a good template")
+    _go(scene, lambda scene: scene.at_rest)
+    return "\n".join(teller.lines) + "\n"
+
+
+def of_beginning(name: str) -> str:
+    """A beginning that goes its own way."""
+    scene = Scene(**STRATEGIES["gated" if "gate" in name or "held" in name else "weighted"])
+    BEGINS[name](scene)
+    return "\n".join([name, *_after(scene)]) + "\n"
+
+
+def of_moment(moment: str) -> str:
+    """Each event that makes sense at the moment, with what comes of it that would not have come without."""
+    strategy, begin, when = MOMENTS[moment]
+    first = Scene(**STRATEGIES[strategy])
+    BEGINS[begin](first)
+    assert _go(first, when), moment
+    undisturbed = frozenset(_after(first.fork()))
+    lines: list[str] = []
+    for event in EVENTS:
+        if event.fits(first) and not event.name.startswith("death"):
+            scene = first.fork()
+            scene.quiet = False
+            event.apply(scene)
+            lines += [event.name, *(line for line in _after(scene) if line not in undisturbed)]
+    return "\n".join(lines) + "\n"
+
+
+def _after(scene: Scene) -> list[str]:
+    teller, end = Teller(scene), scene.now + LONGEST
+    _go(scene, lambda scene: scene.gone or scene.now >= end)
+    return teller.lines
+
+
+def everything() -> dict[str, Callable[[], str]]:
+    """All stories by the name of their file."""
+    told: dict[str, Callable[[], str]] = {}
+    for strategy in STRATEGIES:
+        told[f"strategy {strategy}"] = lambda strategy=strategy: of_strategy(strategy)  # type: ignore[misc]
+    for begin in BEGINS:
+        told[f"beginning {begin}"] = lambda begin=begin: of_beginning(begin)  # type: ignore[misc]
+    for moment in MOMENTS:
+        told[f"moment {moment}"] = lambda moment=moment: of_moment(moment)  # type: ignore[misc]
+    return {name.replace("/", "-").replace(" ", "-").lower(): tell for name, tell in told.items()}
+
+
+def main() -> int:
+    """Write all stories anew, and take away those that are not told any more."""
+    STORIES.mkdir(exist_ok=True)
+    stories = everything()
+    for path in STORIES.glob("*.txt"):
+        if path.stem not in stories:
+            path.unlink()
+    for name, tell in stories.items():
+        (STORIES / f"{name}.txt").write_text(tell())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
