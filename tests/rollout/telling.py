@@ -21,6 +21,11 @@ from flaggerpy.model.strategies import STRATEGIES
 from flaggerpy.model.world import World
 from flaggerpy.rollout import effects as fx
 from flaggerpy.rollout.decision import Decision
+from flaggerpy.rollout.diagnosis import Diagnosis, diagnose, refused_pod
+from flaggerpy.rollout.facts import ContainerFacts
+from flaggerpy.rollout.forecast import Circumstances, forecast
+from tests.rollout import kubelet
+from tests.rollout.kubelet import waiting
 
 STORIES = Path(__file__).parent / "stories"
 UNTOLD = (fx.RecordEvent, fx.Deliver)
@@ -190,9 +195,50 @@ def _after(scene: Scene) -> list[str]:
     return teller.lines
 
 
+def of_diagnoses() -> str:
+    """What a person reads of each report of a kubelet, and of each way in which a container ends."""
+    reports: list[tuple[str, ContainerFacts]] = [(row.case, waiting(row.reason, row.message)) for row in kubelet.ROWS + kubelet.OTHER_ROWS]
+    for code in (0, 1, 2, 126, 127, 128, 130, 134, 137, 139, 143, 255):
+        reports.append((f"ends with {code}", kubelet.backed_off(code)))
+        reports.append((f"has ended with {code}", kubelet.ended(code, restarts=1)))
+    for role in ("init", "sidecar"):
+        reports.append((f"{role} ends", kubelet.backed_off(1, role=role)))
+        reports.append((f"{role} waits", waiting("ErrImagePull", kubelet.ROWS[0].message, role=role)))
+    reports.append(("memory", kubelet.backed_off(137, last_reason="OOMKilled")))
+    reports.append(("runs", kubelet.running(ready=False)))
+    reports.append(("runs again", kubelet.running(ready=False, restarts=2, last=1)))
+    lines: list[str] = []
+    for case, container in reports:
+        found = diagnose(kubelet.pod(container), container, namespace="shop")
+        bare = diagnose(kubelet.pod(container, node="", pull_secrets=()), container, namespace="shop")
+        lines += [case, *_said(found)]
+        if bare != found:
+            lines += [f"{case}, no pull secret, no node", *_said(bare)]
+    for error in ("exceeded quota: pods", 'admission webhook "x" denied the request: no', "", "pods is forbidden: why"):
+        lines.append(f"refused: {error}")
+        lines += _said(refused_pod(error, namespace="shop"))
+    return "\n".join(lines) + "\n"
+
+
+def _said(found: Diagnosis | None) -> list[str]:
+    return [f"  {name}: {value}" for name, value in vars(found).items()] if found else ["  nothing"]
+
+
+def of_forecasts() -> str:
+    """What `plan` foresees of each strategy, in each kind of circumstances."""
+    lines: list[str] = []
+    seen = (Circumstances(), Circumstances(start=3, judges=False), Circumstances(weights=False), Circumstances(mirror=True))
+    for strategy, spec in STRATEGIES.items():
+        for circumstances in seen:
+            told = forecast(Scene(**spec).canary, circumstances)
+            lines.append(f"{strategy}, {circumstances}: {told.best:g}s to {told.worst:g}s, back in {told.rollback}")
+            lines += [f"  {each}" for each in (*told.parts, *told.failures)]
+    return "\n".join(lines) + "\n"
+
+
 def everything() -> dict[str, Callable[[], str]]:
     """All stories by the name of their file."""
-    told: dict[str, Callable[[], str]] = {}
+    told: dict[str, Callable[[], str]] = {"diagnoses": of_diagnoses, "forecasts": of_forecasts}
     for strategy in STRATEGIES:
         told[f"strategy {strategy}"] = lambda strategy=strategy: of_strategy(strategy)  # type: ignore[misc]
     for begin in BEGINS:
