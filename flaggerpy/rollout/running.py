@@ -188,7 +188,7 @@ def _wait_for_check(d: Draft) -> None:
 def _step_text(d: Draft) -> str:
     if d.run.closed_gate:
         return f"approval by the {d.run.closed_gate}"
-    if not d.run.pre_rollout_done:
+    if not d.run.pre_rollout_done and not _started(d):
         return "the next try of the pre-rollout checks"
     if d.status.iterations:
         return f"iteration {d.status.iterations} of {_iterations(d)}"
