@@ -127,8 +127,8 @@ def _says_why(row: Row, case: Case, plays: Plays) -> None:
     assert failures
     assert {failure["pod"] for failure in failures} <= {item.name for item in case.pods(plays.watched)}
     for failure in failures:
-        assert failure["reason"] in row.reasons
-        assert row.diagnosis in failure["diagnosis"]
+        assert failure["reason"] in row.reasons, failure
+        assert row.diagnosis in failure["diagnosis"], failure
         assert "Try: " in failure["diagnosis"]
 
 
