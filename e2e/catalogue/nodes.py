@@ -320,7 +320,9 @@ NODES = [
             }],
             "volumes": [{"name": "state", "emptyDir": {"sizeLimit": "1"}}], "securityContext": {"fsGroup": 65532},
         },
-        "app", frozenset({"Evicted"}), ("was taken off its node (Evicted)", "exceeds the limit", "progress deadline of 100s exceeded"),
+        # the pod that took its place runs and is not ready when the deadline comes
+        "app", frozenset({"Evicted", "Unhealthy"}),
+        ("was taken off its node (Evicted)", "exceeds the limit", "progress deadline of 100s exceeded"),
         Verdict.DEADLINE, deadline=100,
     ),
     Row(

@@ -93,6 +93,12 @@ def test_the_page_in_the_repository_is_the_one_of_the_kept_findings() -> None:
     assert command.PAGE.read_text() == report.page(command.kept())
 
 
+def test_every_row_stands_on_the_page_and_ended_as_it_must() -> None:
+    kept = {entry.row: entry.problem for entry in command.kept()}
+    assert {row.id for group in ALL for row in group.rows} == set(kept)
+    assert not any(kept.values()), kept
+
+
 def test_rows_are_chosen_by_group_and_by_part_of_their_names() -> None:
     everything = command.chosen([], [])
     assert len(everything) == sum(len(group.rows) for group in ALL)
