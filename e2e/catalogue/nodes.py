@@ -320,10 +320,10 @@ NODES = [
             }],
             "volumes": [{"name": "state", "emptyDir": {"sizeLimit": "1"}}], "securityContext": {"fsGroup": 65532},
         },
-        # the pod that took its place runs and is not ready when the deadline comes
-        "app", frozenset({"Evicted", "Unhealthy"}),
+        "app", frozenset({"Evicted"}),
         ("was taken off its node (Evicted)", "exceeds the limit", "progress deadline of 100s exceeded"),
-        Verdict.DEADLINE, deadline=100,
+        # the pod that took its place runs and is not ready when the deadline comes
+        Verdict.DEADLINE, deadline=100, others=frozenset({"Unhealthy"}),
     ),
     Row(
         "evicted-in-the-analysis",

@@ -61,6 +61,8 @@ class Row:
     verdict: Verdict = Verdict.NOW
     seconds: float = 0
     deadline: int = 0
+    others: frozenset[str] = frozenset()
+    """Reasons that status.podFailures may give beside, of pods that took the place of those that failed."""
     replicas: int = 1
     canary: str = ""
     namespace: str = ""
