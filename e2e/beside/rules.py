@@ -79,7 +79,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         MORE,
         "Event webhooks tell the phase that was reached",
-        r"hooks/event/body (Post-rollout check|Terminating canary|Halt \S+ advancement waiting for( \w+)* approval) .*/phase",
+        r"hooks/event/body (Post-rollout check|Terminat(ing|ed) canary|Halt \S+ advancement waiting for( \w+)* approval) .*/phase",
     ),
     Rule("Q-63", "A rollback hook that asks for nothing is no event", TOLD, r".*Rollback hook \S+ not signaling a rollback", "-"),
     Rule(MORE, "Rollback hooks are asked every two seconds", "hooks/rollback/count"),
