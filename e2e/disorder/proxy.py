@@ -241,7 +241,10 @@ class Proxy:
             if found is None:
                 return
             told_at, line = found
-            await asyncio.sleep(max(0.0, told_at + faults.lag_of(self.rules, path) - time.monotonic()))
+            lag = faults.lag_of(self.rules, path)
+            if lag:
+                self.struck["Lag"] += 1
+            await asyncio.sleep(max(0.0, told_at + lag - time.monotonic()))
             fault = None if b'"BOOKMARK"' in line[:40] else faults.of_events(self.rules, path, self._dice)
             if fault:
                 self.struck[type(fault).__name__] += 1

@@ -24,6 +24,9 @@ HOLDS = ("down", "slow", "500")
 FAILS = ("nan", "infinite", "empty", "wrong json", "no json", "401")
 """Where Prometheus answers without saying that the canary does well: a failed check, as in Flagger."""
 
+AT_MOST_A_STEP: tuple[list[int], ...] = ([], [20], [40], [20, 40])
+"""What may be seen from a moment near the first raise on: that raise or not, and the one that was under way."""
+
 
 @pytest.fixture
 def prometheus() -> Iterator[Liar]:
@@ -48,13 +51,12 @@ def test_a_prometheus_that_cannot_be_asked_holds_the_run_until_it_can(
     play.stage.until_status(lambda status: "metrics server cannot be reached" in str(status.get("progress")), 45, "the cause to be named")
     time.sleep(3 * INTERVAL)
     held = play.path(began)
-    assert held in ([20], [20, 40]), held
+    assert held in AT_MOST_A_STEP, held
     assert not play.stage.status().get("failedChecks")
     assert prometheus.asked > asked
     prometheus.mode = "well"
     play.end("1.0.1")
-    assert play.path(began)[-1] == 0
-    assert set(play.path(began)) <= set(STEPS)
+    assert play.path(began) in (STEPS, STEPS[1:], STEPS[2:])
     figures.note("Prometheus and the gateway's controller", f"Prometheus: {mode}", **play.judge())
 
 
@@ -91,12 +93,12 @@ def test_a_gateway_without_its_controller_holds_the_run_and_loses_no_request(
             sandbox.stop("contour")
         play.stage.until_status(lambda status: "not accepted" in str(status.get("progress")), 30, "the cause to be named")
         time.sleep(3 * INTERVAL)
-        assert play.path(began) in ([20], [20, 40]), "a step was taken that no gateway follows"
+        assert play.path(began) in AT_MOST_A_STEP, "a step was taken that no gateway follows"
     finally:
         if how == "stands still":
             os.kill(pid, signal.SIGCONT)
         else:
             sandbox.start("contour")
     play.end("1.0.1")
-    assert play.path(began) in ([20, 40, 60, 0], [40, 60, 0])
+    assert play.path(began) in (STEPS, STEPS[1:])
     figures.note("Prometheus and the gateway's controller", f"the gateway's controller {how}", **play.judge())

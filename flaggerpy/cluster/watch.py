@@ -21,7 +21,7 @@ import json
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from flaggerpy.cluster.client import JSON, METADATA, Client, Manifest
@@ -121,10 +121,12 @@ class Cache:
         self._store(key, obj)
         return True
 
-    def behind(self, obj: Mapping[str, Any]) -> bool:
-        """Whether this is known, in a newer version than the cache has it."""
-        known = self._entries.get(key_of(obj))
-        return known is not None and bool(newer(str(obj["metadata"].get("resourceVersion") or ""), known.version))
+    def missed(self, objects: Iterable[Mapping[str, Any]], version: str) -> bool:
+        """Whether a list (its resourceVersion is `version`) has what is not known here, not so new, or no more."""
+        listed = {key_of(obj): str(obj["metadata"].get("resourceVersion") or "") for obj in objects}
+        if any(key not in self._entries or newer(told, self._entries[key].version) for key, told in listed.items()):
+            return True
+        return any(key not in listed and not newer(entry.version, version) for key, entry in self._entries.items())
 
     def replace(self, objects: list[Manifest], version: str) -> None:
         """A fresh list: all that it does not name is gone, except for our own writes that are newer than the list."""

@@ -19,7 +19,7 @@ from flaggerpy.cluster import kinds
 from flaggerpy.cluster.client import Client
 from flaggerpy.cluster.errors import ApiError
 from flaggerpy.cluster.kinds import Kind
-from flaggerpy.cluster.watch import Cache, OnChange, Watcher, key_of
+from flaggerpy.cluster.watch import Cache, OnChange, Watcher
 from flaggerpy.cluster.watch import Key as ObjectKey
 from flaggerpy.controller.givers import notes
 from flaggerpy.controller.inbox import Inbox, Key
@@ -34,6 +34,10 @@ Obj = dict[str, Any]
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 ASK_AGAIN_SECONDS = 15.0
 TOMBSTONES = 1000
+SWEPT = frozenset({kinds.DEPLOYMENT, kinds.REPLICA_SET})
+"""What begins a release: while a Canary is idle nothing else would ever find that an event of these got lost."""
+WATCH_LAG = 2.0
+"""Seconds that a watch may be behind a list."""
 OUR_KINDS = {"canaries": kinds.CANARY, "metrictemplates": kinds.METRIC_TEMPLATE, "alertproviders": kinds.ALERT_PROVIDER}
 
 _log = logging.getLogger(__name__)
@@ -104,10 +108,19 @@ class World:
     async def find_ghosts(self) -> None:
         """Compare names and versions only, and read anew where they do not agree with the cache."""
         for plural, kind in OUR_KINDS.items():
-            objects, _ = await self.client.snapshot(kind, self._namespace, metadata_only=True)
-            cache = self._ours[plural]
-            if {key_of(obj) for obj in objects} != set(View(cache)) or any(cache.behind(obj) for obj in objects):
+            if self._ours[plural].missed(*await self.client.snapshot(kind, self._namespace, metadata_only=True)):
                 await self._list(plural)
+        for watcher in self.watchers:
+            if watcher.kind in SWEPT:
+                await self._catch_up(watcher)
+
+    async def _catch_up(self, watcher: Watcher) -> None:
+        objects, version = await self.client.snapshot(watcher.kind, self._namespace, metadata_only=True)
+        if watcher.cache.missed(objects, version):
+            # what the watch is about to tell is not lost
+            await asyncio.sleep(WATCH_LAG)
+            if watcher.cache.missed(objects, version):
+                await watcher.list_again()
 
     async def stop(self) -> None:
         for task in self._tasks.values():

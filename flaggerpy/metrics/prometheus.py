@@ -22,8 +22,7 @@ TIMEOUT = 5.0
 MAX_BODY = 2**20
 SHOWN_SERIES = 3
 SHOWN_BODY = 500
-# the server, or a proxy before it, cannot work just now: nothing is said about the query
-BUSY = frozenset({429, 502, 503, 504})
+BUSY = 429
 
 
 class Prometheus:
@@ -44,7 +43,8 @@ class Prometheus:
     def parse(self, response: HttpResponse) -> Reading:
         """The one value of an instant vector or a scalar."""
         body = response.text
-        if response.status in BUSY:
+        # the server, or what stands before it, cannot work just now: nothing is said about the query, and nothing about the canary
+        if response.status == BUSY or response.status >= 500:
             return Reading("unreachable", text=_status(response.status, body))
         if response.status >= 400:
             return Reading("error", text=_status(response.status, body))

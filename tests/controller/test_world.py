@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from flaggerpy.cluster import kinds
+from flaggerpy.cluster.kinds import Kind
+from flaggerpy.controller import world
 from flaggerpy.controller.inbox import Inbox, Key
 from flaggerpy.controller.interests import Ref
 from flaggerpy.controller.world import World, kind_ref
@@ -106,6 +108,27 @@ async def test_a_ghost_is_found_and_woken(scene: Scene) -> None:
     await scene.world.find_ghosts()
     assert scene.world.canaries.get(*KEY) is None
     assert KEY in scene.woken
+
+
+@pytest.mark.parametrize("kind", [kinds.DEPLOYMENT, kinds.REPLICA_SET])
+async def test_a_change_of_a_workload_that_its_watch_never_told_is_found(scene: Scene, kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(world, "WATCH_LAG", 0.0)
+    [watcher] = [watcher for watcher in scene.world.watchers if watcher.kind == kind]
+    scene.server.add({**deployment("late"), "kind": kind.kind})
+    await eventually(lambda: watcher.get("shop", "late") is not None)
+    await watcher.stop()
+    scene.server.patch(kind, "shop", "late", {"spec": {"replicas": 7}})
+    assert watcher.cache.missed(*await scene.world.client.snapshot(kind, None))
+    await scene.world.find_ghosts()
+    assert not watcher.cache.missed(*await scene.world.client.snapshot(kind, None))
+
+
+async def test_what_the_watches_told_is_not_read_again(scene: Scene) -> None:
+    await scene.world.find_ghosts()
+    asked = [request for request in scene.server.requests if request.verb == "list"]
+    await scene.world.find_ghosts()
+    again = [request for request in scene.server.requests if request.verb == "list"][len(asked) :]
+    assert len(again) == len(world.OUR_KINDS) + len(world.SWEPT)
 
 
 async def test_rivals_are_woken_when_one_comes_or_goes(scene: Scene) -> None:
