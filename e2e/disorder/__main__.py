@@ -21,7 +21,8 @@ ROOT = Path(__file__).parent.parent.parent
 
 def memory(quick: bool) -> list[str]:
     chosen = ["-m", "not slow"] if quick else []
-    return [sys.executable, "-m", "pytest", "-q", "-n", "2", "--show-capture=no", *chosen, "tests/controller/test_crash_points.py"]
+    files = ["tests/controller/test_crash_points.py", "tests/controller/test_disorder.py"]
+    return [sys.executable, "-m", "pytest", "-q", "-n", "4", "--dist", "worksteal", "--show-capture=no", *chosen, *files]
 
 
 def cluster(quick: bool) -> list[str]:

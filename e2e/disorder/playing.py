@@ -47,6 +47,7 @@ class Play:
         self.canaries = Recorder(kube, "Canary", namespace)
         self.deployments = Recorder(kube, "Deployment", namespace)
         self._load: Load | None = None
+        self._sent: dict[str, Any] = {}
 
     def __enter__(self) -> Play:
         for recorder in (self.routes, self.canaries, self.deployments):
@@ -100,13 +101,19 @@ class Play:
         """The canary's weights since then, in order."""
         return [weight for _, weight in releases.weights([seen for seen in self.routes.so_far() if seen.at >= since])]
 
+    def end_load(self) -> None:
+        """Requests from here on are not what the test is about."""
+        assert self._load is not None
+        self._load.__exit__(None, None, None)
+        self._sent, self._load = self._load.result, None
+
     # --- the judgement -----------------------------------------------------------------------------------------------------------------
 
     def judge(self) -> dict[str, str | int | float]:
         """Assert the promises over all that was recorded; the figures."""
-        assert self._load is not None
-        self._load.__exit__(None, None, None)
-        load, self._load = self._load.result, None
+        if self._load is not None:
+            self.end_load()
+        load = self._sent
         images = promoted(self.deployments.so_far(), f"{self.stage.name}-primary")
         assert images == self.allowed, f"the primary had {images}, but only {self.allowed} passed"
         gaps = releases.raises(releases.weights(self.routes.so_far()))

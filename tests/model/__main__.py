@@ -1,9 +1,10 @@
 """`make prove`, the part without a cluster: exploration to a stated depth, crash points, random histories; prints figures.
 
-    python -m tests.model [--depth 2] [--minutes 40] [--jobs 2] [--only STRATEGY ...] [--histories 1500] [--skip-deaths]
+    python -m tests.model [--depth N] [--minutes 40] [--jobs 2] [--only STRATEGY ...] [--histories 1500] [--skip-deaths]
 
-Every strategy is explored to the depth, from a new Canary and from releases of each kind under way. A strategy that does not get through
-within its share of the minutes is named as cut off, and the run fails: its depth was not reached.
+Every strategy is explored from a new Canary and from releases of each kind under way, to a depth of two outside events; those that differ
+from another in one part only (`SHALLOW`) to one, unless --depth says otherwise. A strategy that does not get through within its share of
+the minutes is named as cut off, and the run fails: its depth was not reached.
 """
 
 from __future__ import annotations
@@ -22,6 +23,14 @@ from flaggerpy.model.invariants import AT_REST, CHECKS
 from flaggerpy.model.statemachine import name as told
 from flaggerpy.model.strategies import STRATEGIES
 from flaggerpy.rollout.phases import TABLE
+
+SHALLOW = frozenset({"back in steps", "mirrored", "A/B", "adopting"})
+"""Strategies whose second event is tried in those that they share it with."""
+
+
+def depth_of(strategy: str, asked: int | None) -> int:
+    """How many outside events a history of the strategy has at most."""
+    return asked if asked is not None else 1 if strategy in SHALLOW else 2
 
 
 def explore(strategy: str, depth: int, seconds: float) -> tuple[Report, float, bool]:
@@ -43,22 +52,27 @@ def die(strategy: str) -> dict[str, Death]:
     return {name: try_all(spec, story) for name, story in STORIES.items() if story.applies(spec)}
 
 
-def explored(pool: ProcessPoolExecutor, strategies: list[str], depth: int, seconds: float) -> tuple[Report, bool]:
-    print(f"Exploration: every history with at most {depth} outside events, of {len(EVENTS)} kinds, at whatever moments, after each of "
-          f"{len(BEGINS)} beginnings; "
+def explored(pool: ProcessPoolExecutor, strategies: list[str], asked: int | None, seconds: float) -> tuple[Report, bool]:
+    print(f"Exploration: every history with at most so many (depth) outside events, of {len(EVENTS)} kinds, at whatever moments, "
+          f"after each of {len(BEGINS)} beginnings; "
           f"{len(CHECKS) + len(AT_REST)} invariants in every state, and a way to an end from each.\n")  # fmt: skip
-    print(f"{'strategy':16} {'states':>8} {'steps':>8} {'merged':>8} {'proven':>7} {'ways':>8} {'longest':>8} {'seconds':>8}")
+    print(f"{'strategy':16} {'depth':>5} {'states':>8} {'steps':>8} {'merged':>8} {'proven':>7} {'ways':>8} {'longest':>8} {'seconds':>8}")
     total, sound = Report(), True
-    running = {pool.submit(explore, strategy, depth, seconds): strategy for strategy in strategies}
+    deepest_first = sorted(strategies, key=lambda strategy: -depth_of(strategy, asked))
+    shares = {strategy: 25 ** depth_of(strategy, asked) for strategy in strategies}
+    running = {
+        pool.submit(explore, strategy, depth_of(strategy, asked), seconds * shares[strategy] / sum(shares.values())): strategy
+        for strategy in deepest_first
+    }
     for future in as_completed(running):
         report, took, cut = future.result()
         line = f"{report.states:8} {report.steps:8} {report.merges:8} {report.proven:7} {report.ways:8} {report.longest:8} {took:8.0f}"
-        print(f"{running[future]:16} {line}{'  CUT OFF: time was over' if cut else ''}", flush=True)
+        print(f"{running[future]:16} {depth_of(running[future], asked):5} {line}{'  CUT OFF: time was over' if cut else ''}", flush=True)
         for sentence, way in report.faults.items():
             print(f"  FAULT {sentence}\n    after: {' > '.join(way)}", flush=True)
         sound = sound and not cut and not report.faults
         total.add(report)
-    print(f"{'in all':16} {total.states:8} {total.steps:8} {total.merges:8} {total.proven:7} {total.ways:8} {total.longest:8}\n")
+    print(f"{'in all':16} {'':5} {total.states:8} {total.steps:8} {total.merges:8} {total.proven:7} {total.ways:8} {total.longest:8}\n")
     return total, sound
 
 
@@ -108,14 +122,14 @@ def random_histories(count: int) -> bool:
 def main() -> int:
     """The whole proof; 0 when all holds."""
     options = argparse.ArgumentParser(prog="python -m tests.model", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    options.add_argument("--depth", type=int, default=2)
+    options.add_argument("--depth", type=int)
     options.add_argument("--minutes", type=float, default=40.0, help="of computing in all, for the exploration")
     options.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     options.add_argument("--only", nargs="+", choices=list(STRATEGIES), default=list(STRATEGIES), metavar="STRATEGY")
     options.add_argument("--histories", type=int, default=1500)
     options.add_argument("--skip-deaths", action="store_true")
     chosen = options.parse_args()
-    seconds = chosen.minutes * 60 * chosen.jobs / len(chosen.only)
+    seconds = chosen.minutes * 60 * chosen.jobs
     with ProcessPoolExecutor(chosen.jobs) as pool:
         total, sound = explored(pool, chosen.only, chosen.depth, seconds)
         sound &= covered(total) or set(chosen.only) != set(STRATEGIES)
