@@ -22,7 +22,6 @@ TIMEOUT = 5.0
 MAX_BODY = 2**20
 SHOWN_SERIES = 3
 SHOWN_BODY = 500
-BUSY = 429
 
 
 class Prometheus:
@@ -44,7 +43,7 @@ class Prometheus:
         """The one value of an instant vector or a scalar."""
         body = response.text
         # the server, or what stands before it, cannot work just now: nothing is said about the query, and nothing about the canary
-        if response.status == BUSY or response.status >= 500:
+        if response.status == HTTPStatus.TOO_MANY_REQUESTS or response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return Reading("unreachable", text=_status(response.status, body))
         if response.status >= 400:
             return Reading("error", text=_status(response.status, body))

@@ -72,6 +72,8 @@ def finalising(d: Draft) -> None:
             d.set(canary_weight=100)
             d.set_run(carried_weight=True)
             ensure_route(d)
+        else:
+            d.event("Warning", f"No pod of {d.canary.target}-primary is ready: {d.canary.target} is kept until there is one")
         d.wait(f"{d.canary.target}-primary to have ready pods again")
         return
     if not routed(d) or not drained(d):
