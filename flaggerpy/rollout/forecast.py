@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from flaggerpy.api.canary import Analysis, Canary, HookType
+from flaggerpy.api.canary import Analysis, Canary, HookType, Webhook
 from flaggerpy.api.durations import parse_duration
 from flaggerpy.rollout import weights
 from flaggerpy.rollout.imagecheck import ANSWERED_WITHIN
@@ -239,5 +239,5 @@ def _measured(plan: Analysis) -> str:
     return ", ".join(names) or "nothing is measured"
 
 
-def _names(hooks: Sequence[object]) -> str:
-    return ", ".join(str(getattr(hook, "name", "")) for hook in hooks)
+def _names(hooks: Sequence[Webhook]) -> str:
+    return ", ".join(hook.name for hook in hooks)

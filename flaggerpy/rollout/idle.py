@@ -76,7 +76,7 @@ def _keep(d: Draft) -> None:
     if d.facts.primary is None and kept:
         if _first(d):
             d.event("Warning", f"{d.canary.target}-primary is gone: it comes back with its last promoted template")
-        d.do(EnsurePrimary(promoted, promoted, None))
+        d.do(EnsurePrimary(promoted, promoted))
     if d.status.canary_weight > 0:
         _back_to_primary(d, kept)
     if d.facts.supports_weights and d.facts.primary is not None:
@@ -107,7 +107,7 @@ def _back_to_primary(d: Draft, kept: bool) -> None:
     """After a promotion that failed with the traffic left on the canary: heal as soon as the primary can hold it."""
     promoted, primary = d.status.last_promoted_spec, d.primary
     if kept and primary is not None and primary.source_revision != promoted:
-        d.do(EnsurePrimary(promoted, promoted, None))
+        d.do(EnsurePrimary(promoted, promoted))
     if primary is not None and primary.source_revision == promoted and rolled_out(d) and serving_count(primary) > 0:
         d.event("Normal", "Routing all traffic to primary")
         d.set(canary_weight=0)

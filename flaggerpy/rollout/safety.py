@@ -71,7 +71,8 @@ def leave_unfit(d: Draft) -> None:
 
 def _relapse(d: Draft) -> None:
     target = d.target
-    taken = bool(target and target.pods) and all(p.reason in _TAKEN_AWAY or p.terminating for p in target.pods) if target else False
+    pods = target.pods if target is not None else ()
+    taken = bool(pods) and all(pod.reason in _TAKEN_AWAY or pod.terminating for pod in pods)
     relapses = d.run.relapses + (0 if taken else 1)
     d.event("Warning", f"Cut {d.canary.key} canary weight to 0: no pod of {d.canary.target} is ready")
     to_first_step(d, Cause.PODS_LOST)

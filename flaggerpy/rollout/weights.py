@@ -37,8 +37,8 @@ def next_weight(analysis: Analysis, current: int) -> int | None:
 
 def promotion_weight(analysis: Analysis, current: int) -> int:
     """The canary's weight after one step of the way back to the primary: 0 at once without stepWeightPromotion."""
-    step = analysis.step_weight_promotion or 0
-    return max(current - step, 0) if step > 0 else 0
+    step = analysis.step_weight_promotion
+    return max(current - step, 0) if step else 0
 
 
 def iterations(analysis: Analysis, supports_weights: bool) -> int:

@@ -13,17 +13,21 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from flaggerpy.api.status import CanaryStatus, Phase, from_timestamp
+from flaggerpy.api.canary import PodHealth
+from flaggerpy.api.status import CanaryStatus, FailureState, Phase, from_timestamp
 from flaggerpy.model.begins import BEGINS, MOST_INSTANTS, befall
 from flaggerpy.model.events import EVENTS
 from flaggerpy.model.scene import Scene
-from flaggerpy.model.strategies import STRATEGIES
+from flaggerpy.model.strategies import STEPS, STRATEGIES, WEIGHTED
 from flaggerpy.model.world import World
 from flaggerpy.rollout import effects as fx
+from flaggerpy.rollout.causes.table import BY_ID
 from flaggerpy.rollout.decision import Decision
 from flaggerpy.rollout.diagnosis import Diagnosis, diagnose, refused_pod
-from flaggerpy.rollout.facts import ContainerFacts
+from flaggerpy.rollout.facts import ContainerFacts, ImageAnswer
 from flaggerpy.rollout.forecast import Circumstances, forecast
+from flaggerpy.rollout.imagecheck import explained
+from flaggerpy.rollout.podhealth import judge
 from tests.rollout import kubelet
 from tests.rollout.kubelet import waiting
 
@@ -149,13 +153,39 @@ MOMENTS: dict[str, tuple[str, str, Callable[[Scene], bool]]] = {
     "on the way back": ("weighted", "a promotion that is being undone", lambda scene: True),
     "with no way back": ("weighted", "a promotion that failed on both sides", lambda scene: True),
     "in the deletion": ("weighted", "a Canary that is being deleted", lambda scene: True),
+    "with a mirror": ("mirrored", "a good release", lambda scene: _run_of(scene, "mirrored")),
+    "with iterations": ("blue/green", "a good release", lambda scene: scene.typed.iterations == 1),
+    "with all traffic": ("blue/green", "a good release", lambda scene: _run_of(scene, "routed_to_canary")),
+    "with a match": ("A/B", "a good release", lambda scene: scene.typed.iterations == 1),
+    "after the last gate": ("gated", "a good release", lambda scene: _run_of(scene, "promotion_gate_open")),
 }
 """Strategy, beginning, and from when on something befalls."""
+FEW = ("with a mirror", "with iterations", "with all traffic", "with a match", "after the last gate")
+"""Moments at which only what befalls traffic and run is tried: the rest is told at others."""
+BEFALLS = (
+    "a good template", "back to the promoted template", "the canary loses a pod", "the canary loses all pods", "the primary loses all pods",
+    "the primary is gone", "metric: bad", "metric: unreachable", "rollback turns", "command abort", "command promote", "command skip",
+    "suspend turns", "the Canary is deleted",
+)  # fmt: skip
+
+
+def _run_of(scene: Scene, field: str) -> bool:
+    return scene.typed.run is not None and bool(getattr(scene.typed.run, field))
+
+
+
+
+ALL: dict[str, dict[str, Any]] = {
+    **STRATEGIES,
+    "mirrored blue/green": {"analysis": {**STEPS, "mirror": True}},
+    "image check": {"analysis": WEIGHTED, "podHealth": {"imageCheck": "Fail"}},
+    "sticky": {"analysis": {**WEIGHTED, "sessionAffinity": {"cookieName": "flagger-cookie"}}},
+}
 
 
 def of_strategy(strategy: str) -> str:
     """A first start and a good release."""
-    scene = Scene(**STRATEGIES[strategy])
+    scene = Scene(**ALL[strategy])
     teller = Teller(scene)
     teller.say("A new Canary")
     _go(scene, lambda scene: scene.at_rest)
@@ -163,6 +193,50 @@ def of_strategy(strategy: str) -> str:
     befall(scene, "a good template")
     _go(scene, lambda scene: scene.at_rest)
     return "\n".join(teller.lines) + "\n"
+
+
+def of_image_answers() -> str:
+    """What a person reads of each answer of a registry."""
+    lines: list[str] = []
+    asked = [("missing", cause, "app") for cause in BY_ID if cause.startswith(("image", "pull"))]
+    for kind in ("missing", "doubt", "unchecked"):
+        asked += [(kind, cause, container) for cause in ("", "image-missing", "pull-unknown", "pull-dns") for container in ("app", "")]
+    for kind, cause, container in dict.fromkeys(asked):
+        answer = ImageAnswer("registry.example.com:5000/team/app:1.0.0", kind, cause, "what it said", container)  # type: ignore[arg-type]
+        lines += [f"{kind} {cause or 'for no cause'}{', of a container' if container else ''}", *_said(explained(answer, namespace="shop"))]
+    return "\n".join(lines) + "\n"
+
+
+def of_health() -> str:
+    """What is found of pods, look by look."""
+    old = kubelet.running(restarts=5, last=1)
+    missing, busy = (waiting(row.reason, row.message) for row in kubelet.ROWS if row.case in ("tag missing", "503"))
+    series: dict[str, list[tuple[ContainerFacts, ...]]] = {
+        "an image is missing": [(missing, missing)] * 3,
+        "of one pod of two": [(missing, old)] * 3,
+        "a registry is busy": [(busy, busy)] * 8,
+        "a container crashes": [(kubelet.backed_off(restarts=n), kubelet.running()) for n in range(5)],
+        "beside one that did before": [(kubelet.backed_off(restarts=n), old) for n in range(5)],
+        "without a reason": [(kubelet.running(ready=False, restarts=n, last=1, last_reason=""), old) for n in range(5)],
+        "and runs in between": [(kubelet.running(ready=n % 2 > 0, restarts=n, last=1), old) for n in range(5)],
+        "it ends well again and again": [(kubelet.backed_off(0, restarts=n), old) for n in range(5)],
+        "nothing is the matter": [(old, old)] * 2,
+        "pods start": [(kubelet.running(ready=False), kubelet.running(ready=True)), (kubelet.running(), kubelet.running())],
+    }
+    lines: list[str] = []
+    for name, looks in series.items():
+        memory: list[FailureState] = []
+        before: set[str] = set()
+        lines.append(name)
+        for at, containers in enumerate(looks):
+            pods = [kubelet.pod(each, name=f"podinfo-{number}") for number, each in enumerate(containers)]
+            found = judge(pods, memory, PodHealth(), now=1000.0 + 6 * at, ready_threshold=100, desired=2)
+            memory = found.failures
+            told = [f"    {field}: {value}" for field, value in vars(found).items() if value and field != "failures"]
+            told += [f"    remembers {state.model_dump(exclude_defaults=True)}" for state in memory]
+            lines += [f"  +{6 * at}s", *(line for line in told if line not in before)]
+            before = set(told)
+    return "\n".join(lines) + "\n"
 
 
 def of_beginning(name: str) -> str:
@@ -181,7 +255,7 @@ def of_moment(moment: str) -> str:
     undisturbed = frozenset(_after(first.fork()))
     lines: list[str] = []
     for event in EVENTS:
-        if event.fits(first) and not event.name.startswith("death"):
+        if event.fits(first) and not event.name.startswith("death") and (moment not in FEW or event.name in BEFALLS):
             scene = first.fork()
             scene.quiet = False
             event.apply(scene)
@@ -238,8 +312,10 @@ def of_forecasts() -> str:
 
 def everything() -> dict[str, Callable[[], str]]:
     """All stories by the name of their file."""
-    told: dict[str, Callable[[], str]] = {"diagnoses": of_diagnoses, "forecasts": of_forecasts}
-    for strategy in STRATEGIES:
+    told: dict[str, Callable[[], str]] = {
+        "diagnoses": of_diagnoses, "forecasts": of_forecasts, "image answers": of_image_answers, "health": of_health,
+    }  # fmt: skip
+    for strategy in ALL:
         told[f"strategy {strategy}"] = lambda strategy=strategy: of_strategy(strategy)  # type: ignore[misc]
     for begin in BEGINS:
         told[f"beginning {begin}"] = lambda begin=begin: of_beginning(begin)  # type: ignore[misc]
