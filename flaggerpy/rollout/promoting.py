@@ -24,7 +24,7 @@ def promote(d: Draft, cause: Cause) -> None:
     d.enter(Phase.PROMOTING, cause)
     d.set_run(primary_id=d.primary.flagger_id if d.primary else "")
     keep_cut(d)
-    d.set_run(primary_deadline=None, primary_failures=[], mirrored=False, primary_weight_step_at=None, skip=False)
+    d.set_run(mirrored=False, skip=False)
     promoting(d)
 
 

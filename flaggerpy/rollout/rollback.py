@@ -28,7 +28,7 @@ def begin_rollback(
     """Decide that the run has failed, tell it, and take the first step back. `told` and `alert` replace the texts."""
     d.turn(why)
     keep_cut(d)
-    d.set_run(verdict=cause, verdict_severity=severity, outcome=outcome, mirrored=False)
+    d.set_run(verdict=cause, verdict_severity=severity, outcome=outcome)
     d.event("Warning", told or f"Rolling back {d.canary.key} {cause}")
     d.alert(severity, alert or f"Canary failed: {cause}", with_facts=severity == "error")
     roll_back(d)

@@ -17,7 +17,7 @@ from flaggerpy.api.canary import PodHealth
 from flaggerpy.api.status import CanaryStatus, FailureState, Phase, from_timestamp
 from flaggerpy.model.begins import BEGINS, MOST_INSTANTS, befall
 from flaggerpy.model.events import EVENTS
-from flaggerpy.model.scene import Scene
+from flaggerpy.model.scene import GATES, Scene
 from flaggerpy.model.strategies import STEPS, STRATEGIES, WEIGHTED
 from flaggerpy.model.world import World
 from flaggerpy.rollout import effects as fx
@@ -179,6 +179,7 @@ ALL: dict[str, dict[str, Any]] = {
     **STRATEGIES,
     "mirrored blue/green": {"analysis": {**STEPS, "mirror": True}},
     "image check": {"analysis": WEIGHTED, "podHealth": {"imageCheck": "Fail"}},
+    "of one pod": {"replicas": 1, "analysis": WEIGHTED},
     "sticky": {"analysis": {**WEIGHTED, "sessionAffinity": {"cookieName": "flagger-cookie"}}},
 }
 
@@ -210,7 +211,7 @@ def of_image_answers() -> str:
 def of_health() -> str:
     """What is found of pods, look by look."""
     old = kubelet.running(restarts=5, last=1)
-    missing, busy = (waiting(row.reason, row.message) for row in kubelet.ROWS if row.case in ("tag missing", "503"))
+    missing, refused, busy = (waiting(row.reason, row.message) for row in kubelet.ROWS if row.case in ("tag missing", "403", "503"))
     series: dict[str, list[tuple[ContainerFacts, ...]]] = {
         "an image is missing": [(missing, missing)] * 3,
         "of one pod of two": [(missing, old)] * 3,
@@ -221,6 +222,7 @@ def of_health() -> str:
         "and runs in between": [(kubelet.running(ready=n % 2 > 0, restarts=n, last=1), old) for n in range(5)],
         "it ends well again and again": [(kubelet.backed_off(0, restarts=n), old) for n in range(5)],
         "nothing is the matter": [(old, old)] * 2,
+        "a pull secret turns out to be absent": [(refused, refused)] * 3,
         "pods start": [(kubelet.running(ready=False), kubelet.running(ready=True)), (kubelet.running(), kubelet.running())],
     }
     lines: list[str] = []
@@ -229,7 +231,8 @@ def of_health() -> str:
         before: set[str] = set()
         lines.append(name)
         for at, containers in enumerate(looks):
-            pods = [kubelet.pod(each, name=f"podinfo-{number}") for number, each in enumerate(containers)]
+            known = NO_SECRET if "turns out" in name and at else ()
+            pods = [kubelet.pod(each, name=f"podinfo-{number}", events=known) for number, each in enumerate(containers)]
             found = judge(pods, memory, PodHealth(), now=1000.0 + 6 * at, ready_threshold=100, desired=2)
             memory = found.failures
             told = [f"    {field}: {value}" for field, value in vars(found).items() if value and field != "failures"]
@@ -269,6 +272,9 @@ def _after(scene: Scene) -> list[str]:
     return teller.lines
 
 
+NO_SECRET = (("FailedToRetrieveImagePullSecret", "Unable to retrieve some image pull secrets (registry); attempting to pull"),)
+
+
 def of_diagnoses() -> str:
     """What a person reads of each report of a kubelet, and of each way in which a container ends."""
     reports: list[tuple[str, ContainerFacts]] = [(row.case, waiting(row.reason, row.message)) for row in kubelet.ROWS + kubelet.OTHER_ROWS]
@@ -279,15 +285,22 @@ def of_diagnoses() -> str:
         reports.append((f"{role} ends", kubelet.backed_off(1, role=role)))
         reports.append((f"{role} waits", waiting("ErrImagePull", kubelet.ROWS[0].message, role=role)))
     reports.append(("memory", kubelet.backed_off(137, last_reason="OOMKilled")))
+    reports += [(f"ends with {code} for no reason", kubelet.ended(code, reason="")) for code in (0, 1, 137)]
     reports.append(("runs", kubelet.running(ready=False)))
     reports.append(("runs again", kubelet.running(ready=False, restarts=2, last=1)))
     lines: list[str] = []
     for case, container in reports:
         found = diagnose(kubelet.pod(container), container, namespace="shop")
         bare = diagnose(kubelet.pod(container, node="", pull_secrets=()), container, namespace="shop")
+        absent = diagnose(kubelet.pod(container, events=NO_SECRET), container, namespace="shop")
+        probed = diagnose(kubelet.pod(container, probe_kills=frozenset({"podinfo"})), container, namespace="shop")
         lines += [case, *_said(found)]
         if bare != found:
             lines += [f"{case}, no pull secret, no node", *_said(bare)]
+        if absent != found:
+            lines += [f"{case}, its pull secret is absent", *_said(absent)]
+        if probed != found:
+            lines += [f"{case}, and its probe failed", *_said(probed)]
     for error in ("exceeded quota: pods", 'admission webhook "x" denied the request: no', "", "pods is forbidden: why"):
         lines.append(f"refused: {error}")
         lines += _said(refused_pod(error, namespace="shop"))
@@ -302,7 +315,13 @@ def of_forecasts() -> str:
     """What `plan` foresees of each strategy, in each kind of circumstances."""
     lines: list[str] = []
     seen = (Circumstances(), Circumstances(start=3, judges=False), Circumstances(weights=False), Circumstances(mirror=True))
-    for strategy, spec in STRATEGIES.items():
+    plans = {
+        "many failures forgiven": {**WEIGHTED, "threshold": 4},
+        "quick": {**WEIGHTED, "interval": "5s"},
+        "hooks alone": {**STEPS, "webhooks": [gate for gate in GATES if gate["type"] == "rollout"]},
+        "back at once": {**WEIGHTED, "stepWeightPromotion": 100},
+    }
+    for strategy, spec in {**STRATEGIES, **{name: {"analysis": plan} for name, plan in plans.items()}}.items():
         for circumstances in seen:
             told = forecast(Scene(**spec).canary, circumstances)
             lines.append(f"{strategy}, {circumstances}: {told.best:g}s to {told.worst:g}s, back in {told.rollback}")

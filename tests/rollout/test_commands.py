@@ -411,6 +411,23 @@ def test_a_retry_asks_the_gates_again_and_waits_for_their_answer() -> None:
     assert said(w, "Revision v2 of app.test is tried again, asked by a person (kubectl-annotate at ") == 1
 
 
+def test_a_retry_whose_annotation_does_not_go_off_still_gets_on_when_its_gate_opens() -> None:
+    w = world(analysis=analysis(webhooks=[hook("gate", "confirm-rollout")]))
+    w.release("v2", MISSING_IMAGE)
+    w.settle(in_phase(Phase.FAILED))
+    opened = {"at": False}
+    w.hooks["gate"] = lambda _: opened["at"]
+    for _ in range(90):
+        if w.is_in(Phase.PROGRESSING):
+            break
+        give(w, "retry", "v2", at=START)
+        w.look()
+        w.now += 1
+        opened["at"] = w.is_in(Phase.WAITING)
+    assert w.is_in(Phase.PROGRESSING)
+    assert said(w, "is tried again") == 1
+
+
 def test_an_order_needs_no_more_than_its_annotation_and_the_status() -> None:
     """No effect of a command is asked for a second time once the command is gone."""
     w = at_weight(20)
