@@ -179,6 +179,7 @@ ALL: dict[str, dict[str, Any]] = {
     **STRATEGIES,
     "mirrored blue/green": {"analysis": {**STEPS, "mirror": True}},
     "image check": {"analysis": WEIGHTED, "podHealth": {"imageCheck": "Fail"}},
+    "by Services in weights": {"weights": False, "analysis": WEIGHTED},
     "of one pod": {"replicas": 1, "analysis": WEIGHTED},
     "sticky": {"analysis": {**WEIGHTED, "sessionAffinity": {"cookieName": "flagger-cookie"}}},
 }

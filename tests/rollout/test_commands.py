@@ -428,6 +428,15 @@ def test_a_retry_whose_annotation_does_not_go_off_still_gets_on_when_its_gate_op
     assert said(w, "is tried again") == 1
 
 
+def test_a_pause_and_its_end_are_remembered_with_the_step() -> None:
+    w = at_weight(20)
+    give(w, "pause")
+    w.run_for(5)
+    del w.commands["pause"]
+    w.settle(ended)
+    assert orders_of(w) == [("pause", "kubectl-annotate", "at step 20"), ("resume", "", "")]
+
+
 def test_an_order_needs_no_more_than_its_annotation_and_the_status() -> None:
     """No effect of a command is asked for a second time once the command is gone."""
     w = at_weight(20)

@@ -333,3 +333,35 @@ def test_a_template_that_the_end_of_a_run_did_not_live_to_forget_is_forgotten_la
     unknown = decide(world.canary, world.typed, replace(world.facts(), kept=frozenset({"left"})), world.now)
     assert not [effect for effect in (*unknown.effects, *decide(world.canary, world.typed, world.facts(), world.now).effects)
                 if isinstance(effect, ForgetRevisions)]  # fmt: skip
+
+
+def test_an_unfit_target_is_a_reason_of_its_own() -> None:
+    world = World().initialised()
+    target = world.facts().target
+    assert isinstance(target, WorkloadFacts)
+    decision = decide(world.canary, world.typed, replace(world.facts(), target=replace(target, problem="no label of app, name")), world.now)
+    told = {condition.type: condition.reason for condition in decision.status.conditions if condition.status == "True"}
+    assert told["Stalled"] == "TargetUnfit"
+
+
+def test_a_primary_that_is_scaled_to_zero_before_it_is_initialised_gets_its_size() -> None:
+    world = World()
+    world.settle(lambda w: w.primary is not None)
+    assert world.primary is not None
+    world.primary.replicas = 0
+    world.settle(in_phase(Phase.INITIALIZED))
+    assert world.primary.replicas == 2
+
+
+def test_a_bootstrap_ends_without_the_weight_that_somebody_wrote() -> None:
+    world = World()
+    world.status = {"phase": "Initializing", "canaryWeight": 40, "iterations": 3, "failedChecks": 1}
+    world.settle(in_phase(Phase.INITIALIZED))
+    assert (world.typed.canary_weight, world.typed.iterations, world.typed.failed_checks) == (0, 0, 0)
+
+
+def test_an_apex_service_that_no_longer_leads_to_the_primary_is_put_right_between_releases() -> None:
+    world = World().initialised()
+    world.apex = False
+    world.look()
+    assert world.apex

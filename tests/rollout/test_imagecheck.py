@@ -6,7 +6,7 @@ import pytest
 
 from flaggerpy.api.images import ImageAnswer
 from flaggerpy.api.status import Phase
-from flaggerpy.model.world import MISSING_IMAGE, World
+from flaggerpy.model.world import MISSING_IMAGE, NEVER_READY, World
 from flaggerpy.rollout import effects as fx
 from flaggerpy.rollout.causes.table import TABLE
 from flaggerpy.rollout.imagecheck import PATIENCE, explained
@@ -166,3 +166,13 @@ def test_every_cause_reads_as_a_sentence_with_and_without_a_container(cause: str
     assert " ," not in text
     assert ("container app" in text) is bool(container)
     assert said.command == f"flaggerpy check-image {IMAGE} -n shop"
+
+
+def test_a_registry_that_never_answers_is_given_up_in_time_whether_or_not_it_holds_the_canary() -> None:
+    played = world()
+    played.behaviour["v2"] = NEVER_READY
+    played.registry_answers = False
+    played.settle(lambda w: w.is_in(Phase.PROGRESSING) and w.typed.run is not None and w.typed.run.progressing_at is not None)
+    run = played.typed.run
+    assert run is not None
+    assert played.look().wake == (run.progressing_at or 0.0) + PATIENCE

@@ -45,6 +45,17 @@ def test_a_step_that_is_checked_again_has_its_last_value_and_a_failed_one_too() 
     assert newest(w) == Measured(steps=["20%"], metrics=[MetricValues(name="m", values=[50.0])])
 
 
+def test_what_is_asked_only_to_see_whether_the_server_is_back_is_no_step() -> None:
+    w = world()
+    began = w.now
+    w.metrics["m"] = lambda at: Measurement("unreachable" if 20 < at - began < 200 else "value", 99.0, text="", at=at)
+    w.release("v2")
+    w.settle(lambda w: any("Cut" in text for text in w.texts()))
+    w.settle(ended)
+    assert w.is_in(Phase.SUCCEEDED)
+    assert newest(w).steps == ["20%", "40%", "60%"]
+
+
 def test_where_there_was_no_value_there_is_none() -> None:
     w = world(("m", "n"))
     kinds = iter(("value", "no-data", "value", "value"))
