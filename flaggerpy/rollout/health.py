@@ -21,7 +21,7 @@ class Verdict:
 
     cause: str | None
     waiting: str
-    until: float | None
+    until: float | None = None
     advice: str | None = None
 
 
@@ -107,7 +107,7 @@ def _join(
     if storm:
         lacking = storm
     elif health.verdict:
-        return Verdict(health.verdict, lacking, until, advice)
+        return Verdict(health.verdict, lacking)
     if until is not None and d.now >= until:
         means = f": {health.means}" if health.means and lacking == health.waiting else ""
         return Verdict(f"progress deadline of {limit:g}s exceeded: {lacking}{means}", lacking, until, advice)

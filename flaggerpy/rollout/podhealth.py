@@ -124,7 +124,7 @@ def judge(
     )
 
 
-def judge_creation(error: str, *, namespace: str = "") -> Diagnosis | None:
+def judge_creation(error: str, *, namespace: str) -> Diagnosis | None:
     """Why no pod can be made (a ReplicaSet's ReplicaFailure): named, but left to the deadline, as quotas are freed. None without error."""
     return refused_pod(error, namespace=namespace) if error else None
 

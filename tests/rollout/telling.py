@@ -82,6 +82,8 @@ def _status(before: CanaryStatus, after: CanaryStatus, began: float) -> Iterator
                  "promoted_revisions", "reverting"):  # fmt: skip
         if getattr(before, name) != getattr(after, name):
             yield f"{name} {getattr(after, name)}"
+    if after.last_transition_time != before.last_transition_time:
+        yield f"changed {from_timestamp(after.last_transition_time or '') - began:+g}s"
     if after.progress != before.progress:
         yield f"waits {_progress(after, began)}"
     known = {(c.type, c.status, c.reason, c.message) for c in before.conditions}

@@ -14,6 +14,7 @@ from flaggerpy.rollout.draft import Draft
 from flaggerpy.rollout.effects import ForgetRevisions
 from flaggerpy.rollout.facts import UNKNOWN, Facts, RouteFacts, Split, WorkloadFacts
 from flaggerpy.rollout.phases import TABLE, Cause, legal
+from flaggerpy.rollout.traffic import complete
 
 
 def waits_for(world: World, **facts: Any) -> str:
@@ -340,8 +341,9 @@ def test_an_unfit_target_is_a_reason_of_its_own() -> None:
     target = world.facts().target
     assert isinstance(target, WorkloadFacts)
     decision = decide(world.canary, world.typed, replace(world.facts(), target=replace(target, problem="no label of app, name")), world.now)
-    told = {condition.type: condition.reason for condition in decision.status.conditions if condition.status == "True"}
-    assert told["Stalled"] == "TargetUnfit"
+    told = {condition.type: (condition.status, condition.reason) for condition in decision.status.conditions}
+    assert told["Stalled"] == ("True", "TargetUnfit")
+    assert told["Ready"][0] == "False"
 
 
 def test_a_primary_that_is_scaled_to_zero_before_it_is_initialised_gets_its_size() -> None:
@@ -365,3 +367,11 @@ def test_an_apex_service_that_no_longer_leads_to_the_primary_is_put_right_betwee
     world.apex = False
     world.look()
     assert world.apex
+
+
+def test_pods_that_are_made_count_where_the_deployment_s_status_lags() -> None:
+    target = running().facts().target
+    assert isinstance(target, WorkloadFacts)
+    assert complete(replace(target, updated=0), 100)
+    assert complete(replace(target, created=0), 100)
+    assert not complete(replace(target, updated=0, created=1), 100)

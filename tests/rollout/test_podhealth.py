@@ -404,6 +404,7 @@ def test_mixed_causes_are_told_by_the_worst_and_count_together() -> None:
 
 def test_what_is_waited_for_is_a_sentence() -> None:
     assert judge([], [], PodHealth(), now=1, ready_threshold=100, desired=2).waiting == "2 of 2 pods are not created yet"
+    assert judge([], [], PodHealth(), now=1, ready_threshold=100, desired=1).waiting == "1 of 1 pod is not created yet"
     assert Watch().look(*both(running())).waiting == ""
     assert Watch().look(pod(running(), name="a"), pod(running(ready=False), name="b")).waiting == (
         "1 of 2 pods are ready: container podinfo runs and is not ready yet"
@@ -414,7 +415,7 @@ def test_what_is_waited_for_is_a_sentence() -> None:
 
 @pytest.mark.fault("Q-7")
 def test_why_no_pod_can_be_made_is_named_but_left_to_the_deadline() -> None:
-    assert judge_creation("") is None
+    assert judge_creation("", namespace="shop") is None
     told = judge_creation('pods "x" is forbidden: exceeded quota: small, requested: pods=1', namespace="shop")
     assert told is not None
     assert told.class_ == "waiting"
