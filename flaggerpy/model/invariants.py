@@ -140,6 +140,8 @@ def no_weight_rises_twice_in_an_interval(world: World, decision: Decision) -> No
     if raised is None or run.skip or (stored is not None and stored.skip):
         return  # a person may skip what is left of an interval
     at, weight = raised
+    if any(order.command == "skip" and from_timestamp(order.at) >= at - 1 for order in run.orders):
+        return  # and whoever died after having taken it up is followed by one who has only its memory
     for split in splits(decision):
         before = world.route.canary if world.route else 0
         if split.canary > max(before, weight) and at >= (run.progressing_at or run.started_at):
@@ -209,7 +211,9 @@ def the_status_stays_small(world: World, decision: Decision) -> None:
     must(0 <= status.canary_weight <= 100, f"weight {status.canary_weight}")
     must(len(status.history) <= 10 and len(status.pod_failures) <= 10 and len(status.outbox) <= 20, "the status grows")
     must(status.phase not in ACTIVE | {Phase.TERMINATING} or status.run is not None, f"no run in {status.phase}")
-    must(status.run is None or status.run.verdict is not None or status.run.relapses <= MAX_RELAPSES, "a run relapses for ever")
+    held = bool(world.problems) or world.canary.spec.suspend
+    ended = status.run is None or status.run.verdict is not None
+    must(ended or held or (status.run is not None and status.run.relapses <= MAX_RELAPSES), "a run relapses for ever")
 
 
 CHECKS: tuple[Callable[[World, Decision], None], ...] = (
@@ -284,9 +288,9 @@ def at_the_end(scene: Scene) -> None:
     status = scene.typed
     must(scene.primary is not None, "there is no primary")
     assert scene.primary is not None
-    must(not carries(scene.route), "the route leads to a canary that is idle")
-    must(status.canary_weight == 0, f"an idle release has weight {status.canary_weight}")
     bootstrapped = bool(status.last_promoted_spec) or status.phase is not Phase.FAILED
+    must(not bootstrapped or not carries(scene.route), "the route leads to a canary that is idle")
+    must(status.canary_weight == 0, f"an idle release has weight {status.canary_weight}")
     must(not bootstrapped or scene.primary.source_revision == status.last_promoted_spec, "the primary does not run what was promoted last")
     again = scene.look()
     must(scene.quiet and again.status.to_obj() == scene.status, "an ended release changes")

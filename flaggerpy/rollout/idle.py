@@ -108,7 +108,9 @@ def _back_to_primary(d: Draft, kept: bool) -> None:
     promoted, primary = d.status.last_promoted_spec, d.primary
     if kept and primary is not None and primary.source_revision != promoted:
         d.do(EnsurePrimary(promoted, promoted))
-    if primary is not None and primary.source_revision == promoted and rolled_out(d) and serving_count(primary) > 0:
+    restored = primary is not None and primary.source_revision == promoted and rolled_out(d)
+    lost = d.facts.target is not UNKNOWN and serving_count(d.target) == 0
+    if serving_count(primary) > 0 and (restored or lost):
         d.event("Normal", "Routing all traffic to primary")
         d.set(canary_weight=0)
         return

@@ -15,7 +15,7 @@ from flaggerpy.rollout.effects import CountRelease, EnsurePrimary, ForgetRevisio
 from flaggerpy.rollout.facts import UNKNOWN
 from flaggerpy.rollout.phases import Cause
 from flaggerpy.rollout.safety import keep_cut, leave_unfit
-from flaggerpy.rollout.traffic import drained, ready_count, routed, serving_count
+from flaggerpy.rollout.traffic import drained, ensure_route, ready_count, routed, serving_count
 from flaggerpy.rollout.weights import FULL
 
 Outcome = Literal["Failed", "Aborted", "Superseded"]
@@ -67,6 +67,7 @@ def roll_back(d: Draft) -> None:
             # What a failed promotion left: the traffic stays where it is served, and the next release is looked at.
             fail(d, Cause.NO_WAY_BACK, weight=FULL)
             return
+        ensure_route(d)
         d.wait(
             f"a ready pod of the primary {d.canary.target}-primary: traffic stays on the canary until then",
             advice=f"kubectl -n {d.canary.namespace} get pods, and look why the primary's are not ready",

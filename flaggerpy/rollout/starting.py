@@ -84,9 +84,14 @@ def begin(d: Draft, cause: Cause) -> None:
         d.event("Warning", "Progressive traffic is not supported when using the kubernetes provider")
         d.event("Warning", f"Setting canaryAnalysis.iterations: {DEFAULT_ITERATIONS}")
     d.do(KeepRevision(d.run.revision))
-    if not imagecheck.holds(d):
-        d.do(ScaleTarget(d.run.replicas or 1))
-        d.wait(f"{canary.target} to be scaled up")
+    if imagecheck.holds(d):
+        return
+    if d.target is None:
+        # ordered by a person while it cannot be read: it is scaled when it can
+        d.wait(f"the state of {canary.target}, which cannot be read")
+        return
+    d.do(ScaleTarget(d.run.replicas or 1))
+    d.wait(f"{canary.target} to be scaled up")
 
 
 def restart(d: Draft, target: WorkloadFacts, revision: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from flaggerpy.api.status import Phase
 from flaggerpy.rollout.draft import Draft
 from flaggerpy.rollout.effects import AnnounceBackends, EnsureServices, SetSplit
-from flaggerpy.rollout.facts import RouteFacts, Split, WorkloadFacts
+from flaggerpy.rollout.facts import UNKNOWN, RouteFacts, Split, WorkloadFacts
 from flaggerpy.rollout.phases import ANALYSING
 
 DRAIN = 5.0
@@ -100,8 +100,15 @@ def ensure_route(d: Draft) -> None:
         return
     split = wanted(d)
     d.effects = [effect for effect in d.effects if not isinstance(effect, SetSplit)]  # the last word of a decision is its only one
-    if route.split != split or not route.in_shape:
+    if (route.split != split or not route.in_shape) and not _unserved(d, split, route.split):
         d.do(SetSplit(split, d.status.run.id if d.status.run else ""))
+
+
+def _unserved(d: Draft, split: Split, present: Split | None) -> bool:
+    """More for a canary of which no ready pod is known, while the primary may serve: no edit of a route is put right at that price."""
+    if split.canary <= (present.canary if present is not None else 0) or ready_count(d.target) > 0:
+        return False
+    return d.facts.primary is UNKNOWN or serving_count(d.primary) > 0
 
 
 def routed(d: Draft) -> bool:

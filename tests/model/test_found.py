@@ -201,3 +201,58 @@ def test_a_users_route_that_is_refused_leads_to_the_primary_before_it_is_taken_o
     befall(scene, "the route is refused")
     end_of(scene)
     assert not scene.foreign
+
+
+def led_to(scene: Scene) -> int:
+    """Percent of the traffic that the route leads to the canary."""
+    return scene.route.canary if scene.route is not None else 0
+
+
+def test_traffic_left_on_a_canary_that_dies_goes_to_whatever_pod_the_primary_has() -> None:
+    scene = Scene(**STRATEGIES["weighted"])
+    BEGINS["a promotion that failed on both sides"](scene)
+    scene.come_to_rest()
+    assert led_to(scene) == 100
+    befall(scene, "the canary loses all pods")
+    scene.come_to_rest()
+    befall(scene, "the primary is scaled")
+    go(scene, lambda: led_to(scene) == 0)
+
+
+@pytest.mark.parametrize(("moment", "blind"), [(Phase.PROMOTING, "target"), (Phase.PROGRESSING, "primary")])
+def test_a_route_that_somebody_edits_is_not_put_right_towards_pods_that_nobody_knows_to_be_ready(moment: Phase, blind: str) -> None:
+    scene = Scene(**STRATEGIES["weighted"])
+    scene.checks = list(CHECKS)
+    BEGINS["a good release" if moment is Phase.PROMOTING else "a release after that"](scene)
+    go(scene, lambda: scene.phase is moment)
+    befall(scene, f"{blind} cannot be read, or again")
+    scene.come_to_rest()
+    befall(scene, "somebody edits the route")
+    scene.come_to_rest()
+    end_of(scene)
+
+
+def test_a_rollback_that_waits_for_the_primary_keeps_the_route_as_it_is() -> None:
+    scene = Scene(**STRATEGIES["weighted"])
+    scene.checks = list(CHECKS)
+    BEGINS["a release held before its promotion without a primary"](scene)
+    befall(scene, "a template without image")
+    go(scene, lambda: scene.typed.run is not None and scene.typed.run.verdict is not None)
+    wanted = scene.typed.canary_weight
+    befall(scene, "somebody edits the route")
+    scene.come_to_rest()
+    assert led_to(scene) == wanted
+
+
+def test_a_promotion_ordered_while_the_target_cannot_be_read_scales_it_when_it_can() -> None:
+    scene = Scene(**STRATEGIES["gated"])
+    scene.checks = list(CHECKS)
+    BEGINS["a release at its first gate"](scene)
+    go(scene, lambda: scene.phase is Phase.WAITING)
+    befall(scene, "target cannot be read, or again")
+    befall(scene, "command promote")
+    scene.come_to_rest()
+    assert scene.target is not None
+    assert scene.target.replicas == 0
+    befall(scene, "target cannot be read, or again")
+    go(scene, lambda: scene.phase is Phase.SUCCEEDED)
