@@ -237,7 +237,7 @@ def test_a_rollback_that_waits_for_the_primary_keeps_the_route_as_it_is() -> Non
     scene.checks = list(CHECKS)
     BEGINS["a release held before its promotion without a primary"](scene)
     befall(scene, "a template without image")
-    go(scene, lambda: scene.typed.run is not None and scene.typed.run.verdict is not None)
+    go(scene, lambda: scene.phase is Phase.PROGRESSING and scene.typed.run is not None and scene.typed.run.verdict is not None)
     wanted = scene.typed.canary_weight
     befall(scene, "somebody edits the route")
     scene.come_to_rest()
