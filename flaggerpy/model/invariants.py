@@ -84,11 +84,16 @@ def a_side_is_drained_before_it_is_scaled_down(world: World, decision: Decision)
 
 def left_canary_at(world: World) -> float | None:
     """When the route left the canary last (epoch seconds), None when it never led to it or still does."""
+    return None if carries(world.route) else last_left(world)
+
+
+def last_left(world: World) -> float | None:
+    """When a write of ours took the canary its requests last (epoch seconds), None when none did."""
     left = None
     for (_, before), (at, after) in zip(world.route_writes, world.route_writes[1:], strict=False):
         if carries(before) and not carries(after):
             left = at
-    return None if carries(world.route) else left
+    return left
 
 
 def a_route_of_the_user_is_taken_over_step_by_step(world: World, decision: Decision) -> None:

@@ -12,7 +12,7 @@ import hashlib
 from typing import Any
 
 from flaggerpy.api.status import CanaryStatus, DeadlineState, FailureState, Phase, RunState, timestamp
-from flaggerpy.model.invariants import left_canary_at, raised_at, written_in_run
+from flaggerpy.model.invariants import last_left, raised_at, written_in_run
 from flaggerpy.model.scene import MOST_CRASHES, Scene
 from flaggerpy.model.world import GOOD, Behaviour, Side
 from flaggerpy.rollout.imagecheck import DONE, PATIENCE
@@ -156,8 +156,9 @@ class _Names:
             self.age(run.started_at, LONG) if phase is Phase.TERMINATING else None,
             self.deadline(run.deadline, 10.0),
             self.deadline(run.primary_deadline, 0.0),
-            tuple(self.failure(state) for state in run.failures),
-            tuple(self.failure(state) for state in run.primary_failures),
+            # they are remembered in the order of the pods' names, in which the tenth comes before the ninth
+            tuple(sorted((self.failure(state) for state in run.failures), key=str)),
+            tuple(sorted((self.failure(state) for state in run.primary_failures), key=str)),
             run.settled_restarts if not run.settled else 0,
             self.age(run.progressing_at, PATIENCE + 1) if DONE not in run.gates_passed and not run.settled else None,
         )
@@ -218,5 +219,5 @@ class _Names:
             max((split.canary for split in written), default=0),
             any(split.match for split in written),
             (self.age(raised[0], 11.0), raised[1], raised[0] >= (run.progressing_at or run.started_at)) if raised else None,
-            self.age(left_canary_at(self.scene), 6.0),
+            self.age(last_left(self.scene), 6.0),
         )
