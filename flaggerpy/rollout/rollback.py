@@ -52,7 +52,7 @@ def begin_undo(d: Draft, cause: str) -> None:
     d.turn(Cause.PROMOTION_FAILED)
     d.event("Warning", f"Promotion of {d.canary.target}.{d.canary.namespace} failed, primary not ready: {cause}")
     d.alert("error", f"Promotion failed, primary not ready: {cause}", with_facts=True)
-    d.set_run(verdict=f"promotion failed: {cause}", outcome="Failed", undo_promotion=True, primary_deadline=None, primary_failures=[])
+    d.set_run(verdict=f"promotion failed: {cause}", undo_promotion=True, primary_deadline=None, primary_failures=[])
     roll_back(d)
 
 

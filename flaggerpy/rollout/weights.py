@@ -48,8 +48,4 @@ def iterations(analysis: Analysis, supports_weights: bool) -> int:
 
 def safe_weight(weight: int, ready: int, ready_at_start: int) -> int:
     """The share that the pods still there can carry: floor(weight x ready / ready when the step began), 0 with none ready."""
-    if ready <= 0:
-        return 0
-    if ready_at_start <= 0 or ready >= ready_at_start:
-        return weight
-    return weight * ready // ready_at_start
+    return min(weight, weight * max(ready, 0) // max(ready_at_start, 1))

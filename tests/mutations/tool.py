@@ -41,6 +41,7 @@ class Explained:
 
 EXPLAINED = (
     Explained("*.causes.cause.*", "", "runs when the module is imported: mutmut changes it too late"),
+    Explained("*.diagnosis.x_recognise*", "unknown", "never comes there: the last row of the table fits everything"),
     Explained("*.phases.x__rows*", "", "runs when the module is imported: mutmut changes it too late"),
 )
 

@@ -159,14 +159,18 @@ MOMENTS: dict[str, tuple[str, str, Callable[[Scene], bool]]] = {
     "with iterations": ("blue/green", "a good release", lambda scene: scene.typed.iterations == 1),
     "with all traffic": ("blue/green", "a good release", lambda scene: _run_of(scene, "routed_to_canary")),
     "with a match": ("A/B", "a good release", lambda scene: scene.typed.iterations == 1),
+    "before the first traffic": ("gated", "a good release", _is(Phase.PROGRESSING)),
     "after the last gate": ("gated", "a good release", lambda scene: _run_of(scene, "promotion_gate_open")),
 }
 """Strategy, beginning, and from when on something befalls."""
-FEW = ("with a mirror", "with iterations", "with all traffic", "with a match", "after the last gate")
+FEW = (
+    "before the first traffic", "with a mirror", "with iterations", "with all traffic", "with a match", "after the last gate",
+)  # fmt: skip
 """Moments at which only what befalls traffic and run is tried: the rest is told at others."""
 BEFALLS = (
     "a good template", "back to the promoted template", "the canary loses a pod", "the canary loses all pods", "the primary loses all pods",
-    "the primary is gone", "metric: bad", "metric: unreachable", "rollback turns", "command abort", "command promote", "command skip",
+    "the primary is gone", "metric: bad", "metric: unreachable",
+    "pre-rollout turns", "rollback turns", "command abort", "command promote", "command skip",
     "suspend turns", "the Canary is deleted",
 )  # fmt: skip
 

@@ -444,3 +444,18 @@ def test_an_order_needs_no_more_than_its_annotation_and_the_status() -> None:
     w.run_for(1)
     again = w.look()
     assert not [effect for effect in again.effects if isinstance(effect, (fx.ClearCommand, fx.RestoreTarget))]
+
+
+def test_a_pause_stands_while_the_canary_is_suspended() -> None:
+    w = at_weight(20)
+    w.spec["suspend"] = True
+    give(w, "pause")
+    w.run_for(5)
+    assert "pause" in w.commands
+
+
+def test_there_is_nothing_to_abort_of_a_canary_that_is_new() -> None:
+    w = World()
+    give(w, "abort")
+    w.look()
+    assert said(w, "Nothing to abort: app.test is new") == 1

@@ -375,3 +375,16 @@ def test_pods_that_are_made_count_where_the_deployment_s_status_lags() -> None:
     assert complete(replace(target, updated=0), 100)
     assert complete(replace(target, created=0), 100)
     assert not complete(replace(target, updated=0, created=1), 100)
+
+
+@pytest.mark.parametrize(("reason", "relapses"), [("Evicted", 0), ("", 1)])
+def test_pods_that_were_taken_away_are_no_relapse_of_the_revision(reason: str, relapses: int) -> None:
+    world = running()
+    target = world.facts().target
+    assert isinstance(target, WorkloadFacts)
+    pods = tuple(replace(pod, ready=False, reason=reason) for pod in target.pods)
+    lost = replace(target, pods=pods, ready=0, available=0, serving=0)
+    decision = decide(world.canary, world.typed, replace(world.facts(), target=lost), world.now)
+    assert decision.status.canary_weight == 0
+    assert decision.status.run is not None
+    assert decision.status.run.relapses == relapses
