@@ -18,15 +18,21 @@ def befall(scene: Scene, name: str) -> None:
     scene.quiet = False
 
 
-def go(scene: Scene, until: Callable[[], bool]) -> None:
-    """The world goes its own way until that holds at a rest. Raises Violation when it never does."""
+def reaches(scene: Scene, until: Callable[[], bool]) -> bool:
+    """The world goes its own way until that holds at a rest; False when it never does."""
     for _ in range(MOST_INSTANTS):
         scene.come_to_rest()
         if until():
-            return
+            return True
         if not scene.advance():
             break
-    raise Violation(f"never got there: {scene.phase}, {scene.typed.progress}")
+    return False
+
+
+def go(scene: Scene, until: Callable[[], bool]) -> None:
+    """As `reaches`; raises Violation when it never does."""
+    if not reaches(scene, until):
+        raise Violation(f"never got there: {scene.phase}, {scene.typed.progress}")
 
 
 def initialised(scene: Scene) -> None:

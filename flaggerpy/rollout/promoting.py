@@ -12,7 +12,7 @@ from flaggerpy.rollout.effects import CountRelease, EnsurePrimary, ScaleTarget
 from flaggerpy.rollout.facts import UNKNOWN
 from flaggerpy.rollout.phases import Cause
 from flaggerpy.rollout.rollback import begin_undo, expire_cookie
-from flaggerpy.rollout.safety import keep_cut, leave_unfit
+from flaggerpy.rollout.safety import all_to_canary, keep_cut, leave_unfit
 from flaggerpy.rollout.traffic import drained, ensure_route, ready_count, routed, serving_count
 from flaggerpy.rollout.weights import promotion_weight
 
@@ -66,11 +66,9 @@ def finalising(d: Draft) -> None:
         return
     if target is not None and target.replicas > 0 and ready_count(target) > 0 and serving_count(d.primary) == 0:
         d.enter(Phase.PROMOTING, Cause.PRIMARY_LOST)
-        d.set_run(drain_since=None, drained=False, primary_deadline=None)
+        d.set_run(primary_deadline=None)
         if d.facts.supports_weights:
-            d.event("Warning", f"Routing all traffic to canary: no pod of {d.canary.target}-primary is ready")
-            d.set(canary_weight=100)
-            d.set_run(carried_weight=True)
+            all_to_canary(d)
             ensure_route(d)
         else:
             d.event("Warning", f"No pod of {d.canary.target}-primary is ready: {d.canary.target} is kept until there is one")

@@ -14,7 +14,7 @@ from flaggerpy.rollout.draft import Draft
 from flaggerpy.rollout.effects import CountRelease, EnsurePrimary, ForgetRevisions, ScaleTarget
 from flaggerpy.rollout.facts import UNKNOWN
 from flaggerpy.rollout.phases import Cause
-from flaggerpy.rollout.safety import keep_cut, leave_unfit
+from flaggerpy.rollout.safety import all_to_canary, keep_cut, leave_unfit
 from flaggerpy.rollout.traffic import drained, ensure_route, ready_count, routed, serving_count
 from flaggerpy.rollout.weights import FULL
 
@@ -129,9 +129,7 @@ def _primary_restored(d: Draft) -> bool:
         return False
     leave_unfit(d)
     if serving_count(primary) == 0 and ready_count(d.target) > 0 and d.status.canary_weight < 100 and d.facts.supports_weights:
-        d.event("Warning", f"Routing all traffic to canary: no pod of {d.canary.target}-primary is ready")
-        d.set(canary_weight=100)
-        d.set_run(carried_weight=True, drained=False, drain_since=None)
+        all_to_canary(d)
     if promoted not in d.facts.kept:
         fail(d, Cause.NO_WAY_BACK, weight=d.status.canary_weight)
         return False

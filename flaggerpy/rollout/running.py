@@ -156,11 +156,9 @@ def _analyse(d: Draft) -> None:
         return
     if not routed(d):
         return
-    interval = d.canary.spec.plan.interval_seconds
     if d.run.analysed_at is None:
         d.set_run(analysed_at=d.now)
-    due = (d.run.analysed_at or d.now) + interval
-    if d.now < due and not orders.skipping(d):
+    if d.now < _due(d) and not orders.skipping(d):
         _wait_for_check(d)
         return
     result = rounds.analyse(d)
@@ -177,12 +175,16 @@ def _started(d: Draft) -> bool:
     return d.status.canary_weight > 0 or d.status.iterations > 0 or d.run.mirrored
 
 
+def _due(d: Draft) -> float:
+    """When the next round comes (epoch seconds)."""
+    return (d.run.analysed_at or d.now) + d.canary.spec.plan.interval_seconds
+
+
 def _wait_for_check(d: Draft) -> None:
     """The pause between two rounds: of the step, or for a gate that answered no. It reads the same until the answer is another."""
-    until = (d.run.analysed_at or d.now) + d.canary.spec.plan.interval_seconds
     command = "promote" if d.status.phase is Phase.WAITING_PROMOTION else "skip"
     advice = f"open the gate, or: flaggerpy {command} {d.canary.name} -n {d.canary.namespace}" if d.run.closed_gate else None
-    d.wait(_step_text(d), since=d.run.gate_closed_at, until=until, then="the next check of the analysis", advice=advice)
+    d.wait(_step_text(d), since=d.run.gate_closed_at, until=_due(d), then="the next check of the analysis", advice=advice)
 
 
 def _step_text(d: Draft) -> str:
@@ -200,7 +202,7 @@ def _start(d: Draft) -> None:
     run = d.run
     if run.unmeasured_since is not None and not rounds.reachable(d):
         return
-    if run.analysed_at is not None and d.now < run.analysed_at + d.canary.spec.plan.interval_seconds and not orders.skipping(d):
+    if run.analysed_at is not None and d.now < _due(d) and not orders.skipping(d):
         _wait_for_check(d)
         return
     if not run.pre_rollout_done:

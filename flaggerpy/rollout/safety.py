@@ -11,7 +11,7 @@ from flaggerpy.rollout.draft import Draft
 from flaggerpy.rollout.facts import UNKNOWN
 from flaggerpy.rollout.phases import Cause
 from flaggerpy.rollout.traffic import has_match, ready_count, serving_count
-from flaggerpy.rollout.weights import safe_weight
+from flaggerpy.rollout.weights import FULL, safe_weight
 
 MAX_RELAPSES = 2
 _TAKEN_AWAY = frozenset({"Evicted", "NodeShutdown", "Terminated", "Preempting", "NodeAffinity"})
@@ -67,6 +67,13 @@ def leave_unfit(d: Draft) -> None:
         why = "the target has moved on to another revision" if moved else f"no pod of {d.canary.target} is ready"
         d.event("Warning", f"Cut {d.canary.key} canary weight to 0: {why}")
         d.set(canary_weight=0, iterations=0)
+
+
+def all_to_canary(d: Draft) -> None:
+    """No pod of the primary is ready: the canary takes its traffic, and is drained anew once that has left it."""
+    d.event("Warning", f"Routing all traffic to canary: no pod of {d.canary.target}-primary is ready")
+    d.set(canary_weight=FULL)
+    d.set_run(carried_weight=True, drained=False, drain_since=None)
 
 
 def _relapse(d: Draft) -> None:

@@ -28,6 +28,10 @@ SHALLOW = frozenset({"back in steps", "mirrored", "A/B", "adopting"})
 """Strategies whose second event is tried in those that they share it with."""
 
 
+GROWTH = 25
+"""How many times the states, about, that one more outside event brings."""
+
+
 def depth_of(strategy: str, asked: int | None) -> int:
     """How many outside events a history of the strategy has at most."""
     return asked if asked is not None else 1 if strategy in SHALLOW else 2
@@ -59,7 +63,7 @@ def explored(pool: ProcessPoolExecutor, strategies: list[str], asked: int | None
     print(f"{'strategy':16} {'depth':>5} {'states':>8} {'steps':>8} {'merged':>8} {'proven':>7} {'ways':>8} {'longest':>8} {'seconds':>8}")
     total, sound = Report(), True
     deepest_first = sorted(strategies, key=lambda strategy: -depth_of(strategy, asked))
-    shares = {strategy: 25 ** depth_of(strategy, asked) for strategy in strategies}
+    shares = {strategy: GROWTH ** depth_of(strategy, asked) for strategy in strategies}
     running = {
         pool.submit(explore, strategy, depth_of(strategy, asked), seconds * shares[strategy] / sum(shares.values())): strategy
         for strategy in deepest_first

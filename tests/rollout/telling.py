@@ -10,12 +10,13 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from flaggerpy.api.canary import PodHealth
 from flaggerpy.api.status import CanaryStatus, FailureState, Phase, from_timestamp
-from flaggerpy.model.begins import BEGINS, MOST_INSTANTS, befall
+from flaggerpy.model.begins import BEGINS, befall, go, reaches
 from flaggerpy.model.events import EVENTS
 from flaggerpy.model.scene import GATES, Scene
 from flaggerpy.model.strategies import STEPS, STRATEGIES, WEIGHTED
@@ -124,17 +125,6 @@ def _owed(before: CanaryStatus, after: CanaryStatus) -> Iterator[str]:
             yield f"owes {item.kind} ({item.phase}, {item.severity}{', with facts' * item.with_facts}) {item.message}".rstrip()
 
 
-def _go(scene: Scene, until: Callable[[Scene], bool]) -> bool:
-    """The world goes its own way until that holds at a rest; False when it never does."""
-    for _ in range(MOST_INSTANTS):
-        scene.come_to_rest()
-        if until(scene):
-            return True
-        if not scene.advance():
-            return False
-    return False
-
-
 def _weighted(scene: Scene) -> bool:
     return scene.phase is Phase.PROGRESSING and scene.typed.canary_weight > 0
 
@@ -179,8 +169,6 @@ def _run_of(scene: Scene, field: str) -> bool:
     return scene.typed.run is not None and bool(getattr(scene.typed.run, field))
 
 
-
-
 ALL: dict[str, dict[str, Any]] = {
     **STRATEGIES,
     "mirrored blue/green": {"analysis": {**STEPS, "mirror": True}},
@@ -196,21 +184,25 @@ def of_strategy(strategy: str) -> str:
     scene = Scene(**ALL[strategy])
     teller = Teller(scene)
     teller.say("A new Canary")
-    _go(scene, lambda scene: scene.at_rest)
+    reaches(scene, lambda: scene.at_rest)
     teller.say("A good template")
     befall(scene, "a good template")
-    _go(scene, lambda scene: scene.at_rest)
+    reaches(scene, lambda: scene.at_rest)
     return "\n".join(teller.lines) + "\n"
+
+
+Said = Literal["missing", "doubt", "unchecked"]
+SAID: tuple[Said, ...] = get_args(Said)
 
 
 def of_image_answers() -> str:
     """What a person reads of each answer of a registry."""
     lines: list[str] = []
-    asked = [("missing", cause, "app") for cause in BY_ID if cause.startswith(("image", "pull"))]
-    for kind in ("missing", "doubt", "unchecked"):
+    asked: list[tuple[Said, str, str]] = [("missing", cause, "app") for cause in BY_ID if cause.startswith(("image", "pull"))]
+    for kind in SAID:
         asked += [(kind, cause, container) for cause in ("", "image-missing", "pull-unknown", "pull-dns") for container in ("app", "")]
     for kind, cause, container in dict.fromkeys(asked):
-        answer = ImageAnswer("registry.example.com:5000/team/app:1.0.0", kind, cause, "what it said", container)  # type: ignore[arg-type]
+        answer = ImageAnswer("registry.example.com:5000/team/app:1.0.0", kind, cause, "what it said", container)
         lines += [f"{kind} {cause or 'for no cause'}{', of a container' if container else ''}", *_said(explained(answer, namespace="shop"))]
     return "\n".join(lines) + "\n"
 
@@ -261,7 +253,7 @@ def of_moment(moment: str) -> str:
     strategy, begin, when = MOMENTS[moment]
     first = Scene(**STRATEGIES[strategy])
     BEGINS[begin](first)
-    assert _go(first, when), moment
+    go(first, lambda: when(first))
     undisturbed = frozenset(_after(first.fork()))
     lines: list[str] = []
     for event in EVENTS:
@@ -275,7 +267,7 @@ def of_moment(moment: str) -> str:
 
 def _after(scene: Scene) -> list[str]:
     teller, end = Teller(scene), scene.now + LONGEST
-    _go(scene, lambda scene: scene.gone or scene.now >= end)
+    reaches(scene, lambda: scene.gone or scene.now >= end)
     return teller.lines
 
 
@@ -342,11 +334,11 @@ def everything() -> dict[str, Callable[[], str]]:
         "diagnoses": of_diagnoses, "forecasts": of_forecasts, "image answers": of_image_answers, "health": of_health,
     }  # fmt: skip
     for strategy in ALL:
-        told[f"strategy {strategy}"] = lambda strategy=strategy: of_strategy(strategy)  # type: ignore[misc]
+        told[f"strategy {strategy}"] = partial(of_strategy, strategy)
     for begin in BEGINS:
-        told[f"beginning {begin}"] = lambda begin=begin: of_beginning(begin)  # type: ignore[misc]
+        told[f"beginning {begin}"] = partial(of_beginning, begin)
     for moment in MOMENTS:
-        told[f"moment {moment}"] = lambda moment=moment: of_moment(moment)  # type: ignore[misc]
+        told[f"moment {moment}"] = partial(of_moment, moment)
     return {name.replace("/", "-").replace(" ", "-").lower(): tell for name, tell in told.items()}
 
 
