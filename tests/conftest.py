@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-from e2e.disorder.proxy import Proxy
-from tests.cluster.fake_apiserver import FakeApiServer
+if TYPE_CHECKING:
+    from e2e.disorder.proxy import Proxy
+    from tests.cluster.fake_apiserver import FakeApiServer
 
 settings.register_profile("proof", deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 settings.register_profile("explore", deadline=None, suppress_health_check=list(HealthCheck))
@@ -23,6 +25,8 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "proof"))
 @pytest.fixture
 async def server() -> AsyncIterator[FakeApiServer]:
     """An API server in memory."""
+    from tests.cluster.fake_apiserver import FakeApiServer  # half a second that rooms without a server need not spend
+
     async with FakeApiServer() as running:
         yield running
 
@@ -30,6 +34,8 @@ async def server() -> AsyncIterator[FakeApiServer]:
 @pytest.fixture
 async def proxy(server: FakeApiServer) -> AsyncIterator[Proxy]:
     """A proxy in front of it that does what it is told, and no harm until then."""
+    from e2e.disorder.proxy import Proxy
+
     opened = Proxy(server.url)
     await asyncio.to_thread(opened.__enter__)
     yield opened
