@@ -4,9 +4,9 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 NAME ?= default
-.PHONY: help venv unit lint e2e test test-all catalogue prove mutate sandbox sandbox-down bench beside demo demo-down clean
+.PHONY: help venv unit lint e2e test test-all test-providers catalogue prove mutate sandbox sandbox-down bench beside demo demo-down clean
 help: ## what there is
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 $(READY): pyproject.toml constraints.txt
 	python3 -m venv $(VENV)
@@ -33,7 +33,11 @@ test-all: test ## and what is slow
 	$(PY) -m e2e.sandbox with -- $(abspath $(PY)) -m pytest -r aR -m slow e2e/core
 	$(PY) -m e2e.sandbox with -- $(abspath $(PY)) -m pytest --reruns 1 -r aR e2e/catalogue
 	$(PY) -m e2e.sandbox with -- sh e2e/disorder/run.sh $(abspath $(PY)) all
+	$(PY) -m e2e.sandbox with -- sh e2e/providers/run.sh $(abspath $(PY))
 	$(PY) -m pytest -r aR e2e/lifecycle
+
+test-providers: $(READY) ## the suites of single providers, on a sandbox of their own (ARGS=e2e/providers/test_nginx.py: one of them)
+	$(PY) -m e2e.sandbox with -- sh e2e/providers/run.sh $(abspath $(PY)) $(ARGS)
 
 catalogue: $(READY) ## every way in which pods fail, on a real kubelet: a table, and docs/failures.md (ARGS="PATTERN ...": some rows)
 	$(PY) -m e2e.catalogue --write $(ARGS)

@@ -22,14 +22,13 @@ from flaggerpy.controller import rbac
 
 ROOT = Path(__file__).parent.parent.parent
 SYSTEM = "flagger-system"
-PROVIDERS = ("kubernetes", "gatewayapi:v1", "gatewayapi:v1beta1", "contour", "linkerd", "smi:v1alpha1", "smi:v1alpha2", "smi:v1alpha3")
 
 
 def install(kube: Kube) -> None:
     """CRDs, service account and roles; safe to repeat."""
     install_crds(kube)
     kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}})
-    kube.apply(*rbac.manifests(SYSTEM, providers=PROVIDERS))
+    kube.apply(*rbac.manifests(SYSTEM))
 
 
 def install_crds(kube: Kube) -> None:
