@@ -44,8 +44,7 @@ catalogue: $(READY) ## every way in which pods fail, on a real kubelet: a table,
 
 # the release machine explored, killed at every write and played at random: python -m tests.model --help; ARGS="--depth 1" is quick
 prove: $(READY) ## model checking, crash points, random histories and disorder, with figures
-	$(PY) -m tests.model $(ARGS)
-	$(PY) -m e2e.disorder
+	$(PY) -m tests.prove $(ARGS)
 
 mutate: $(READY) ## mutmut on the core; what survives unexplained (ARGS="--sample 500": some of its mutants, in half an hour)
 	$(VENV)/bin/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev,mutate]'

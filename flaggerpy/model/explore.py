@@ -107,11 +107,8 @@ class Explorer:
 
     def _follow(self, scene: Scene, origin: bytes, label: str, layer: list[tuple[Scene, bytes]] | None) -> None:
         """Go the world's own way from a state, until one that was met already, or until nothing will happen by itself."""
-        while True:
-            mark = key(scene)
-            if mark in self.parents:
-                self._merge(scene, mark)
-                return
+        mark = key(scene)
+        while mark not in self.parents:
             length = self.parents[origin][2] + 1 if origin else 0
             self.parents[mark] = (origin, label, length)
             self.report.longest = max(self.report.longest, length)
@@ -126,8 +123,10 @@ class Explorer:
                 self._fault(violation, mark, "")
                 return
             self.report.steps += 1
-            self.after[mark] = key(scene)
-            origin, label = mark, f"+{scene.now - self.first.now:g}s" if scene.quiet else "look"
+            origin, mark = mark, key(scene)
+            self.after[origin] = mark
+            label = f"+{scene.now - self.first.now:g}s" if scene.quiet else "look"
+        self._merge(scene, mark)
 
     def _step(self, scene: Scene) -> bool:
         """The next thing that happens by itself; False when there is none."""

@@ -1,6 +1,6 @@
 """`make prove`, the part without a cluster: exploration to a stated depth, crash points, random histories; prints figures.
 
-    python -m tests.model [--depth N] [--minutes 40] [--jobs 2] [--only STRATEGY ...] [--histories 1500] [--skip-deaths]
+    python -m tests.model [--depth N] [--minutes 60] [--jobs 2] [--only STRATEGY ...] [--histories 1500] [--skip-deaths]
 
 Every strategy is explored from a new Canary and from releases of each kind under way, to a depth of two outside events; those that differ
 from another in one part only (`SHALLOW`) to one, unless --depth says otherwise. A strategy that does not get through within its share of
@@ -127,7 +127,7 @@ def main() -> int:
     """The whole proof; 0 when all holds."""
     options = argparse.ArgumentParser(prog="python -m tests.model", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     options.add_argument("--depth", type=int)
-    options.add_argument("--minutes", type=float, default=40.0, help="of computing in all, for the exploration")
+    options.add_argument("--minutes", type=float, default=60.0, help="of computing in all, for the exploration")
     options.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     options.add_argument("--only", nargs="+", choices=list(STRATEGIES), default=list(STRATEGIES), metavar="STRATEGY")
     options.add_argument("--histories", type=int, default=1500)

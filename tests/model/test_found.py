@@ -152,6 +152,22 @@ def test_relapses_count_while_a_run_is_held_and_end_it_afterwards() -> None:
     assert "became unready 3 times" in world.typed.history[0].cause
 
 
+def test_a_run_that_relapses_while_its_revision_cannot_be_told_is_judged_when_it_can() -> None:
+    scene = Scene(**STRATEGIES["weighted"])
+    scene.checks = list(CHECKS)
+    BEGINS["a release that relapsed twice"](scene)
+    go(scene, lambda: scene.typed.canary_weight > 0)
+    befall(scene, "the deployment controller lags")
+    befall(scene, "the canary loses all pods")
+    scene.come_to_rest()
+    run = scene.typed.run
+    assert run is not None
+    assert (run.relapses, run.verdict, scene.typed.canary_weight) == (3, None, 0)
+    befall(scene, "the deployment controller keeps up")
+    end_of(scene)
+    assert scene.phase is Phase.FAILED
+
+
 def test_the_twelfth_retry_of_a_revision_is_a_run_of_its_own() -> None:
     world = World().initialised()
     world.release("v2")
