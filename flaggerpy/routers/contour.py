@@ -7,13 +7,12 @@ hold for the matching requests only), then one per `service.match` for everybody
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flaggerpy.api.canary import Canary, HeaderOperations, Service
 from flaggerpy.api.durations import parse_duration
-from flaggerpy.routers import manifest, matching
+from flaggerpy.routers import manifest, matching, taken
 from flaggerpy.routers.base import Obj, Observed, RouteObject, RouteSplit, Settings, Supports
 from flaggerpy.routers.fields import refused, warned
 from flaggerpy.routers.matching import Capabilities, Comparison, Match
@@ -95,53 +94,35 @@ class Contour:
 
         Services without any weight share alike, those of weight 0 among them: then each of the user's gets weight 1.
         """
-        have = manifest.find(current, "HTTPProxy", canary.apex)
-        if have is None or manifest.is_ours(have, canary):
-            return []
-        service, before = manifest.service_of(canary), (have.get("spec") or {}).get("routes") or []
-        routes: list[Obj] = copy.deepcopy(before)
-        for services in (route["services"] for route in routes if route.get("services")):
-            standing = [each for each in services if not each.get("mirror")]
-            new = [name for name in manifest.our_services(canary) if all(each.get("name") != name for each in standing)]
-            if new and not any(each.get("weight") for each in standing):
-                for each in standing:
-                    each["weight"] = 1
-            services += [_service(canary, name, 0) for name in new]
-            if lead:
-                for each in services:
-                    if not each.get("mirror"):
-                        each["weight"] = 100 if each.get("name") == manifest.primary_service(canary) else 0
-        if routes == before:
-            return []
-        meta = manifest.metadata(canary, canary.apex, service.apex, have)
-        return [{"apiVersion": f"{GROUP}/v1", "kind": "HTTPProxy", "metadata": meta, "spec": {"routes": routes}}]
+        [proxy] = self.objects(canary)
+        return taken.told(proxy, canary, current, "routes", lambda route: _tell(canary, route, lead))
 
     def observed(self, canary: Canary, current: Sequence[Obj], settings: Settings) -> Observed:
         have = manifest.find(current, "HTTPProxy", canary.apex)
         if have is None:
             return Observed(split=None, judges=True, in_shape=False)
-        accepted, refusal = acceptance(have)
-        judges = accepted is not None
         routes = (have.get("spec") or {}).get("routes") or []
-        split, foreign = _split(canary, routes), manifest.leads_elsewhere(canary, have, [route.get("services") for route in routes])
-        if split is None:
-            return Observed(None, accepted, judges, refusal, in_shape=False, foreign=foreign)
-        [want] = self.desired(canary, split, current, settings)
-        in_shape = manifest.same_metadata(want, have) and manifest.covers(want["spec"], have["spec"], ours=_OURS, ordered=_ORDERED)
-        return Observed(split, accepted, judges, refusal, in_shape, foreign)
+        return taken.read_back(
+            canary,
+            have,
+            _split(canary, routes),
+            [route.get("services") for route in routes],
+            lambda split: self.desired(canary, split, current, settings)[0],
+            verdict=acceptance(have),
+            ours=_OURS,
+            ordered=_ORDERED,
+        )
 
     def restore(self, canary: Canary, current: Sequence[Obj]) -> list[Obj]:
         """The spec that a taken-over proxy had; where it is not known, all requests to the apex Service."""
-        have = manifest.find(current, "HTTPProxy", canary.apex)
-        if have is None or manifest.is_ours(have, canary):
-            return []
-        known = manifest.restored(canary, have)
-        if known:
-            return known
-        [plain] = self.desired(canary, RouteSplit(0), [have], Settings())
-        for route in plain["spec"]["routes"]:
-            route["services"] = [_service(canary, canary.apex, 100)]
-        return [plain]
+
+        def plain(have: Obj) -> Obj:
+            [proxy] = self.desired(canary, RouteSplit(0), [have], Settings())
+            for route in proxy["spec"]["routes"]:
+                route["services"] = [_service(canary, canary.apex, 100)]
+            return proxy
+
+        return taken.given_back(self.objects(canary)[0], canary, current, plain)
 
 
 def acceptance(proxy: Obj) -> tuple[bool | None, str]:
@@ -165,6 +146,22 @@ def acceptance(proxy: Obj) -> tuple[bool | None, str]:
     if verdict == "orphaned":
         why = f"no root HTTPProxy includes it ({why})" if why else "no root HTTPProxy includes it"
     return False, f"Contour says HTTPProxy {name} is {verdict}: {why}"
+
+
+def _tell(canary: Canary, route: Obj, lead: bool) -> None:
+    services = route.get("services")
+    if not services:
+        return
+    standing = [each for each in services if not each.get("mirror")]
+    new = [name for name in manifest.our_services(canary) if all(each.get("name") != name for each in standing)]
+    if new and not any(each.get("weight") for each in standing):
+        for each in standing:
+            each["weight"] = 1
+    services += [_service(canary, name, 0) for name in new]
+    if lead:
+        for each in services:
+            if not each.get("mirror"):
+                each["weight"] = 100 if each.get("name") == manifest.primary_service(canary) else 0
 
 
 def _routes(canary: Canary, service: Service, split: RouteSplit) -> list[Obj]:

@@ -12,14 +12,13 @@ Both backends are always there with an explicit weight, so that a step changes t
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from flaggerpy.api.canary import Canary, CorsPolicy, GatewayRef, HeaderOperations, Service, SessionAffinity
 from flaggerpy.api.durations import parse_duration
-from flaggerpy.routers import manifest, matching
+from flaggerpy.routers import manifest, matching, taken
 from flaggerpy.routers.base import Obj, Observed, RouteObject, RouteSplit, Settings, Supports
 from flaggerpy.routers.fields import analysis_path, refused, warned
 from flaggerpy.routers.matching import Capabilities, Comparison, Match
@@ -94,52 +93,35 @@ class GatewayAPI:
 
     def announce(self, canary: Canary, current: Sequence[Obj], settings: Settings, *, lead: bool = False) -> list[Obj]:
         """A rule without backends (a redirect) must have none, and one that is full takes no more: these stay as they are."""
-        have = manifest.find(current, "HTTPRoute", canary.apex)
-        if have is None or manifest.is_ours(have, canary):
-            return []
-        service, before = manifest.service_of(canary), (have.get("spec") or {}).get("rules") or []
-        rules: list[Obj] = copy.deepcopy(before)
-        for backends in (rule["backendRefs"] for rule in rules if rule.get("backendRefs")):
-            named = {backend.get("name") for backend in backends}
-            new = [name for name in manifest.our_services(canary) if name not in named]
-            if len(backends) + len(new) > MOST_BACKENDS:
-                continue
-            backends += [_backend(name, service.port, 0) for name in new]
-            if lead:
-                for backend in backends:
-                    backend["weight"] = 100 if backend.get("name") == manifest.primary_service(canary) else 0
-        if rules == before:
-            return []
-        meta = manifest.metadata(canary, canary.apex, service.apex, have)
-        return [{"apiVersion": f"{GROUP}/{self.version}", "kind": "HTTPRoute", "metadata": meta, "spec": {"rules": rules}}]
+        [route] = self.objects(canary)
+        return taken.told(route, canary, current, "rules", lambda rule: _tell(canary, rule, lead))
 
     def observed(self, canary: Canary, current: Sequence[Obj], settings: Settings) -> Observed:
         have = manifest.find(current, "HTTPRoute", canary.apex)
         if have is None:
             return Observed(split=None, judges=True, in_shape=False)
-        accepted, refusal = acceptance(canary, have)
-        judges = accepted is not None
         rules = (have.get("spec") or {}).get("rules") or []
-        split, foreign = _split(canary, rules), manifest.leads_elsewhere(canary, have, [rule.get("backendRefs") for rule in rules])
-        if split is None:
-            return Observed(None, accepted, judges, refusal, in_shape=False, foreign=foreign)
-        [want] = self.desired(canary, split, current, settings)
-        ours = _OURS | {"hostnames"} if manifest.is_ours(have, canary) else _OURS
-        in_shape = manifest.same_metadata(want, have) and manifest.covers(want["spec"], have["spec"], ours=ours, ordered=_ORDERED)
-        return Observed(split, accepted, judges, refusal, in_shape, foreign)
+        return taken.read_back(
+            canary,
+            have,
+            _split(canary, rules),
+            [rule.get("backendRefs") for rule in rules],
+            lambda split: self.desired(canary, split, current, settings)[0],
+            verdict=acceptance(canary, have),
+            ours=_OURS | {"hostnames"} if manifest.is_ours(have, canary) else _OURS,
+            ordered=_ORDERED,
+        )
 
     def restore(self, canary: Canary, current: Sequence[Obj]) -> list[Obj]:
         """The spec that a taken-over route had; where it is not known, all requests to the apex Service."""
-        have = manifest.find(current, "HTTPRoute", canary.apex)
-        if have is None or manifest.is_ours(have, canary):
-            return []
-        known = manifest.restored(canary, have)
-        if known:
-            return known
-        [plain] = self.desired(canary, RouteSplit(0), [have], Settings())
-        for rule in plain["spec"]["rules"]:
-            rule["backendRefs"] = [_backend(canary.apex, manifest.service_of(canary).port, 100)]
-        return [plain]
+
+        def plain(have: Obj) -> Obj:
+            [route] = self.desired(canary, RouteSplit(0), [have], Settings())
+            for rule in route["spec"]["rules"]:
+                rule["backendRefs"] = [_backend(canary.apex, manifest.service_of(canary).port, 100)]
+            return route
+
+        return taken.given_back(self.objects(canary)[0], canary, current, plain)
 
 
 def acceptance(canary: Canary, route: Obj) -> tuple[bool | None, str]:
@@ -209,6 +191,20 @@ def _parent(ref: GatewayRef) -> Obj:
     parent: Obj = {"group": GROUP if ref.group is None else ref.group, "kind": ref.kind or "Gateway", "name": ref.name}
     optional = {"namespace": ref.namespace, "sectionName": ref.section_name, "port": ref.port}
     return parent | {name: value for name, value in optional.items() if value is not None}
+
+
+def _tell(canary: Canary, rule: Obj, lead: bool) -> None:
+    backends = rule.get("backendRefs")
+    if not backends:
+        return
+    named = {backend.get("name") for backend in backends}
+    new = [name for name in manifest.our_services(canary) if name not in named]
+    if len(backends) + len(new) > MOST_BACKENDS:
+        return
+    backends += [_backend(name, manifest.service_of(canary).port, 0) for name in new]
+    if lead:
+        for backend in backends:
+            backend["weight"] = 100 if backend.get("name") == manifest.primary_service(canary) else 0
 
 
 def _rules(canary: Canary, service: Service, split: RouteSplit) -> list[Obj]:
