@@ -33,11 +33,11 @@ test-all: test ## and what is slow
 	$(PY) -m e2e.sandbox with -- $(abspath $(PY)) -m pytest -r aR -m slow e2e/core
 	$(PY) -m e2e.sandbox with -- $(abspath $(PY)) -m pytest --reruns 1 -r aR e2e/catalogue
 	$(PY) -m e2e.sandbox with -- sh e2e/disorder/run.sh $(abspath $(PY)) all
-	$(PY) -m e2e.sandbox with -- sh e2e/providers/run.sh $(abspath $(PY))
+	$(PY) -m e2e.sandbox with --with traefik -- sh e2e/providers/run.sh $(abspath $(PY))
 	$(PY) -m pytest -r aR e2e/lifecycle
 
 test-providers: $(READY) ## the suites of single providers, on a sandbox of their own (ARGS=e2e/providers/test_nginx.py: one of them)
-	$(PY) -m e2e.sandbox with -- sh e2e/providers/run.sh $(abspath $(PY)) $(ARGS)
+	$(PY) -m e2e.sandbox with --with traefik -- sh e2e/providers/run.sh $(abspath $(PY)) $(ARGS)
 
 catalogue: $(READY) ## every way in which pods fail, on a real kubelet: a table, and docs/failures.md (ARGS="PATTERN ...": some rows)
 	$(PY) -m e2e.catalogue --write $(ARGS)
@@ -63,7 +63,7 @@ bench: $(READY) ## flaggerpy beside Flagger 1.44 in one cluster, a table of figu
 beside: $(READY) ## the same releases by Flagger 1.44 and by flaggerpy, and every difference (writes docs/differences-from-flagger.md)
 	$(PY) -m e2e.beside $(ARGS)
 
-demo: $(READY) ## six releases on a real cluster under real load (CONTEXT=name: on that kubeconfig context)
+demo: $(READY) ## six releases on a real cluster under real load (PROVIDER=traefik: by another router; CONTEXT=name: elsewhere)
 	$(PY) -m e2e.demo
 
 demo-down: $(READY) ## take the demo away and leave nothing

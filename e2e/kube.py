@@ -33,6 +33,7 @@ API_VERSION = {
     **dict.fromkeys(("HTTPRoute", "Gateway", "GatewayClass"), "gateway.networking.k8s.io/v1"),
     "CustomResourceDefinition": "apiextensions.k8s.io/v1",
     "HTTPProxy": "projectcontour.io/v1",
+    **dict.fromkeys(("TraefikService", "IngressRoute"), "traefik.io/v1alpha1"),
     "Lease": "coordination.k8s.io/v1",
     "EndpointSlice": "discovery.k8s.io/v1",
 }

@@ -26,6 +26,8 @@ class Stage:
     def __init__(self, kube: Kube, sandbox: Sandbox, namespace: str, name: str = "app") -> None:
         self.kube, self.sandbox, self.namespace, self.name = kube, sandbox, namespace, name
         self.host = f"{namespace}.example.com"
+        self.url = sandbox.gateway_url
+        """Where `load` sends its requests: the Gateway, or what a test puts here."""
 
     def image(self, tag: str) -> str:
         return f"{self.sandbox.registry}/toggle:{tag}"
@@ -140,14 +142,14 @@ class Stage:
         return json.dumps(status, indent=1) + "\n" + "\n".join(self.texts()[-25:])
 
     def load(self, rate: int = 50, **headers: str) -> Load:
-        return Load(self.sandbox, self.host, rate, headers)
+        return Load(self.url, self.host, rate, headers)
 
 
 class Load:
-    """Requests through the gateway at a constant rate from entering to leaving; `result` is the program's last line."""
+    """Requests to a URL at a constant rate from entering to leaving; `result` is the program's last line."""
 
-    def __init__(self, sandbox: Sandbox, host: str, rate: int, headers: Mapping[str, str]) -> None:
-        self._command = ["load", "-url", sandbox.gateway_url, "-host", host, "-rate", str(rate)]
+    def __init__(self, url: str, host: str, rate: int, headers: Mapping[str, str]) -> None:
+        self._command = ["load", "-url", url, "-host", host, "-rate", str(rate)]
         for name, value in headers.items():
             self._command += ["-header", f"{name.replace('_', '-')}={value}"]
         self.result: Object = {}

@@ -1,9 +1,9 @@
 """python -m e2e.demo: boots the sandbox (or takes the context that CONTEXT names), installs flaggerpy, plays six releases, prints a table.
 
-Variables: CONTEXT=name plays on that context of the kubeconfig, and on no other; it then needs a Gateway whose address can be reached from
-here, or URL=http://.., and GATEWAY=namespace/name where there are several. PROMETHEUS=http://.. lets the controller measure; without it,
-story d is left out. Images are public ones, or podinfo:1.0.0 to 1.0.2 and crasher:1.0.0 from REGISTRY=host:port. RATE is the number of
-requests per second (50).
+Variables: PROVIDER=contour, gatewayapi:v1 (the default), traefik or kubernetes. CONTEXT=name plays on that context of the kubeconfig, and
+on no other; it then needs a Gateway whose address can be reached from here, or URL=http://.., and GATEWAY=namespace/name where there are
+several (contour and traefik: URL alone). PROMETHEUS=http://.. lets the controller measure; without it, story d is left out. Images are
+public ones, or podinfo:1.0.0 to 1.0.2 and crasher:1.0.0 from REGISTRY=host:port. RATE is the number of requests per second (50).
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from rich.console import Console
 from rich.live import Live
 
 from e2e.demo import install, manifests, stage
-from e2e.demo.hands import closed_gate
+from e2e.demo.hands import closed_gate, trial
 from e2e.demo.load import Load
-from e2e.demo.play import APP, public_images, sandbox_images, stories
+from e2e.demo.play import APP, PROVIDERS, public_images, sandbox_images, stories
 from e2e.demo.table import Result, farewell, good, table
 from e2e.sandbox.build import BuildError
 from e2e.sandbox.checks import http_ok
@@ -42,6 +42,7 @@ from flaggerpy.cluster.kinds import Kind
 SANDBOX = "demo"
 HOST = "podinfo.example.com"
 CONTROLLER = "flaggerpy"
+ROUTES = {"gatewayapi:v1": "httproutes", "contour": "httpproxies", "traefik": "traefikservices.traefik.io", "kubernetes": "services"}
 GATEWAY = Kind("gateway.networking.k8s.io", "v1", "gateways", "Gateway")
 LOG_LINES = 5
 LOG_WIDTH = 160
@@ -54,14 +55,15 @@ def main() -> int:
     if sys.argv[1:] == ["down"]:
         return asyncio.run(_down(context)) if context else _sandbox_down()
     try:
+        provider = _provider()
         if context:
-            return asyncio.run(_on_context(context, console))
+            return asyncio.run(_on_context(context, provider, console))
         sandbox = Sandbox(SANDBOX)
         if os.environ.get("SANDBOX_NAME") != SANDBOX:
-            sandbox.up()
+            sandbox.up([provider] if provider == "traefik" else [])
             argv = sandbox.enter([sys.executable, "-m", "e2e.demo"])
             os.execvpe(argv[0], argv, sandbox.env())
-        return asyncio.run(_in_sandbox(sandbox, console))
+        return asyncio.run(_in_sandbox(sandbox, provider, console))
     except KeyboardInterrupt:
         print("\nInterrupted. `make demo` plays from the beginning, `make demo-down` takes all of it away.", file=sys.stderr)
         return 130
@@ -70,15 +72,23 @@ def main() -> int:
         return 1
 
 
-async def _in_sandbox(sandbox: Sandbox, console: Console) -> int:
+def _provider() -> str:
+    chosen = os.environ.get("PROVIDER") or PROVIDERS[0]
+    if chosen not in PROVIDERS:
+        raise install.NotInstalled(f"PROVIDER={chosen}: the demo is played on {', '.join(PROVIDERS)}")
+    return chosen
+
+
+async def _in_sandbox(sandbox: Sandbox, provider: str, console: Console) -> int:
     place = manifests.Place(
         gateway_namespace="projectcontour",
         gateway="contour",
-        url=sandbox.gateway_url,
+        url=sandbox.traefik_url if provider == "traefik" else sandbox.gateway_url,
         host=HOST,
         prometheus=sandbox.prometheus_url,
         images=sandbox_images(sandbox.registry),
         envoy_metrics=True,
+        provider=provider,
     )
     layout = sandbox.layout
     stop(layout, CONTROLLER)
@@ -86,11 +96,11 @@ async def _in_sandbox(sandbox: Sandbox, console: Console) -> int:
         with step("CRDs, RBAC, an empty namespace"):
             await install.crds(client)
             await install.fresh_namespace(client)
-            content = await install.account(client, _text(sandbox.kubeconfig), "")
+            content = await install.account(client, _text(sandbox.kubeconfig), "", provider)
         account = install.write_private(layout.conf / "flaggerpy.kubeconfig", content)
         with step("controller"):
             port = install.free_port()
-            argv = install.controller_command(account, place.prometheus, port)
+            argv = install.controller_command(account, place.prometheus, port, provider)
             # it outlives the demo, so that there is something to look around in; `make demo-down` ends it with the rest
             program = Program(CONTROLLER, argv, _serving(port), env={"PYTHONPATH": str(install.ROOT)})
             start(layout, program)
@@ -102,33 +112,40 @@ async def _in_sandbox(sandbox: Sandbox, console: Console) -> int:
     looks = [
         (f"{run} {tool} describe {APP} -n {manifests.NAMESPACE}", "what happened to the last release, and why"),
         (f"{run} {tool} history {APP} -n {manifests.NAMESPACE}", "all releases"),
-        (f"{run} kubectl get canaries,httproutes,deployments,pods -n {manifests.NAMESPACE}", "what is there"),
+        (f"{run} kubectl get canaries,{ROUTES[provider]},deployments,pods -n {manifests.NAMESPACE}", "what is there"),
     ]
     return _end(console, place, results, looks)
 
 
-async def _on_context(context: str, console: Console) -> int:
+async def _on_context(context: str, provider: str, console: Console) -> int:
     kubeconfig = _kubeconfig()
     async with await Client.connect(str(kubeconfig), context) as client:
         with step(f"CRDs, RBAC, an empty namespace on {context}"):
-            place = await _place_of(client)
+            place = await _place_of(client, provider)
             await install.crds(client)
             await install.fresh_namespace(client)
-            content = await install.account(client, _text(kubeconfig), context)
+            content = await install.account(client, _text(kubeconfig), context, provider)
         with tempfile.TemporaryDirectory() as folder:
             account = install.write_private(Path(folder) / "kubeconfig", content)
-            async with _local_controller(install.controller_command(account, place.prometheus, port := install.free_port()), port):
+            argv = install.controller_command(account, place.prometheus, port := install.free_port(), provider)
+            async with _local_controller(argv, port):
                 results = await _perform(client, place, console)
     looks = [
         (f"flaggerpy describe {APP} -n {manifests.NAMESPACE} --context {context}", "what happened to the last release, and why"),
         (f"flaggerpy history {APP} -n {manifests.NAMESPACE} --context {context}", "all releases"),
-        (f"kubectl --context {context} get canaries,httproutes,deployments,pods -n {manifests.NAMESPACE}", "what is there"),
+        (f"kubectl --context {context} get canaries,{ROUTES[provider]},deployments,pods -n {manifests.NAMESPACE}", "what is there"),
     ]
     return _end(console, place, results, looks)
 
 
-async def _place_of(client: Client) -> manifests.Place:
-    """The Gateway of a cluster that is not ours: the named one, or the only one that is programmed. Raises NotInstalled."""
+async def _place_of(client: Client, provider: str) -> manifests.Place:
+    """The way into a cluster that is not ours: URL, or the Gateway that is named or the only one programmed. Raises NotInstalled."""
+    images, prometheus = public_images(os.environ.get("REGISTRY", "")), os.environ.get("PROMETHEUS", "")
+    if provider in ("contour", "traefik"):
+        url = os.environ.get("URL", "")
+        if not url:
+            raise install.NotInstalled(f"say where requests reach {provider}: URL=http://..")
+        return manifests.Place("", "", url, HOST, prometheus, images, provider=provider)
     wanted = os.environ.get("GATEWAY", "")
     found: list[dict[str, Any]] = await client.list(GATEWAY)
     chosen = [
@@ -144,9 +161,7 @@ async def _place_of(client: Client) -> manifests.Place:
     if not url:
         raise install.NotInstalled("the Gateway has no address: forward a port to it and pass URL=http://127.0.0.1:PORT")
     metadata = chosen[0]["metadata"]
-    registry = os.environ.get("REGISTRY", "")
-    prometheus = os.environ.get("PROMETHEUS", "")
-    return manifests.Place(metadata["namespace"], metadata["name"], url, HOST, prometheus, public_images(registry))
+    return manifests.Place(metadata["namespace"], metadata["name"], url, HOST, prometheus, images, provider=provider)
 
 
 @asynccontextmanager
@@ -182,18 +197,20 @@ async def _perform(client: Client, place: manifests.Place, console: Console) -> 
     """All stories, under one load."""
     await client.apply(manifests.first_release(place.images), manager=install.MANAGER)
     await client.apply(manifests.canary(place), manager=install.MANAGER)
+    for obj in manifests.entrance(place):
+        await client.apply(obj, manager=install.MANAGER)
     load = Load(place.url, place.host, rate=float(os.environ.get("RATE", "50")))
     results: list[Result] = []
     with _screen(console, load) as screen:
         screen.act("The first release: flaggerpy sets up the primary, the Services and the route")
         await stage.until_initialized(client, screen.show)
-        async with load, closed_gate() as gate:
-            for story in stories(place.images):
+        async with load, closed_gate() as gate, trial(client) as tried:
+            for story in stories(place.images, place.provider):
                 if story.needs_metrics and not place.prometheus:
                     screen.say(f"{story.key}) {story.title}: left out, as PROMETHEUS is not given")
                     continue
                 screen.act(f"{story.key}) {story.title}")
-                wanted = manifests.canary(place, gate if story.by_hand else "", check_images=story.checks_images)
+                wanted = manifests.canary(place, gate if story.by_hand else "", trial=tried, check_images=story.checks_images)
                 await client.apply(wanted, manager=install.MANAGER)
                 result = await stage.play(client, story, load, screen.show)
                 results.append(result)
@@ -264,7 +281,7 @@ def _end(console: Console, place: manifests.Place, results: list[Result], looks:
     console.print()
     console.print(table(results), soft_wrap=False)
     console.print(farewell(looks), soft_wrap=True)
-    played = [story for story in stories(place.images) if place.prometheus or not story.needs_metrics]
+    played = [story for story in stories(place.images, place.provider) if place.prometheus or not story.needs_metrics]
     return 0 if good(results, len(played)) else 1
 
 

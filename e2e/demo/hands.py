@@ -1,33 +1,69 @@
-"""The hands of story e: a gate that nobody has opened, and a person who types `flaggerpy promote`."""
+"""The hands in the play: a gate that nobody has opened, a person who types `flaggerpy promote`, and one who tries a version that has no
+visitors."""
 
 from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 
 from rich.console import Console
 
 from e2e.demo import manifests
 from e2e.demo.play import APP
+from flaggerpy.api.names import canary_name
 from flaggerpy.cli.access import ClusterAccess
 from flaggerpy.cli.main import Screen, parser, perform
 from flaggerpy.cluster.client import Client
+from flaggerpy.cluster.errors import ApiError
 
-CLOSED = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 17\r\nConnection: close\r\n\r\nnot approved yet\n"
+TRIALS = 20
+"""Requests of one trial."""
 
 
 @asynccontextmanager
 async def closed_gate() -> AsyncIterator[str]:
     """A webhook that says no to everybody, where the controller reaches it; gives its URL."""
 
+    async def no() -> tuple[int, str]:
+        return 403, "not approved yet\n"
+
+    async with webhook(no, "gate") as url:
+        yield url
+
+
+@asynccontextmanager
+async def trial(client: Client) -> AsyncIterator[str]:
+    """A webhook that sends the canary a few requests (through the API server, so from anywhere) and says whether all went well."""
+
+    async def ask() -> tuple[int, str]:
+        failed = 0
+        for _ in range(TRIALS):
+            try:
+                path = f"/api/v1/namespaces/{manifests.NAMESPACE}/services/{canary_name(APP)}:80/proxy/"
+                await client.request("GET", path, attempts=1)
+            except ApiError:
+                failed += 1
+        return (500 if failed else 200), f"{failed} of {TRIALS} requests failed\n"
+
+    async with webhook(ask, "trial") as url:
+        yield url
+
+
+@asynccontextmanager
+async def webhook(say: Callable[[], Awaitable[tuple[int, str]]], name: str) -> AsyncIterator[str]:
+    """A server on a free port that answers every question with what `say` says (status, text); gives its URL."""
+
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            head = await reader.readuntil(b"\r\n\r\n")
-            length = next((line.partition(b":")[2] for line in head.splitlines() if line.lower().startswith(b"content-length")), b"0")
+            asked = await reader.readuntil(b"\r\n\r\n")
+            length = next((line.partition(b":")[2] for line in asked.splitlines() if line.lower().startswith(b"content-length")), b"0")
             await reader.readexactly(int(length))
-            writer.write(CLOSED)
+            status, text = await say()
+            head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Length: {len(text)}\r\nConnection: close\r\n\r\n"
+            writer.write(f"{head}{text}".encode())
             await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
@@ -36,7 +72,7 @@ async def closed_gate() -> AsyncIterator[str]:
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/gate"
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/{name}"
 
 
 async def promote(client: Client) -> str:

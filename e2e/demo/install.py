@@ -22,7 +22,6 @@ from flaggerpy.controller import rbac
 
 ROOT = Path(__file__).parents[2]
 MANAGER = "flaggerpy-demo"
-PROVIDERS = ("gatewayapi:v1", "kubernetes")
 TOKEN_SECONDS = 86400
 
 
@@ -46,11 +45,14 @@ async def crds(client: Client) -> None:
             raise NotInstalled(f"the CRD {name} is not established after 10 s")
 
 
-async def account(client: Client, kubeconfig: str, context: str) -> dict[str, Any]:
-    """ServiceAccount, roles and bindings; answers a kubeconfig with a token of that account, valid for a day. `kubeconfig` is YAML."""
+async def account(client: Client, kubeconfig: str, context: str, provider: str) -> dict[str, Any]:
+    """ServiceAccount, roles and bindings for this provider; answers a kubeconfig with a token of that account, valid for a day.
+
+    `kubeconfig` is YAML.
+    """
     await client.apply(namespace(SYSTEM), manager=MANAGER)
     # by the rule of Flagger the Lease lives in the one namespace that is watched
-    for obj in rbac.manifests(SYSTEM, providers=PROVIDERS, lease_namespace=NAMESPACE):
+    for obj in rbac.manifests(SYSTEM, providers=(provider, "kubernetes"), lease_namespace=NAMESPACE):
         await client.apply(obj, manager=MANAGER)
     answer = await client.request(
         "POST",
@@ -68,7 +70,7 @@ def write_private(file: Path, content: dict[str, Any]) -> Path:
     return file
 
 
-def controller_command(kubeconfig: Path, prometheus: str, port: int) -> tuple[str, ...]:
+def controller_command(kubeconfig: Path, prometheus: str, port: int, provider: str) -> tuple[str, ...]:
     """The command line of the controller, in Flagger's flags."""
     return (
         sys.executable,
@@ -76,7 +78,7 @@ def controller_command(kubeconfig: Path, prometheus: str, port: int) -> tuple[st
         "flaggerpy.cli.main",
         "run",
         f"-kubeconfig={kubeconfig}",
-        "-mesh-provider=gatewayapi:v1",
+        f"-mesh-provider={provider}",
         f"-metrics-server={prometheus or 'http://127.0.0.1:9090'}",
         f"-namespace={NAMESPACE}",
         "-address=127.0.0.1",

@@ -1,15 +1,22 @@
-"""The play: six releases as data. Each is a change of a pod template as a user would make it, and what should come of it."""
+"""The play: six releases as data. Each is a change of a pod template as a user would make it, and what should come of it.
+
+It can be given on several providers. What a provider cannot do is told as another story: without weights nobody meets a version before
+it is promoted, so one that fails is found out by a trial of its own.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 Template = dict[str, Any]
 
 PORT = 9898
 APP = "podinfo"
+PROVIDERS = ("gatewayapi:v1", "contour", "traefik", "kubernetes")
+UNTOLD = 25.0
+"""Seconds that a story may take longer where nobody tells when a route took effect: five after each change of the weight."""
 
 
 @dataclass(frozen=True)
@@ -122,8 +129,26 @@ def crashing_sidecar(images: Images) -> dict[str, Any]:
     return sidecar
 
 
-def stories(images: Images) -> tuple[Story, ...]:
-    """The six acts."""
+def stories(images: Images, provider: str = PROVIDERS[0]) -> tuple[Story, ...]:
+    """The six acts, as they go with this provider."""
+    if provider == "kubernetes":
+        return tuple(_without_weights(act) for act in _acts(images))
+    if provider == "traefik":
+        return tuple(replace(act, within=act.within + UNTOLD) for act in _acts(images))
+    return _acts(images)
+
+
+def _without_weights(act: Story) -> Story:
+    """Blue/green: the canary carries nobody's requests, so no version can lose any; the one that fails, fails its trial."""
+    act = replace(act, highest_weight=0)
+    if not act.needs_metrics:
+        return act
+    title = "a version that answers 500 to the one who tries it"
+    fail_at = None if act.fail_at is None else 0
+    return replace(act, title=title, cause_names=("trial",), may_lose=False, needs_metrics=False, fail_at=fail_at)
+
+
+def _acts(images: Images) -> tuple[Story, ...]:
     return (
         Story("a", "a good release", template(images, images.good), "Succeeded", within=50, highest_weight=100),
         Story(

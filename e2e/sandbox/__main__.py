@@ -28,11 +28,14 @@ def parser() -> argparse.ArgumentParser:
         added.add_argument("--name", default=os.environ.get("SANDBOX_NAME", "default"), help="which sandbox (default: %(default)s)")
         return added
 
-    verb("up", "boot it, building what is missing")
+    def extra(added: argparse.ArgumentParser, text: str) -> None:
+        added.add_argument("--with", dest="extra", action="append", default=[], metavar="PART", help=text)
+
+    extra(verb("up", "boot it, building what is missing"), "a program that runs on demand only, such as traefik")
     verb("down", "take it down and leave nothing")
     verb("status", "what is built, what runs")
     builder = verbs.add_parser("build", help="build the parts into the cache")
-    builder.add_argument("--with", dest="extra", action="append", default=[], metavar="PART", help="a part that is built on demand only")
+    extra(builder, "a part that is built on demand only")
     loader = verb("load-image", "push a static program or a docker archive into its registry")
     loader.add_argument("image", help="NAME:TAG")
     loader.add_argument("file", type=Path)
@@ -40,6 +43,7 @@ def parser() -> argparse.ArgumentParser:
     inside.add_argument("command", nargs=argparse.REMAINDER)
     around = verbs.add_parser("with", help="boot a sandbox of its own for one command, and always take it down")
     around.add_argument("--logs", type=Path, default=Path("build/sandbox-logs"), help="where its logs go when the command fails")
+    extra(around, "a program that runs on demand only, such as traefik")
     around.add_argument("command", nargs=argparse.REMAINDER)
     return top
 
@@ -51,7 +55,7 @@ def words(command: list[str]) -> list[str]:
     return found
 
 
-def with_sandbox(command: list[str], logs: Path) -> int:
+def with_sandbox(command: list[str], logs: Path, extra: list[str]) -> int:
     """Runs `command` in a fresh sandbox and returns its exit code; the sandbox goes whatever happens."""
 
     def ended(number: int, _: FrameType | None) -> None:
@@ -66,7 +70,7 @@ def with_sandbox(command: list[str], logs: Path) -> int:
     sandbox = Sandbox(f"run-{os.getpid()}")
     code = 1
     try:
-        sandbox.up()
+        sandbox.up(extra)
         code = subprocess.run(sandbox.enter(command), env=sandbox.env()).returncode
     finally:
         if code and sandbox.layout.logs.is_dir():
@@ -97,10 +101,10 @@ def main() -> int:
         build(tuple(args.extra))
         return 0
     if args.verb == "with":
-        return with_sandbox(words(args.command), args.logs)
+        return with_sandbox(words(args.command), args.logs, args.extra)
     sandbox = Sandbox(args.name)
     if args.verb == "up":
-        sandbox.up()
+        sandbox.up(args.extra)
     elif args.verb == "down":
         sandbox.down()
     elif args.verb == "status":

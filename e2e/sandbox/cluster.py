@@ -10,13 +10,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from e2e.sandbox import images, namespaces, pki, programs
 from e2e.sandbox.build import build, missing, part_dir, part_named, program
 from e2e.sandbox.checks import Api
 from e2e.sandbox.console import say, step
-from e2e.sandbox.layout import GATEWAY_PORT, PROMETHEUS, REGISTRY, Layout
+from e2e.sandbox.layout import GATEWAY_PORT, PROMETHEUS, REGISTRY, TRAEFIK_PORT, Layout
 from e2e.sandbox.processes import HOLDER, Program, await_ready, await_true, pid_of, spawn, start, stop, tail
 
 MANIFESTS = Path(__file__).parent / "manifests"
@@ -33,6 +34,8 @@ PROGRAMS: dict[str, Callable[[Layout], Program]] = {
     "contour": programs.contour,
     "envoy": programs.envoy,
 }
+# started only where they are asked for, each after the CRDs of the part of its name
+ON_DEMAND: dict[str, Callable[[Layout], Program]] = {"traefik": programs.traefik}
 GROUND = ("etcd", "registry", "containerd")
 CONTROL = ("kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "prometheus")
 EDGE = ("contour", "envoy")
@@ -54,6 +57,7 @@ class Sandbox:
     registry = REGISTRY
     prometheus_url = f"http://{PROMETHEUS}"
     gateway_url = f"http://127.0.0.1:{GATEWAY_PORT}"
+    traefik_url = f"http://127.0.0.1:{TRAEFIK_PORT}"
 
     def __init__(self, name: str = "default") -> None:
         self.name = name
@@ -121,7 +125,7 @@ class Sandbox:
             return images.load(reference, file)
 
     def program(self, name: str) -> Program:
-        return PROGRAMS[name](self.layout)
+        return (PROGRAMS | ON_DEMAND)[name](self.layout)
 
     def stop(self, name: str) -> None:
         """Ends one program of the sandbox (a fault for a test); `start` brings it back."""
@@ -134,29 +138,36 @@ class Sandbox:
 
     def is_up(self) -> bool:
         """Whether every program of it lives; whether they serve, `up` finds out."""
-        return self.layout.netns_file.exists() and all(pid_of(self.layout, name) for name in (HOLDER, *PROGRAMS))
+        return self.layout.netns_file.exists() and all(self.status().values())
 
     def status(self) -> dict[str, int]:
         """The pid of each program, 0 for one that does not live."""
-        return {name: pid_of(self.layout, name) for name in (HOLDER, *PROGRAMS)}
+        return {name: pid_of(self.layout, name) for name in (HOLDER, *PROGRAMS, *self.asked_for())}
 
-    def up(self) -> None:
-        """Boots the sandbox, building what is missing; nothing to do where it is up. Raises BuildError, NotReady or RuntimeError."""
+    def asked_for(self) -> list[str]:
+        """The programs of `ON_DEMAND` that it has."""
+        return [name for name in ON_DEMAND if (self.layout.run / f"{name}.wanted").exists()]
+
+    def up(self, extra: Sequence[str] = ()) -> None:
+        """Boots the sandbox, building what is missing; nothing to do where it is up. Raises BuildError, NotReady or RuntimeError.
+
+        `extra` names parts that are built and, where they are programs of `ON_DEMAND`, started as well.
+        """
         need_root()
-        build()
+        build(tuple(extra))
         with self.locked():
             if self.layout.root.exists() and not pid_of(self.layout, HOLDER):
                 self.clear()  # left by a crash or a reboot: what it knew of pods is no longer true
             started = time.monotonic()
             fresh = not self.is_up()
-            self.boot()
+            self.boot([name for name in ON_DEMAND if name in extra])
             if fresh:
                 say(f"sandbox {self.name} is up after {time.monotonic() - started:.1f}s: kubernetes at https://127.0.0.1:6443 inside it;")
                 say(f"  python -m e2e.sandbox exec --name {self.name} -- kubectl get pods -A")
             else:
                 say(f"sandbox {self.name} is up")
 
-    def boot(self) -> None:
+    def boot(self, extra: Sequence[str]) -> None:
         layout = self.layout
         with quiet_step("namespace, certificates", shown=not self.is_up()):
             for folder in (layout.root, layout.conf, layout.logs, layout.run, layout.data):
@@ -175,6 +186,11 @@ class Sandbox:
             self.once("applied", self.apply_ground)
         self.ensure("contour, envoy", EDGE)
         self.ensure("controllers, kubelet, proxy, prometheus", CONTROL)
+        for name in extra:
+            (layout.run / f"{name}.wanted").touch()
+        for name in self.asked_for():
+            self.once(f"applied-{name}", partial(self.apply_crds, part_dir(part_named(name)) / "crds"))
+            self.ensure(name, (name,))
         with quiet_step("images pushed", shown=pushed.busy()):
             pushed.join()
         self.await_serving()
@@ -244,9 +260,12 @@ class Sandbox:
 
     def apply_ground(self) -> None:
         crds = [part_dir(part_named(part)) / "crds" for part in ("gateway-api", "contour")]
-        self.apply(*crds, MANIFESTS / "smi.yaml")
-        self.run(str(self.kubectl), "wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+        self.apply_crds(*crds, MANIFESTS / "smi.yaml")
         self.apply(MANIFESTS / "gateway.yaml")
+
+    def apply_crds(self, *files: Path) -> None:
+        self.apply(*files)
+        self.run(str(self.kubectl), "wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
 
     def marked(self, what: str) -> bool:
         return (self.layout.run / f"{what}.done").exists()

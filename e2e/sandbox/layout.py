@@ -18,6 +18,8 @@ REGISTRY = "127.0.0.1:5000"
 PROMETHEUS = "127.0.0.1:9090"
 GATEWAY_PORT = 8080
 ENVOY_STATS = "127.0.0.1:8002"
+TRAEFIK_PORT = 8180
+TRAEFIK_STATS = "127.0.0.1:8181"
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,11 @@ class Layout:
     @property
     def run(self) -> Path:
         return self.root / "run"
+
+    @property
+    def targets(self) -> Path:
+        """Prometheus scrapes what the JSON files below it name (file_sd), from the moment that one is written."""
+        return self.conf / "targets.d"
 
     @property
     def data(self) -> Path:

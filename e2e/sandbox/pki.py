@@ -22,6 +22,7 @@ USERS = {
     "kubelet-client": ("kube-apiserver", "system:masters"),
     "prometheus": ("prometheus", "system:masters"),
     "contour": ("contour", "system:masters"),
+    "traefik": ("traefik", "system:masters"),
 }
 
 

@@ -10,7 +10,18 @@ import yaml
 
 from e2e.sandbox.build import program
 from e2e.sandbox.checks import Api, http_ok, https_ok, port_open, socket_open
-from e2e.sandbox.layout import API_PORT, GATEWAY_PORT, NODE_IP, POD_CIDR, PROMETHEUS, REGISTRY, SERVICE_CIDR, Layout
+from e2e.sandbox.layout import (
+    API_PORT,
+    GATEWAY_PORT,
+    NODE_IP,
+    POD_CIDR,
+    PROMETHEUS,
+    REGISTRY,
+    SERVICE_CIDR,
+    TRAEFIK_PORT,
+    TRAEFIK_STATS,
+    Layout,
+)
 from e2e.sandbox.namespaces import command
 from e2e.sandbox.processes import Program
 from e2e.sandbox.versions import CNI_PLUGINS
@@ -283,6 +294,29 @@ def envoy(layout: Layout) -> Program:
     return Program("envoy", tuple(argv), lambda: http_ok(8002, "/ready"))
 
 
+def traefik(layout: Layout) -> Program:
+    """With the defaults of Traefik itself but for what makes it one of several programs of one machine: harder than those of its chart."""
+    scrape(layout, "traefik", TRAEFIK_STATS)
+    argv = [
+        str(program("traefik", "traefik")),
+        "--providers.kubernetescrd=true",
+        f"--entrypoints.web.address=127.0.0.1:{TRAEFIK_PORT}",
+        f"--entrypoints.traefik.address={TRAEFIK_STATS}",
+        "--ping=true",
+        "--metrics.prometheus=true",
+        "--global.checknewversion=false",
+        "--global.sendanonymoususage=false",
+    ]
+    env = {"KUBECONFIG": str(layout.kubeconfig_of("traefik"))}
+    return Program("traefik", tuple(argv), lambda: http_ok(int(TRAEFIK_STATS.partition(":")[2]), "/ping"), env=env)
+
+
+def scrape(layout: Layout, job: str, address: str) -> None:
+    """Tells Prometheus to scrape `address` as `job` from now on."""
+    layout.targets.mkdir(parents=True, exist_ok=True)
+    write(layout.targets / f"{job}.json", json.dumps([{"targets": [address], "labels": {"job": job}}]))
+
+
 def prometheus(layout: Layout) -> Program:
     def pods(source: str, target: str, **rule: Any) -> dict[str, Any]:
         return {"source_labels": [f"__meta_kubernetes_pod_{source}"], "target_label": target, **rule}
@@ -298,6 +332,7 @@ def prometheus(layout: Layout) -> Program:
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
         "scrape_configs": [
             {"job_name": "envoy", "metrics_path": "/stats/prometheus", "static_configs": [{"targets": ["127.0.0.1:8002"]}]},
+            {"job_name": "on-demand", "file_sd_configs": [{"files": [str(layout.targets / "*.json")], "refresh_interval": "5s"}]},
             {
                 "job_name": "kubernetes-pods",
                 "kubernetes_sd_configs": [{"role": "pod", "kubeconfig_file": str(layout.kubeconfig_of("prometheus"))}],
@@ -315,6 +350,7 @@ def prometheus(layout: Layout) -> Program:
             },
         ],
     }
+    layout.targets.mkdir(parents=True, exist_ok=True)  # it is watched from the start on
     file = write_yaml(layout.conf / "prometheus.yaml", config)
     argv = [
         str(program("prometheus", "prometheus")),

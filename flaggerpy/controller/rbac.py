@@ -32,6 +32,7 @@ ROUTES: dict[str, tuple[tuple[str, str], ...]] = {
     "smi:v1alpha1": (("split.smi-spec.io", "trafficsplits"),),
     "smi:v1alpha2": (("split.smi-spec.io", "trafficsplits"),),
     "smi:v1alpha3": (("split.smi-spec.io", "trafficsplits"),),
+    "traefik": (("traefik.io", "traefikservices"),),
 }
 
 

@@ -45,6 +45,7 @@ OBSERVERS: dict[str, Observer] = {
     for observer in (
         Observer("http", "http_request_duration_seconds_count", 'status!~"5.*"', "http_request_duration_seconds_bucket", 1000),
         Observer("contour", "envoy_cluster_upstream_rq", 'envoy_response_code!~"5.*"', "envoy_cluster_upstream_rq_time_bucket", 1),
+        Observer("traefik", "traefik_service_requests_total", 'code!~"5.."', "traefik_service_request_duration_seconds_bucket", 1000),
         Observer("linkerd", "response_total", 'classification!="failure"', "response_latency_ms_bucket", 1),
     )
 }
@@ -63,7 +64,7 @@ def observer_of(provider: str) -> Observer | None:
         return OBSERVERS["http"]
     if provider == "linkerd" or provider.startswith("smi:"):
         return OBSERVERS["linkerd"]
-    return OBSERVERS.get("contour") if provider == "contour" else None
+    return OBSERVERS[provider] if provider in ("contour", "traefik") else None
 
 
 def query(canary: Canary, observer: Observer, check: Builtin, interval: str) -> str:
@@ -83,10 +84,22 @@ def _labels(canary: Canary, observer: Observer) -> str:
     """The label matchers that select the canary's own requests."""
     if observer.name == "contour":
         return f'envoy_cluster_name=~"{canary.namespace}_{_literal(canary_name(canary.apex))}_[0-9a-zA-Z-]+"'
+    if observer.name == "traefik":
+        return f'service="{_traefik_service(canary)}"'
     if observer.name == "linkerd":
         workload = "daemonset" if canary.kind == "DaemonSet" else "deployment"
         return f'namespace="{canary.namespace}",{workload}="{canary.target}",direction="inbound"'
     return f'kubernetes_namespace="{canary.namespace}",{pods("kubernetes_pod_name", canary)}'
+
+
+def _traefik_service(canary: Canary) -> str:
+    """The name that Traefik gives the canary Service: of the Service, not of the target as in Flagger (Q-34), and the whole of it.
+
+    A pattern behind the name would take `shop-canary-eu` for the canary of `shop`.
+    """
+    port = canary.spec.service.port if canary.spec.service else 0
+    words = "".join(letter if letter.isalnum() else " " for letter in f"{canary.namespace} {canary_name(canary.apex)} {port}").split()
+    return f"{'-'.join(words)}@kubernetescrd"
 
 
 def pods(label: str, canary: Canary) -> str:

@@ -14,6 +14,7 @@ from flaggerpy.routers.contour import Contour
 from flaggerpy.routers.gatewayapi import GatewayAPI
 from flaggerpy.routers.kubernetes import Kubernetes
 from flaggerpy.routers.smi import TrafficSplit
+from flaggerpy.routers.traefik import Traefik
 
 ENTRY_POINTS = "flaggerpy.routers"
 
@@ -26,6 +27,7 @@ BUILT_IN: dict[str, Callable[[], Router]] = {
     "smi:v1alpha1": lambda: TrafficSplit("v1alpha1", "smi:v1alpha1"),
     "smi:v1alpha2": lambda: TrafficSplit("v1alpha2", "smi:v1alpha2"),
     "smi:v1alpha3": lambda: TrafficSplit("v1alpha3", "smi:v1alpha3"),
+    "traefik": Traefik,
 }
 
 

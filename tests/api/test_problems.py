@@ -76,7 +76,7 @@ def test_the_controllers_provider_counts_where_the_spec_names_none() -> None:
 
 
 def test_a_provider_of_a_third_party_is_taken() -> None:
-    assert spec_problems(patched(GOOD, {"provider": "traefik"}), providers=["traefik"]) == []
+    assert spec_problems(patched(GOOD, {"provider": "kuma"}), providers=["kuma"]) == []
 
 
 @pytest.mark.fault("Q-13")

@@ -3,18 +3,52 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from e2e.demo import manifests
-from e2e.demo.play import public_images, sandbox_images, stories
+from e2e.demo.play import PROVIDERS, public_images, sandbox_images, stories
 from e2e.demo.stage import fails
-from flaggerpy.api.canary import CanarySpec
+from flaggerpy.api.canary import CanarySpec, parse_canary
+from flaggerpy.api.problems import spec_problems
+from flaggerpy.routers.registry import router_for
 
 IMAGES = sandbox_images("127.0.0.1:5000")
 PLACE = manifests.Place("projectcontour", "contour", "http://127.0.0.1:8080", "x.example.com", "http://p:9090", IMAGES, envoy_metrics=True)
+
+
+ENTRANCES = {"gatewayapi:v1": [], "contour": ["HTTPProxy"], "traefik": ["IngressRoute"], "kubernetes": ["HTTPRoute"]}
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_every_provider_takes_the_demos_canary_and_has_an_entrance(provider: str) -> None:
+    place = replace(PLACE, provider=provider)
+    for gate, check_images in (("", False), ("http://127.0.0.1:1/gate", False), ("", True)):
+        obj = manifests.canary(place, gate, trial="http://127.0.0.1:1/trial", check_images=check_images)
+        canary = parse_canary({**obj, "metadata": {**obj["metadata"], "uid": "u"}})
+        assert spec_problems(obj) == []
+        assert router_for(provider).problems(canary) == []
+        assert router_for(provider).warnings(canary) == []
+    assert [obj["kind"] for obj in manifests.entrance(place)] == ENTRANCES[provider]
+
+
+def test_the_default_is_the_gateway_api() -> None:
+    assert PROVIDERS[0] == PLACE.provider == "gatewayapi:v1"
+    assert manifests.canary(PLACE, trial="http://127.0.0.1:1/trial") == manifests.canary(PLACE)
+
+
+def test_without_weights_a_version_is_tried_and_meets_nobody() -> None:
+    spec = CanarySpec.model_validate(manifests.canary(replace(PLACE, provider="kubernetes"), trial="http://127.0.0.1:1/trial")["spec"])
+    assert (spec.strategy, spec.plan.iterations, spec.plan.metrics) == ("blue-green", 3, [])
+    assert [(hook.name, hook.role) for hook in spec.plan.webhooks] == [("trial", "rollout")]
+    told = {act.key: act for act in stories(IMAGES, "kubernetes")}
+    assert {act.highest_weight for act in told.values()} == {0}
+    assert not any(act.may_lose or act.needs_metrics for act in told.values())
+    assert (told["d"].fail_at, told["d"].cause_names) == (0, ("trial",))
+    assert [act.outcome for act in told.values()] == [act.outcome for act in stories(IMAGES)]
 
 
 def test_the_canary_takes_20_40_and_60_percent_every_2_seconds() -> None:

@@ -12,7 +12,6 @@ DAEMONSETS = "DaemonSets: not built yet (issue 6)"
 SCALERS = "autoscalers: not built yet (issue 6)"
 ISTIO = "Istio: not built yet (issue 6)"
 NGINX = "nginx: not built yet (issue 6)"
-TRAEFIK = "Traefik: not built yet (issue 6)"
 CHART = "the chart: not built yet (issue 7)"
 COMING_AND_GOING = "deletion without `revertOnDeletion`: not built yet (issue 6)"
 
@@ -102,7 +101,7 @@ FAULTS: dict[str, Fault] = {
     "Q-28": Fault("A Canary with `revertOnDeletion` hangs in deletion for ever when its target or Service went first."),
     "Q-29": Fault(
         "Some inputs end the whole controller, and end it again after each restart.",
-        other("Skipper, nginx, Knative, Gloo, Traefik, Datadog"),
+        other("Skipper, nginx, Knative, Gloo, Datadog"),
     ),
     "Q-30": Fault("Another interval starts a second loop beside the first, and a loop may outlive its Canary."),
     "Q-31": Fault(
@@ -146,7 +145,7 @@ FAULTS: dict[str, Fault] = {
         "Gloo: an A/B route leaves everybody else without a route, and labels and later changes of the upstream are dropped.",
         other("Gloo"),
     ),
-    "Q-45": Fault("Traefik: a weight of 0 is left out, which Traefik reads as 1.", TRAEFIK),
+    "Q-45": Fault("Traefik: a weight of 0 is left out, which Traefik reads as 1."),
     "Q-46": Fault("Kuma: routes of equal names in two namespaces are one, and it is never deleted.", other("Kuma")),
     "Q-48": Fault(
         "App Mesh: labels are compared with annotations, so every tick writes; selectors use the wrong name.",

@@ -47,6 +47,19 @@ def test_contour_looks_at_the_canary_service() -> None:
     )
 
 
+@pytest.mark.fault("Q-34", "Q-35")
+def test_traefik_looks_at_the_canary_service_by_its_whole_name() -> None:
+    labels = 'service="test-web-canary-8080@kubernetescrd"'
+    service = {"port": 8080, "name": "web"}
+    assert query("request-success-rate", "traefik", service=service) == (
+        f'(sum(rate(traefik_service_requests_total{{{labels},code!~"5.."}}[1m])) or vector(0))'
+        f" / sum(rate(traefik_service_requests_total{{{labels}}}[1m])) * 100"
+    )
+    assert query("request-duration", "traefik", service=service) == (
+        f"histogram_quantile(0.99, sum(rate(traefik_service_request_duration_seconds_bucket{{{labels}}}[1m])) by (le))"
+    )
+
+
 @pytest.mark.parametrize("provider", ["linkerd", "smi:v1alpha1", "smi:v1alpha3"])
 def test_linkerd(provider: str) -> None:
     labels = 'namespace="test",deployment="podinfo",direction="inbound"'
@@ -62,10 +75,12 @@ def test_linkerd_names_daemonsets_as_such() -> None:
 
 
 def test_latencies_are_turned_into_milliseconds() -> None:
-    assert {name: observer.milliseconds for name, observer in builtin.OBSERVERS.items()} == {"http": 1000, "contour": 1, "linkerd": 1}
+    assert {name: observer.milliseconds for name, observer in builtin.OBSERVERS.items()} == {
+        "http": 1000, "contour": 1, "traefik": 1000, "linkerd": 1,
+    }  # fmt: skip
 
 
-@pytest.mark.parametrize("provider", ["istio", "nginx", "traefik", "", "no-such-mesh"])
+@pytest.mark.parametrize("provider", ["istio", "nginx", "skipper", "", "no-such-mesh"])
 @pytest.mark.fault("Q-57")
 def test_other_providers_have_no_built_in_query_rather_than_that_of_istio(provider: str) -> None:
     assert builtin.observer_of(provider) is None

@@ -73,6 +73,8 @@ class Profile:
     """`analysis.match`, where the router supports it at all."""
     restricted: bool = True
     """Whether weights can hold for the requests of `analysis.match` alone."""
+    leaves_out: bool = False
+    """Whether a side with weight 0 is left out, as its proxy refuses a route with a backend that has no pods."""
     totals: Callable[[Any], list[int]] = weights_of
     """Reads the sums of weights out of manifests; each must be 100."""
     canary_weights: Callable[[Any], list[int]] = to_canary
@@ -110,6 +112,20 @@ PROFILES: dict[str, Profile] = {
             "spec": {
                 "virtualhost": {"fqdn": "app.example.com", "tls": {"secretName": "cert"}},
                 "routes": [{"services": [{"name": "podinfo", "port": 80}, {"name": "other", "port": 80, "weight": 3}]}],
+            },
+        },
+    ),
+    "traefik": Profile(
+        leaves_out=True,
+        theirs={
+            "apiVersion": "traefik.io/v1alpha1",
+            "kind": "TraefikService",
+            "metadata": {"name": "podinfo", "namespace": "test", "annotations": {"note": "theirs"}},
+            "spec": {
+                "weighted": {
+                    "services": [{"name": "podinfo", "port": 80, "scheme": "h2c"}, {"name": "other", "port": 80, "weight": 3}],
+                    "sticky": {"cookie": {"name": "theirs"}},
+                }
             },
         },
     ),

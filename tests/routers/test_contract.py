@@ -111,6 +111,8 @@ def test_another_weight_changes_weights_and_nothing_else(provider: str, data: st
     canary, split = data.draw(cases(provider))
     cluster = Cluster(provider)
     around = profile_of(provider).around
+    if profile_of(provider).leaves_out:
+        one, two = (min(max(weight, 1), 99) for weight in (one, two))
     first = cluster.router.desired(canary, RouteSplit(one, split.match, split.mirror), around, SETTINGS)
     second = cluster.router.desired(canary, RouteSplit(two, split.match, split.mirror), around, SETTINGS)
     assert numbers_apart(first) == numbers_apart(second)
@@ -234,7 +236,7 @@ def test_finalizing_gives_a_route_that_was_taken_over_back_as_it_was(provider: s
         cluster.settle(canary, each)
     for manifest in router.restore(canary, cluster.current(canary)):
         cluster.apply(manifest)
-    [back] = [obj for (kind, _), obj in cluster.objects.items() if kind == theirs["kind"]]
+    back = cluster.objects[theirs["kind"], theirs["metadata"]["name"]]
     assert text(back["spec"]) == text(theirs["spec"])
     assert "ownerReferences" not in back["metadata"]
     for field in ("labels", "annotations"):
