@@ -38,8 +38,9 @@ def between(counted: Sequence[Second], since: float, until: float) -> tuple[int,
 class Load:
     """`with Load(sandbox, host) as load`: requests at a constant rate until the end of the block; then `counted` is complete."""
 
-    def __init__(self, sandbox: Sandbox, host: str, rate: float = 200.0) -> None:
+    def __init__(self, sandbox: Sandbox, host: str, rate: float = 200.0, patience: str = "5s") -> None:
         self._argv = [str(program("load", "apps")), "-url", f"{sandbox.gateway_url}/", "-host", host, "-rate", f"{rate:g}"]
+        self._argv += ["-timeout", patience]
         self._output = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the block
         self._process: subprocess.Popen[bytes] | None = None
         self.counted: list[Second] = []

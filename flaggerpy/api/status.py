@@ -33,6 +33,8 @@ class Phase(StrEnum):
     TERMINATED = "Terminated"
 
 
+HASHED = {"lastAppliedSpec": "last_applied_spec", "lastPromotedSpec": "last_promoted_spec"}
+"""The fields in which Flagger's hashes stand until the target of a Canary that was taken over changes."""
 IDLE = frozenset({Phase.INITIALIZED, Phase.SUCCEEDED, Phase.FAILED})
 
 
@@ -254,6 +256,15 @@ class RunState(Model):
     """Number of the analysis round: part of the key of every hook and measurement of it."""
 
 
+class FlaggerHash(Model):
+    """Flagger's hash of a revision."""
+
+    revision: str
+    """Our name of the revision."""
+    hash: str
+    """Flagger's."""
+
+
 class CanaryStatus(Model):
     """`status` as it is stored. Absent numbers read as 0, like Flagger's."""
 
@@ -289,6 +300,10 @@ class CanaryStatus(Model):
     """Containers that fail now, at most ten."""
     history: list[HistoryEntry] = Field(default=[], max_length=10)
     """The last ten releases, newest first."""
+    flagger_applied: FlaggerHash | None = None
+    """Of a Canary that was taken over from Flagger: which revision the hash in lastAppliedSpec stands for (ours)."""
+    flagger_promoted: FlaggerHash | None = None
+    """The same for lastPromotedSpec (ours)."""
     promoted_configs: dict[str, str] | None = None
     """Checksums of the tracked configs that the primary runs with (ours)."""
     promoted_images: list[str] = []
@@ -309,12 +324,32 @@ class CanaryStatus(Model):
         obj: dict[str, Any] = self.model_dump(by_alias=True, mode="json", exclude_none=True, exclude_defaults=True)
         obj |= {"phase": str(self.phase), "failedChecks": self.failed_checks, "canaryWeight": self.canary_weight}
         obj["iterations"] = self.iterations
+        applied, promoted = self.flagger_applied, self.flagger_promoted
+        if applied is not None and applied.revision != self.last_applied_spec:
+            applied = None
+            del obj["flaggerApplied"]
+        if promoted is not None and promoted.revision not in (self.last_applied_spec, self.last_promoted_spec):
+            promoted = None
+            del obj["flaggerPromoted"]
+        for name, known in zip(HASHED, ((applied, promoted), (promoted, applied)), strict=True):
+            revision = getattr(self, HASHED[name])
+            theirs = next((each.hash for each in known if each is not None and each.revision == revision), None)
+            if theirs is not None:
+                obj[name] = theirs
         return obj
 
 
 def parse_status(obj: Mapping[str, Any]) -> CanaryStatus:
     """The typed status of a Canary object. Raises pydantic.ValidationError when somebody wrote what cannot be read."""
-    return CanaryStatus.model_validate(obj.get("status") or {})
+    stored = obj.get("status") or {}
+    status = CanaryStatus.model_validate(stored)
+    applied, promoted = status.flagger_applied, status.flagger_promoted
+    for name, known in zip(HASHED.values(), ((applied, promoted), (promoted, applied)), strict=True):
+        theirs = getattr(status, name)
+        ours = next((each.revision for each in known if each is not None and each.hash == theirs), theirs)
+        if ours != theirs:
+            status = status.model_copy(update={name: ours})
+    return status
 
 
 def timestamp(seconds: float) -> str:

@@ -71,6 +71,8 @@ class WorkloadFacts:
     old: int = 0
     serving: int | None = None
     """Ready pods of all revisions: those that its Service leads to. None: as many as are ready of the present one."""
+    revision_born: float = 0.0
+    """When the ReplicaSet of the present template was made (epoch seconds); 0 where that is not known."""
     images: tuple[str, ...] = ()
     pods: tuple[PodFacts, ...] = ()
     pods_known: bool = True

@@ -16,7 +16,7 @@ from typing import NoReturn
 from flaggerpy import __version__
 from flaggerpy.api.durations import parse_duration
 from flaggerpy.api.status import Phase
-from flaggerpy.cli import commands, images, look, offline, screens
+from flaggerpy.cli import commands, handback, images, look, offline, screens
 from flaggerpy.cli.access import Access, ClusterAccess, Obj
 from flaggerpy.cli.gitops import keeper_of
 from flaggerpy.cli.printing import Screen as Screen
@@ -96,6 +96,7 @@ def parser() -> Parser:
     past.add_argument("-o", "--output", choices=("wide", "json", "yaml"), help="with values and commands, or the entries as data")
 
     images.add_word(word("check-image", images.HELP))
+    handback.add_word(word("handback", handback.HELP))
     offline.add_words(lambda name, text: word(name, text, parents=()))
     word("version", "print the version of this program", parents=())
     return top
@@ -143,6 +144,8 @@ async def _with_cluster(options: argparse.Namespace) -> int:
             host = client.host
             if options.word == "check-image":
                 return await images.check(options, client, Screen())
+            if options.word == "handback":
+                return await handback.hand_back(options, client, Screen())
             return await perform(options, ClusterAccess(client), Screen())
     except ApiError as error:
         problem = problem_of(error, host)

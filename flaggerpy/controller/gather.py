@@ -15,7 +15,7 @@ from flaggerpy.api.status import CanaryStatus, from_timestamp
 from flaggerpy.controller.background import Answers
 from flaggerpy.controller.patches import digest
 from flaggerpy.controller.workloads import with_templates
-from flaggerpy.rollout.facts import UNKNOWN, Facts, Giver, RouteFacts, Split, Unknown, WorkloadFacts
+from flaggerpy.rollout.facts import UNKNOWN, Facts, Found, Giver, RouteFacts, Split, Unknown, WorkloadFacts
 from flaggerpy.routers import services
 from flaggerpy.routers.base import Observed, Router, RouteSplit
 from flaggerpy.routers.base import Settings as RouterSettings
@@ -56,10 +56,17 @@ class Snapshot:
     kept: frozenset[str] = frozenset()
     configs: Mapping[str, str] | Unknown | None = None
     config_problem: str = ""
+    found: Found | Unknown | None = None
+    quiet_since: float = 0.0
     answers: Answers = field(default_factory=Answers)
     givers: Mapping[str, Giver] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    def objects(self) -> list[Obj]:
+        """Every object around the Canary that another controller might write."""
+        every = (self.target.obj, self.primary.obj, *self.services.values(), *(self.routes or ()))
+        return [obj for obj in every if obj is not None]
 
 
 def facts_of(snapshot: Snapshot) -> Facts:
@@ -77,6 +84,8 @@ def facts_of(snapshot: Snapshot) -> Facts:
         apex_exists=snapshot.services.get(canary.apex) is not None,
         route=_route(snapshot, observed),
         kept=snapshot.kept,
+        found=snapshot.found,
+        quiet_since=snapshot.quiet_since,
         answers=dict(snapshot.answers.hooks),
         measurements=dict(snapshot.answers.measurements),
         images=dict(snapshot.answers.images),

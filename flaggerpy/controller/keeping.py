@@ -21,6 +21,7 @@ from flaggerpy.controller.configs import KINDS, ConfigReader
 from flaggerpy.controller.inbox import Key
 from flaggerpy.controller.look import Look, RefusedError, StaleError
 from flaggerpy.controller.patches import covers
+from flaggerpy.controller.promoted import Finder
 from flaggerpy.controller.settings import Settings
 from flaggerpy.controller.workloads import present_hash
 from flaggerpy.controller.world import World
@@ -38,13 +39,16 @@ _log = logging.getLogger(__name__)
 class Keeping:
     """Keeps, forgets, and makes primaries. `problems` are sentences about configs that a promotion lacks, by Canary."""
 
-    def __init__(self, client: Client, world: World, applier: Applier, configs: ConfigReader, settings: Settings) -> None:
+    def __init__(
+        self, client: Client, world: World, applier: Applier, configs: ConfigReader, settings: Settings, finder: Finder
+    ) -> None:
         self.problems: dict[Key, str] = {}
         self._client = client
         self._world = world
         self._applier = applier
         self._configs = configs
         self._settings = settings
+        self._finder = finder
         self._made: dict[Key, tuple[EnsurePrimary, int]] = {}
 
     def forget_canary(self, key: Key) -> None:
@@ -69,6 +73,10 @@ class Keeping:
             raise StaleError(f"deployment {canary.target} is gone")
         self._world.wrote(target)
         found = release_revision(present_hash(target, self._world.replica_sets_of(key.namespace, canary.target)), known)
+        earlier = self._finder.template(key, revision)
+        if found != revision and earlier is not None:
+            template, known = earlier
+            found, target = revision, {**target, "spec": {**target["spec"], "template": template}}
         if found != revision:
             _log.info("%s is not kept: the target is at %s", revision, found or "a revision not made yet")
             return
@@ -95,11 +103,16 @@ class Keeping:
                 continue
             source = await self._configs.data(kind, canary.namespace, name)
             if source is None or tracking.checksum(source) != checksum:
-                if existing is None:
+                # the version that was copied before: by us, or by Flagger under a name without version
+                for older in (copy_name, primary_name(name)):
+                    source = await self._configs.data(kind, canary.namespace, older)
+                    if source is not None and tracking.checksum(source) == checksum:
+                        break
+                else:
+                    if existing is not None:
+                        raise StaleError(f"{copy_name} is gone")
                     return f"{key} is not any more what was analysed: its copy for the primary cannot be made"
-                source = await self._configs.data(kind, canary.namespace, copy_name)
-                if source is None:
-                    raise StaleError(f"{copy_name} is gone")
+                assert source is not None
                 source = {**source, "metadata": {**source["metadata"], "name": name}}
             manifest = tracking.copy(
                 source, canary, checksum, include_label_prefix=self._settings.label_prefixes, existing=existing

@@ -28,6 +28,7 @@ from flaggerpy.controller.exporting import Exporting
 from flaggerpy.controller.inbox import Inbox, Key
 from flaggerpy.controller.keeping import Keeping
 from flaggerpy.controller.outside import Beyond
+from flaggerpy.controller.promoted import Finder
 from flaggerpy.controller.seeing import Seeing
 from flaggerpy.controller.settings import Settings, SettingsError, parse, usage
 from flaggerpy.controller.watching import Watching
@@ -73,8 +74,9 @@ class Controller:
         self.background = Background(beyond, self.inbox)
         configs = ConfigReader(client, self.world)
         applier = Applier(client, self.world)
-        self.keeping = Keeping(client, self.world, applier, configs, settings)
-        self.seeing = Seeing(client, self.world, self.background, configs, settings, self.keeping.problems)
+        finder = Finder(client, configs, settings)
+        self.keeping = Keeping(client, self.world, applier, configs, settings, finder)
+        self.seeing = Seeing(client, self.world, self.background, configs, settings, self.keeping.problems, finder)
         executor = Executor(
             client, self.world, self.seeing, self.background, applier, self.keeping, self.recorder, self.exporting
         )

@@ -26,9 +26,11 @@ from flaggerpy.controller.gather import Snapshot, Workload, last_write
 from flaggerpy.controller.givers import givers
 from flaggerpy.controller.inbox import Key
 from flaggerpy.controller.interests import Ref
+from flaggerpy.controller.promoted import Finder
 from flaggerpy.controller.settings import Settings
 from flaggerpy.controller.workloads import selector_text
 from flaggerpy.controller.world import World, kind_ref
+from flaggerpy.rollout.facts import Found, Unknown
 from flaggerpy.routers import services
 from flaggerpy.routers.base import RouteObject, Router
 from flaggerpy.routers.base import Settings as RouterSettings
@@ -85,6 +87,7 @@ class Seeing:
         configs: ConfigReader,
         settings: Settings,
         config_problems: Mapping[Key, str],
+        finder: Finder,
     ) -> None:
         self._client = client
         self._world = world
@@ -92,6 +95,7 @@ class Seeing:
         self._configs = configs
         self._settings = settings
         self.config_problems = config_problems
+        self._finder = finder
         self.router_settings = RouterSettings(
             ingress_class=settings.ingress_class, ingress_annotations_prefix=settings.ingress_annotations_prefix
         )
@@ -108,6 +112,7 @@ class Seeing:
         await self._read_events(key)
         await self._world.first_routes(wanted, FIRST_ROUTES)
         self._read_live_where_it_stands(key, canary, status, wanted)
+        found = await self._promoted(key, canary, status)
         tracked, target = await self._read_configs(key, canary, wanted)
         world = self._world
         primary = world.deployments.get(key.namespace, primary_name(canary.target))
@@ -115,8 +120,8 @@ class Seeing:
         selector: tuple[str, str] | None = None
         problem = ""
         if target is not None:
-            found = selector_of(target, self._settings.selector_label_names)
-            selector, problem = (None, found) if isinstance(found, str) else (found, "")
+            label = selector_of(target, self._settings.selector_label_names)
+            selector, problem = (None, label) if isinstance(label, str) else (label, "")
         standing = {name: world.services.get(key.namespace, name) for name in _service_names(canary)}
         problems += services.service_problems(canary, standing)
         followed, not_served = world.follow_routes(wanted)
@@ -134,6 +139,7 @@ class Seeing:
             routes=routes if followed else None,
             route_written_at=self._written_at(key, routes),
             kept=frozenset(world.kept(key).values()),
+            found=found,
             configs=tracked.checksums if tracked else None,
             config_problem=(tracked.problem if tracked else "") or self.config_problems.get(key, ""),
             answers=self._background.answers(key, status),
@@ -141,6 +147,14 @@ class Seeing:
             problems=tuple(dict.fromkeys(problems)),
             warnings=(*spec.warnings(canary), *(router.warnings(canary) if router and canary.spec.service else [])),
         )
+
+    async def _promoted(self, key: Key, canary: Canary, status: CanaryStatus) -> Found | Unknown | None:
+        """What the primary runs, where its promoted template is not kept: a Canary of Flagger's."""
+        if status.phase is Phase.NONE or status.last_promoted_spec in self._world.kept(key).values():
+            self._finder.forget(key)
+            return None
+        target, primary = (self._world.deployments.get(key.namespace, name) for name in (canary.target, primary_name(canary.target)))
+        return await self._finder.find(key, canary, target, primary)
 
     def _written_at(self, key: Key, routes: Sequence[Obj]) -> float | None:
         """When the route was last written: by us, else by the API server's notes, which may be in the future where its clock was set."""
@@ -316,6 +330,7 @@ class Seeing:
         self._judged.pop(key, None)
         self._events.pop(key, None)
         self._standing.pop(key, None)
+        self._finder.forget(key)
         self.route_writes.pop(key, None)
 
 

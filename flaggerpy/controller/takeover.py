@@ -6,14 +6,18 @@ from it, for two controllers that move the same weights would undo each other.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+from flaggerpy.api.durations import parse_duration
 from flaggerpy.api.names import FIELD_MANAGER
 from flaggerpy.api.status import from_timestamp
 
 Obj = dict[str, Any]
 
 FLAGGER = "flagger"
+SHORTEST_SILENCE = 120.0
+DEFAULT_INTERVAL = 60.0
 
 
 def is_flaggers(entry: Obj) -> bool:
@@ -36,6 +40,27 @@ def claim(obj: Obj) -> list[Obj] | None:
         {"op": "test", "path": "/metadata/resourceVersion", "value": obj["metadata"]["resourceVersion"]},
         {"op": "replace", "path": "/metadata/managedFields", "value": renamed},
     ]
+
+
+def flagger_wrote(objects: Iterable[Obj]) -> float:
+    """When Flagger last wrote one of these objects (epoch seconds), 0 for never."""
+    times = [
+        from_timestamp(entry["time"])
+        for obj in objects
+        for entry in (obj.get("metadata") or {}).get("managedFields") or ()
+        if is_flaggers(entry) and entry.get("time")
+    ]
+    return max(times, default=0.0)
+
+
+def silence(canary: Obj) -> float:
+    """Seconds without a write of Flagger's after which it counts as gone: three of its looks, and two minutes at least."""
+    analysis = (canary.get("spec") or {}).get("analysis") or {}
+    try:
+        interval = parse_duration(str(analysis.get("interval") or "60s"))
+    except (ValueError, AttributeError):
+        interval = DEFAULT_INTERVAL
+    return max(SHORTEST_SILENCE, 3 * interval)
 
 
 def flagger_wrote_status(obj: Obj) -> float:

@@ -27,6 +27,7 @@ from flaggerpy.controller.gather import Snapshot, facts_of
 from flaggerpy.controller.inbox import Inbox, Key
 from flaggerpy.controller.look import Look, RefusedError, StaleError
 from flaggerpy.controller.status import write_status
+from flaggerpy.controller.takeover import flagger_wrote, silence
 from flaggerpy.controller.world import World
 from flaggerpy.rollout.decision import Decision
 from flaggerpy.rollout.effects import CountRelease, Effect, RecordEvent
@@ -103,6 +104,8 @@ class Worker:
         self._trouble = ""
         self._told = ""
         self._left_to_flagger = False
+        self._flagger_wrote = 0.0
+        self._resumed_at = 0.0
 
     async def run(self) -> None:
         inbox = self._parts.inbox
@@ -155,10 +158,13 @@ class Worker:
 
     async def _once(self, obj: Obj) -> bool:
         parts = self._parts
-        if parts.world.flagger_wrote.get(obj["metadata"]["uid"], 0.0) > parts.started_at:
-            return self._stand_down(obj)
+        if self._flagger_lives(obj, parts.world.flagger_wrote.get(obj["metadata"]["uid"], 0.0)):
+            return True
         canary, status = self._parsed(obj)
         snapshot = await parts.eyes.look(self.key, obj, canary, status)
+        if self._flagger_lives(obj, flagger_wrote(snapshot.objects())):
+            return True
+        snapshot.quiet_since = self._quiet_since
         now = parts.client.now()
         decision = parts.decide(canary, status, facts_of(snapshot), now)
         if decision.status.phase != status.phase and decision.status.phase in PROVEN and not await parts.eyes.prove(snapshot):
@@ -191,13 +197,27 @@ class Worker:
             parts.inbox.put(self.key)
         return True
 
-    def _stand_down(self, obj: Obj) -> bool:
-        sentence = "Flagger still writes the status of this Canary: it is left to Flagger until flaggerpy is started again without it"
+    @property
+    def _quiet_since(self) -> float:
+        return max(self._resumed_at, self._parts.started_at)
+
+    def _flagger_lives(self, obj: Obj, wrote: float) -> bool:
+        """Stand down while Flagger writes, until it has been silent for a while; `wrote` is its last write (epoch seconds)."""
+        self._flagger_wrote = max(self._flagger_wrote, wrote)
+        if self._flagger_wrote <= self._quiet_since:
+            return False
+        now, until = self._parts.client.now(), self._flagger_wrote + silence(obj)
+        if now >= until:
+            self._resumed_at, self._left_to_flagger = now, False
+            _log.info("Flagger has written nothing for %.0f s: this Canary is taken up", silence(obj))
+            return False
         if not self._left_to_flagger:
             self._left_to_flagger = True
+            sentence = f"Flagger still writes around this Canary: it is left to Flagger until that has been silent for {silence(obj):.0f} s"
             _log.warning(sentence)
             self._parts.hands.tell(self.key, obj, sentence)
-        self._parts.inbox.wake_in(self.key, None)
+            self._parts.background.forget(self.key)
+        self._parts.inbox.wake_in(self.key, until - now)
         return True
 
     def _parsed(self, obj: Obj) -> tuple[Canary, CanaryStatus]:

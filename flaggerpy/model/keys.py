@@ -26,7 +26,7 @@ _UNTOLD = frozenset({
     "pod_failures", "promoted_images", "applied_images", "run", "outbox",
     "last_applied_spec", "last_promoted_spec", "session_affinity_cookie", "previous_session_affinity_cookie",
     "primary_session_affinity_cookie",
-    "tracked_configs", "promoted_configs", "promoted_revisions", "reverting",
+    "tracked_configs", "promoted_configs", "promoted_revisions", "reverting", "flagger_applied", "flagger_promoted",
 })
 _RUN_UNTOLD = frozenset({
     "id", "revision", "attempt", "images", "started_at",
@@ -52,6 +52,7 @@ _SCENE_UNTOLD = frozenset({
     "announced_at", "leads_at", "route_writes", "kept", "answers",
     "measurements", "delivered", "revisions", "spec", "configs", "commands",
     "announcements", "unfit", "givers", "images", "image_answers",
+    "born", "copied", "quiet_since",
 })
 
 

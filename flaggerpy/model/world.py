@@ -22,6 +22,7 @@ from flaggerpy.rollout.facts import (
     Answer,
     ContainerFacts,
     Facts,
+    Found,
     Giver,
     ImageAnswer,
     Measurement,
@@ -111,6 +112,8 @@ class World:
         self.target: Side | None = Side(self.spec["targetRef"]["name"], replicas, "v1")
         self.primary: Side | None = None
         self.configs: dict[str, str] | Unknown | None = None
+        self.copied: dict[str, str] | Unknown | None = None
+        """What Flagger's copies of the configs hold."""
         self.services = False
         self.apex = False
         self.apex_exists = foreign
@@ -142,6 +145,9 @@ class World:
         self.reverted = False
         self.gone = False
         self.problems: tuple[str, ...] = ()
+        self.quiet_since = 0.0
+        self.born: dict[str, float] = {"v1": START}
+        """When the ReplicaSets of the target's templates were made."""
         self.fault: Callable[[], None] = lambda: None
         self.checks: list[Callable[[World, Decision], None]] = []
         self.reconcile()
@@ -200,6 +206,7 @@ class World:
             name=side.name,
             replicas=side.replicas,
             revision=side.template,
+            revision_born=self.born.get(side.template, 0.0),
             fresh=True,
             created=len(mine),
             updated=len(mine),
@@ -248,6 +255,8 @@ class World:
             apex_exists=self.apex_exists,
             route=self._route(accepted) if self.weights else UNKNOWN,
             kept=frozenset(self.kept),
+            found=self._found(),
+            quiet_since=self.quiet_since,
             answers=dict(self.answers),
             measurements=dict(self.measurements),
             images=dict(self.image_answers),
@@ -270,6 +279,14 @@ class World:
             announced=not self.foreign or self.announced_at is not None,
             leads=not self.foreign or self.leads_at is not None,
         )
+
+    def _found(self) -> Found | None:
+        """What a primary without our mark runs, where its template is not kept."""
+        primary = self.primary
+        if primary is None or primary.source_revision or self.typed.last_promoted_spec in self.kept:
+            return None
+        configs = self.copied if isinstance(self.copied, dict) else None
+        return Found(release_revision(primary.template, configs), (f"r/app:{primary.template}",), configs)
 
     def look(self) -> Decision:
         """One round of the controller. Raises what `fault` raises, leaving everything as it is at that moment."""
@@ -328,6 +345,8 @@ class World:
                 configs = self.configs if isinstance(self.configs, dict) else None
                 if self.target is not None and release_revision(self.target.template, configs) == revision:
                     self.kept[revision] = self.target.template
+                elif (found := self._found()) is not None and found.revision == revision:
+                    self.kept[revision] = revision.partition("-")[0]
             case fx.ForgetRevisions(but=but):
                 self.fault()
                 self.kept = {revision: template for revision, template in self.kept.items() if revision in but}
@@ -425,6 +444,7 @@ class World:
     def release(self, template: str, behaviour: Behaviour = GOOD) -> None:
         """Somebody applies a new template."""
         self.behaviour[template] = behaviour
+        self.born.setdefault(template, self.now)
         assert self.target is not None
         self.target.template = template
         self.reconcile()

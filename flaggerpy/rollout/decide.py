@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from flaggerpy.api.canary import Canary
 from flaggerpy.api.status import CanaryStatus, Phase
-from flaggerpy.rollout import health, orders, safety
+from flaggerpy.rollout import adopting, health, orders, safety
 from flaggerpy.rollout.commands import carry_out
 from flaggerpy.rollout.decision import Decision
 from flaggerpy.rollout.deleting import deleting, finalizer
@@ -32,9 +32,12 @@ def decide(canary: Canary, status: CanaryStatus, facts: Facts, now: float) -> De
         deleting(d)
         return d.finish()
     finalizer(d)
+    d.flaggers = adopting.is_flaggers(status) and not adopting.adopt(d)
     if facts.problems:
         orders.refuse_all(d, f"its spec is refused ({facts.problems[0]}): correct it first")
         _refuse(d)
+    elif d.flaggers:
+        return d.finish()
     elif canary.spec.suspend:
         orders.refuse_all(d, "spec.suspend is true: set it to false first")
         _suspended(d)

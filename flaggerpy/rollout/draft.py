@@ -43,6 +43,8 @@ class Draft:
         self.progress: Progress | None = None
         self.stalled: tuple[str, str] | None = None
         self.pending_revision = False
+        self.flaggers = False
+        """The status is still as Flagger wrote it: what would make it ours is not known yet."""
 
     # what is true
 
@@ -191,7 +193,7 @@ class Draft:
         self.set(outbox=owed)
         for item in owed:
             self.effects.append(Deliver(item.id))
-        self.set(progress=self.progress, observed_generation=self.canary.generation)
+        self.set(progress=self.progress, observed_generation=None if self.flaggers else self.canary.generation)
         phase = self.status.phase
         busy = phase in ACTIVE or phase in (Phase.NONE, Phase.INITIALIZING, Phase.TERMINATING) or self.pending_revision
         cause = self.status.history[0].cause if phase is Phase.FAILED and self.status.history else ""

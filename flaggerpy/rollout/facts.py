@@ -97,6 +97,18 @@ class Giver:
 
 
 @dataclass(frozen=True)
+class Found:
+    """Which revision of the target the primary runs, by a comparison of templates: of a primary that Flagger made.
+
+    `configs` are the checksums of the primary's copies by `configmap/x` or `secret/x`, None when tracking is off.
+    """
+
+    revision: str
+    images: tuple[str, ...] = ()
+    configs: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
 class Facts:
     """Everything that a decision looks at, but for the Canary and its status.
 
@@ -117,6 +129,10 @@ class Facts:
     route: RouteFacts | Unknown = UNKNOWN
     kept: frozenset[str] | Unknown = frozenset()
     """Revisions whose template is kept in a ControllerRevision."""
+    found: Found | Unknown | None = None
+    """What Flagger's primary runs; None where it is ours, or its template is kept, or nothing equals it."""
+    quiet_since: float = 0.0
+    """Since when (epoch seconds) no write of Flagger was seen around this Canary; our start at the latest."""
     answers: Mapping[str, Answer] = field(default_factory=dict)
     measurements: Mapping[str, Measurement] = field(default_factory=dict)
     images: Mapping[str, tuple[ImageAnswer, ...]] = field(default_factory=dict)

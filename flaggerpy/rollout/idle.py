@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from flaggerpy.api.status import IDLE, Phase
 from flaggerpy.rollout import starting
+from flaggerpy.rollout.adopting import keep_promoted
 from flaggerpy.rollout.draft import Draft
 from flaggerpy.rollout.effects import EnsurePrimary, ForgetRevisions
 from flaggerpy.rollout.facts import UNKNOWN
@@ -70,6 +71,7 @@ def waiting(d: Draft) -> None:
 
 def _keep(d: Draft) -> None:
     ensure_services(d)
+    keep_promoted(d)
     _forget(d)
     promoted = d.status.last_promoted_spec
     kept = isinstance(d.facts.kept, frozenset) and promoted in d.facts.kept

@@ -12,7 +12,7 @@ from flaggerpy.api.status import Phase, RunState
 from flaggerpy.rollout import health
 from flaggerpy.rollout.draft import Draft
 from flaggerpy.rollout.effects import CheckProviders, EnsurePrimary, EnsureServices, KeepRevision, ScaleTarget
-from flaggerpy.rollout.facts import UNKNOWN, WorkloadFacts
+from flaggerpy.rollout.facts import UNKNOWN, Found, WorkloadFacts
 from flaggerpy.rollout.phases import Cause
 from flaggerpy.rollout.revision import run_id
 from flaggerpy.rollout.traffic import announced, drained, routed
@@ -22,7 +22,7 @@ def initialising(d: Draft) -> None:
     """See the module."""
     if d.status.phase is Phase.NONE:
         d.enter(Phase.INITIALIZING, Cause.SEEN)
-    if d.facts.target is UNKNOWN or d.facts.primary is UNKNOWN or d.facts.kept is UNKNOWN:
+    if d.facts.target is UNKNOWN or d.facts.primary is UNKNOWN or d.facts.kept is UNKNOWN or d.facts.found is UNKNOWN:
         d.wait(f"the state of {d.canary.target}")
         return
     target = d.fit_target()
@@ -82,6 +82,12 @@ def _remember(d: Draft, target: WorkloadFacts, revision: str) -> None:
     )  # fmt: skip
 
 
+def _made_by_flagger(d: Draft) -> bool:
+    """The primary runs this very revision, from a Flagger that had begun with it: its pods need not be made anew."""
+    found = d.facts.found
+    return isinstance(found, Found) and found.revision == d.run.revision
+
+
 def _is_older_primary(d: Draft) -> bool:
     """The bootstrap took a primary of before at its own template: it stays at it."""
     run, primary = d.run, d.primary
@@ -104,7 +110,7 @@ def _providers(d: Draft) -> None:
 
 def _primary_ready(d: Draft) -> bool:
     run, primary = d.run, d.primary
-    if primary is None or primary.source_revision != run.revision:
+    if primary is None or (primary.source_revision != run.revision and not _made_by_flagger(d)):
         d.do(EnsurePrimary(run.revision, run.id, run.replicas))
         d.wait(f"{d.canary.target}-primary to be made")
         return False

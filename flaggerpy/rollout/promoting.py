@@ -33,7 +33,8 @@ def promoting(d: Draft) -> None:
     run = d.run
     leave_unfit(d)
     ensure_route(d)
-    d.do(EnsurePrimary(run.revision, run.id, run.replicas))
+    if not _promoted_by_flagger(d):
+        d.do(EnsurePrimary(run.revision, run.id, run.replicas))
     if d.facts.primary is UNKNOWN:
         d.wait(f"the state of {d.canary.target}-primary, which cannot be read")
         return
@@ -56,6 +57,12 @@ def promoting(d: Draft) -> None:
         )
         return
     _shift(d)
+
+
+def _promoted_by_flagger(d: Draft) -> bool:
+    """The primary had the run's template from Flagger before the run was taken over: written once more its pods would be made anew."""
+    primary = d.primary
+    return primary is not None and not primary.source_revision and primary.flagger_id == d.run.id
 
 
 def finalising(d: Draft) -> None:

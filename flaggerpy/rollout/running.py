@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from flaggerpy.api.canary import Webhook
 from flaggerpy.api.status import Phase
-from flaggerpy.rollout import health, imagecheck, orders, rounds, safety, starting
+from flaggerpy.rollout import adopting, health, imagecheck, orders, rounds, safety, starting
 from flaggerpy.rollout.draft import Draft
 from flaggerpy.rollout.effects import EnsurePrimary, KeepRevision, RecordEvent, ScaleTarget
 from flaggerpy.rollout.facts import UNKNOWN, WorkloadFacts
@@ -93,6 +93,7 @@ def _keep_up(d: Draft, target: WorkloadFacts, *, may_scale: bool) -> None:
     # until it settled also where the template is kept from an earlier release: the copies of its configs may be gone
     if isinstance(d.facts.kept, frozenset) and (run.revision not in d.facts.kept or not run.settled):
         d.do(KeepRevision(run.revision))
+    adopting.keep_promoted(d)
     ensure_services(d)
     if target.replicas == 0:
         if may_scale:

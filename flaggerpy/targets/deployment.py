@@ -178,6 +178,7 @@ def workload_facts(
         ready=counts.get("readyReplicas", 0),
         available=counts.get("availableReplicas", 0),
         old=sum((rs.get("status") or {}).get("replicas", 0) for rs in owned if rs is not current),
+        revision_born=_seconds((current.get("metadata") or {}).get("creationTimestamp")),
         serving=sum((rs.get("status") or {}).get("readyReplicas", 0) for rs in owned) if owned else None,
         images=tuple(dict.fromkeys(images)),
         pods=tuple(

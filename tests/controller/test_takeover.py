@@ -7,7 +7,7 @@ from typing import Any
 from flaggerpy.cluster import kinds
 from flaggerpy.controller.applying import Applier
 from flaggerpy.controller.inbox import Inbox
-from flaggerpy.controller.takeover import claim, flagger_wrote_status
+from flaggerpy.controller.takeover import claim, flagger_wrote, flagger_wrote_status, silence
 from flaggerpy.controller.world import World, slim
 from tests.cluster.fake_apiserver import FakeApiServer, Request
 
@@ -91,3 +91,12 @@ async def test_what_the_server_words_differently_is_said_once() -> None:
         other = {**manifest, "spec": {"timeout": "90s"}}
         await applier.apply(other, made)
         assert len(server.requests) == sent + 1
+
+
+def test_flaggers_last_write_of_any_object_is_told_and_its_silence_is_three_looks() -> None:
+    early, late = ({**FLAGGERS, "time": f"2026-01-01T00:00:0{second}Z"} for second in (1, 2))
+    assert flagger_wrote([service(early), service(late, OURS), service()]) == 1767225602.0
+    assert flagger_wrote([service(OURS)]) == 0.0
+    assert silence({"spec": {"analysis": {"interval": "1m"}}}) == 180.0
+    assert silence({"spec": {"analysis": {"interval": "10s"}}}) == 120.0
+    assert silence({"spec": {"analysis": {"interval": "soon"}}}) == 180.0

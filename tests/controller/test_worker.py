@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from flaggerpy.api.canary import Canary
-from flaggerpy.api.status import CanaryStatus, Condition, Phase
+from flaggerpy.api.status import CanaryStatus, Condition, Phase, timestamp
 from flaggerpy.cluster import kinds
 from flaggerpy.cluster.client import Client
 from flaggerpy.cluster.errors import Cause, Forbidden
+from flaggerpy.controller import worker
 from flaggerpy.controller.background import Background
 from flaggerpy.controller.gather import Snapshot
 from flaggerpy.controller.inbox import Inbox, Key
@@ -36,9 +37,10 @@ class Eyes:
 
     def __init__(self) -> None:
         self.proofs: list[bool] = []
+        self.standing: dict[str, Obj | None] = {}
 
     async def look(self, key: Key, obj: Obj, canary: Canary, status: CanaryStatus) -> Snapshot:
-        return Snapshot(canary=canary, status=status, router=None, router_settings=RouterSettings())
+        return Snapshot(canary=canary, status=status, router=None, router_settings=RouterSettings(), services=self.standing)
 
     async def prove(self, snapshot: Snapshot) -> bool:
         return self.proofs.pop(0) if self.proofs else True
@@ -219,7 +221,8 @@ async def test_without_the_lease_nothing_is_written(scene: Scene) -> None:
 
 
 async def test_a_flagger_at_work_is_left_alone(scene: Scene) -> None:
-    notes = [{"manager": "flagger", "operation": "Update", "subresource": "status", "time": "2026-01-01T00:00:00Z"}]
+    now = timestamp(scene.parts.client.now())
+    notes = [{"manager": "flagger", "operation": "Update", "subresource": "status", "time": now}]
     scene.server.patch(kinds.CANARY, *KEY, {"metadata": {"managedFields": notes}})
     scene.start()
     await eventually(lambda: bool(scene.hands.told))
@@ -229,6 +232,21 @@ async def test_a_flagger_at_work_is_left_alone(scene: Scene) -> None:
     assert "Flagger still writes" in scene.hands.told[0]
     assert scene.looks == 0
     assert scene.server.writes == []
+
+
+async def test_a_flagger_that_writes_a_route_or_a_service_is_left_alone_until_it_has_been_silent(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.eyes.standing = {"podinfo": {"metadata": {"managedFields": [
+        {"manager": "flagger", "operation": "Update", "time": timestamp(scene.parts.client.now())}]}}}  # fmt: skip
+    monkeypatch.setattr(worker, "silence", lambda obj: 1.2)
+    scene.parts.started_at = scene.parts.client.now() - 5
+    scene.start()
+    await eventually(lambda: bool(scene.hands.told))
+    assert "left to Flagger" in scene.hands.told[0]
+    assert scene.looks == 0
+    await eventually(lambda: scene.looks > 0)
+    assert len(scene.hands.told) == 1
 
 
 async def test_a_namespace_that_goes_is_left_in_peace(scene: Scene) -> None:

@@ -1,17 +1,20 @@
 """`flaggerpy lint --for-flagger`: what of a Canary Flagger 1.44 refuses, drops, or does otherwise. For those who run both, or go back.
 
-Source: Flagger 1.44's CRD (fields, patterns, what is pruned) and its documented behaviour.
+Source: Flagger 1.44's CRD (flagger_fields.txt has its fields; patterns; pruning) and its documented behaviour. A field that we get and
+that is not in that file is told without a line here.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import resources
 from typing import Any
 
-from flaggerpy.api import rules
+from flaggerpy.api import crds, rules
 from flaggerpy.api.durations import parse_duration
-from flaggerpy.api.names import GROUP
+from flaggerpy.api.names import COMMANDS, CONFIG_TRACKING, GROUP
 from flaggerpy.cli.linting.findings import Finding, found
 from flaggerpy.cli.manifests import Document
 
@@ -19,13 +22,19 @@ DURATION = re.compile(r"^[0-9]+(m|s)")
 """Flagger's pattern, open at its end: `500ms` and `10sec` pass, `1h` and `1.5m` do not."""
 SHORTEST = 10.0
 """Seconds: Flagger takes shorter intervals as this."""
-_OURS = {"spec.podHealth": "our judgement of pods: Flagger only has progressDeadlineSeconds"}
-_SUFFIXES = ("spec.service.match[].uri", "spec.service.match[].scheme", "spec.service.match[].method", "spec.service.match[].authority")
-_SUFFIX_MAPS = ("spec.service.match[].headers{}", "spec.service.match[].queryParams{}", "spec.service.match[].withoutHeaders{}")
+_MEANS = {
+    "spec.podHealth": "our judgement of pods: Flagger only has progressDeadlineSeconds",
+    "spec.autoscalerRef.sync": "Flagger brings the primary's scaler up to date at promotions only",
+    "suffix": "the match gets wider",
+}
+"""What the loss of a field comes to, by its path or by its own name."""
+_TOLD_APART = ("spec.canaryAnalysis",)
 
 
 def lint(document: Document) -> list[Finding]:
     """What Flagger would not understand of one object."""
+    if document.kind in ("ConfigMap", "Secret") and document.group == "":
+        return list(_config(document))
     if document.group != GROUP:
         return []
     if document.kind == "AlertProvider":
@@ -39,22 +48,71 @@ def _alert_provider(document: Document) -> Iterator[Finding]:
         yield found("flagger-refuses", document, "spec.secretRef", "spec: address and secretRef together; Flagger's CRD takes one of them")
 
 
+@cache
+def flagger_fields() -> frozenset[str]:
+    """The fields of a Canary's spec that Flagger's CRD has, `[]` for the items of a list and `{}` for the values of a map."""
+    return frozenset(resources.files("flaggerpy.cli.linting").joinpath("flagger_fields.txt").read_text().split())
+
+
+@cache
+def _spec_schema() -> Mapping[str, Any]:
+    root = crds.canary_crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    spec: Mapping[str, Any] = root["properties"]["spec"]
+    return spec
+
+
+def _ours(value: Any, schema: Mapping[str, Any], at: str, path: str) -> Iterator[tuple[str, str]]:
+    """The fields of a value that our CRD has and Flagger's has not: where they stand, and their path."""
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _ours(item, schema.get("items") or {}, f"{at}[{index}]", f"{path}[]")
+    elif isinstance(value, dict):
+        known: Mapping[str, Any] = schema.get("properties") or {}
+        every = schema.get("additionalProperties")
+        for key, item in value.items():
+            if key in known:
+                where, inner = f"{at}.{key}", f"{path}.{key}"
+                if inner not in flagger_fields():
+                    yield where, inner
+                else:
+                    yield from _ours(item, known[key], where, inner)
+            elif isinstance(every, dict):
+                yield from _ours(item, every, f"{at}[{key}]", f"{path}{{}}")
+
+
+def _config(document: Document) -> Iterator[Finding]:
+    """Flagger knows one value of the annotation only."""
+    metadata = document.obj.get("metadata")
+    annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
+    value = annotations.get(CONFIG_TRACKING) if isinstance(annotations, dict) else None
+    if value is not None and value != "track" and not str(value).startswith("disable"):
+        at = f"metadata.annotations.{CONFIG_TRACKING}"
+        yield found("flagger-differs", document, at, f"{at}: Flagger knows disabled only and tracks this {document.kind}")
+
+
 def _canary(document: Document) -> Iterator[Finding]:
     spec: Mapping[str, Any] = document.obj["spec"]
-    for field, why in _OURS.items():
-        for at, _ in rules.values_at(document.obj, field):
-            yield found("flagger-ignores", document, at, f"{at}: is dropped by Flagger's CRD ({why})")
+    for at, path in _ours(spec, _spec_schema(), "spec", "spec"):
+        if path not in _TOLD_APART:
+            why = _MEANS.get(path) or _MEANS.get(path.rpartition(".")[2])
+            yield found("flagger-ignores", document, at, f"{at}: is dropped by Flagger's CRD{f' ({why})' if why else ''}")
+    yield from _commands(document)
     if "canaryAnalysis" in spec:
         text = "spec.canaryAnalysis: is dropped by Flagger's CRD, which then misses spec.analysis; write analysis"
         yield found("flagger-refuses", document, "spec.canaryAnalysis", text)
     elif "analysis" not in spec:
         yield found("flagger-refuses", document, "spec", "spec: analysis is missing; Flagger's CRD requires it, with skipAnalysis too")
-    for pattern in (*_SUFFIXES, *_SUFFIX_MAPS, "spec.analysis.match[].queryParams{}"):
-        for at, value in rules.values_at(document.obj, pattern):
-            if isinstance(value, dict) and "suffix" in value:
-                yield found("flagger-ignores", document, f"{at}.suffix", f"{at}.suffix: is dropped by Flagger's CRD: the match gets wider")
     yield from _durations(document)
     yield from _habits(document, spec)
+
+
+def _commands(document: Document) -> Iterator[Finding]:
+    metadata = document.obj.get("metadata")
+    annotations = metadata.get("annotations") if isinstance(metadata, dict) else None
+    for name in COMMANDS.values():
+        if isinstance(annotations, dict) and name in annotations:
+            at = f"metadata.annotations.{name}"
+            yield found("flagger-ignores", document, at, f"{at}: Flagger knows no commands")
 
 
 def _durations(document: Document) -> Iterator[Finding]:
