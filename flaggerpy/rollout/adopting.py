@@ -78,15 +78,17 @@ def _take_over(d: Draft, target: WorkloadFacts, split: Split) -> None:
     found = d.facts.found if isinstance(d.facts.found, Found) else None
     configs = _seen_configs(d)
     seen = "" if _changed(d, target) else release_revision(target.revision, configs)
-    applied = seen or status.last_applied_spec
+    revision = seen or status.last_applied_spec
     if phase in (Phase.INITIALIZED, Phase.SUCCEEDED):
         promoted = found.revision if found else (seen or status.last_promoted_spec)
-    elif found and not (phase in LATE and found.revision == applied) and not (phase is Phase.FAILED and split.canary):
+    elif found and not (phase in LATE and found.revision == revision) and not (phase is Phase.FAILED and split.canary):
         promoted = found.revision
     else:
         # its template is not to be had: a promotion under way or one that failed has put another one in its place
         promoted = status.last_promoted_spec
     idle = phase not in ACTIVE
+    # before its first gate the release is not applied yet: what Flagger's hash stands for is what was applied before
+    applied = promoted if phase is Phase.WAITING else revision
     d.set(
         last_applied_spec=applied,
         last_promoted_spec=promoted,
@@ -99,7 +101,7 @@ def _take_over(d: Draft, target: WorkloadFacts, split: Split) -> None:
         promoted_configs=configs if promoted == seen else dict(found.configs) if found and found.configs is not None else None,
     )
     if not idle:
-        _run(d, target, split, applied)
+        _run(d, target, split, revision)
     keep_promoted(d)
     d.event("Normal", f"{d.canary.key} is taken over from Flagger: {phase}, {split.canary}% of the traffic on the canary")
 

@@ -154,9 +154,12 @@ def test_a_canary_that_waits_for_its_first_gate_goes_on_waiting() -> None:
     under_flagger(world)
     world.run_for(30)
     assert world.is_in(Phase.WAITING)
+    # Flagger notes a release as applied when its gate has opened
+    assert (world.typed.last_applied_spec, world.status["lastAppliedSpec"]) == ("v1", flagger_hash("v1"))
     world.hooks["gate"] = lambda now: True
     world.settle(ended)
     assert world.phase is Phase.SUCCEEDED
+    assert (world.status["lastAppliedSpec"], world.status["lastPromotedSpec"]) == ("v2", "v2")
 
 
 def test_what_is_not_known_yet_leaves_the_status_to_flagger() -> None:
