@@ -115,6 +115,7 @@ RULES: tuple[Rule, ...] = (
         VERSIONED,
     ),
     Rule("Q-19", "Copies of ConfigMaps and Secrets tell whose they are", rf"{MOMENT}/(ConfigMap|Secret) .*/labels/flagger.app/canary", "-"),
+    Rule("Q-19", "Copies of ConfigMaps and Secrets cannot be edited", rf"{MOMENT}/(ConfigMap|Secret) .*/immutable", "-"),
     Rule("Q-49", "A Service of the user keeps its other ports", rf"{MOMENT}/Service .*/spec/ports/metrics", "-"),
     Rule(
         "Q-49",

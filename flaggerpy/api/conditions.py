@@ -16,6 +16,8 @@ PROMOTED = "Promoted"
 READY = "Ready"
 RECONCILING = "Reconciling"
 STALLED = "Stalled"
+CONFLICT = "Conflict"
+"""Ours, written by the controller beside what is decided: somebody sets fields that flaggerpy sets."""
 
 _PROMOTED: dict[Phase, tuple[Status, str]] = {
     Phase.INITIALIZED: ("True", "{kind} initialization completed."),

@@ -36,6 +36,12 @@ COMMANDS = {
 }
 """Each command's word and its annotation, in the order in which the controller looks at them."""
 
+# Ours: on a primary, the followed configs that it was given last (targets/configs.py).
+FOLLOWED_CONFIGS = "flagger.app/followed-configs"
+
+# Ours: on a PodDisruptionBudget that shall hold for the primary too (targets/budgets.py), and on the copy that is made of it.
+COPY_TO_PRIMARY = "flagger.app/copy-to-primary"
+
 # Ours: on ControllerRevisions and config copies.
 REVISION_OF = "flagger.app/canary"
 REVISION_LABEL = "flagger.app/revision"

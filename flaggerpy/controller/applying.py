@@ -16,6 +16,7 @@ from flaggerpy.cluster.client import Client
 from flaggerpy.cluster.errors import Conflict, Invalid, NotFound
 from flaggerpy.cluster.kinds import Kind
 from flaggerpy.controller.look import StaleError
+from flaggerpy.controller.ownership import reclaim
 from flaggerpy.controller.patches import covers, digest
 from flaggerpy.controller.takeover import claim
 from flaggerpy.controller.world import World
@@ -36,6 +37,7 @@ class Applier:
         self._world = world
         self._new_services = asyncio.Semaphore(NEW_SERVICES_AT_ONCE)
         self._applied: OrderedDict[tuple[str, str, str], tuple[str, str]] = OrderedDict()
+        self._said: OrderedDict[tuple[str, str, str], str] = OrderedDict()
 
     async def apply(self, manifest: Obj, have: Obj | None) -> Obj:
         """The object as the server has it afterwards; `have` is what was looked at, None for nothing.
@@ -43,7 +45,7 @@ class Applier:
         Raises StaleError when the object has changed since: it was read again, and the look must begin anew.
         """
         kind = kinds.kind_of(manifest)
-        at = (str(kind), str(manifest["metadata"].get("namespace") or ""), str(manifest["metadata"]["name"]))
+        at = _at(manifest)
         words = digest(manifest)
         if have is not None and self._applied.get(at) == (words, have["metadata"]["resourceVersion"]):
             return have
@@ -62,10 +64,29 @@ class Applier:
         else:
             # the server words it differently: only our memory keeps us from saying it again
             self._applied[at] = (words, made["metadata"]["resourceVersion"])
-        if len(self._applied) > REMEMBERED:
-            self._applied.popitem(last=False)
+        self._said[at] = words
+        for memory in (self._applied, self._said):
+            if len(memory) > REMEMBERED:
+                memory.popitem(last=False)
         self._world.wrote(made)
         return made
+
+    def repeats(self, manifest: Obj) -> bool:
+        """True when this very manifest was the last that was applied: if it has to be said again, somebody undid it."""
+        return self._said.get(_at(manifest)) == digest(manifest)
+
+    async def reclaim(self, kind: Kind, namespace: str, name: str) -> Obj | None:
+        """Make ours what others own of a workload's spec, so that the next apply removes it; the workload, None when it is gone."""
+        have = await self.read_again(kind, namespace, name)
+        operations = reclaim(have) if have is not None else None
+        if have is None or operations is None:
+            return have
+        try:
+            have = await self._client.json_patch(kind, namespace, name, operations)
+        except (Invalid, Conflict, NotFound) as error:
+            raise StaleError(f"{kind} {name} has changed: {error}") from error
+        self._world.wrote(have)
+        return have
 
     async def _claim(self, kind: Kind, have: Obj) -> Obj:
         operations = claim(have)
@@ -84,3 +105,8 @@ class Applier:
         if found is not None:
             self._world.wrote(found)
         return found
+
+
+def _at(manifest: Obj) -> tuple[str, str, str]:
+    metadata = manifest["metadata"]
+    return str(kinds.kind_of(manifest)), str(metadata.get("namespace") or ""), str(metadata["name"])

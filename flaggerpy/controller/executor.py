@@ -19,12 +19,14 @@ from flaggerpy.cluster.errors import Conflict, Invalid, NotFound
 from flaggerpy.cluster.events import EventRecorder
 from flaggerpy.controller.applying import Applier
 from flaggerpy.controller.background import Background
+from flaggerpy.controller.conflicts import Conflicts, Thing
 from flaggerpy.controller.exporting import Exporting
 from flaggerpy.controller.gather import desired_services, observed_route, route_split, same_cookies
 from flaggerpy.controller.inbox import Key
 from flaggerpy.controller.keeping import Keeping
 from flaggerpy.controller.look import Look, StaleError
-from flaggerpy.controller.patches import covers
+from flaggerpy.controller.ownership import owner_of
+from flaggerpy.controller.patches import covers, difference
 from flaggerpy.controller.seeing import Seeing
 from flaggerpy.controller.world import World
 from flaggerpy.rollout import effects as fx
@@ -50,6 +52,7 @@ class Executor:
         keeping: Keeping,
         recorder: EventRecorder,
         exported: Exporting,
+        conflicts: Conflicts,
     ) -> None:
         self._client = client
         self._world = world
@@ -59,6 +62,7 @@ class Executor:
         self._keeping = keeping
         self._recorder = recorder
         self._exported = exported
+        self._conflicts = conflicts
         self._table: dict[type[Any], Callable[[Look, Any], Awaitable[None]]] = {
             fx.EnsureServices: self._ensure_services,
             fx.KeepRevision: self._keep_revision,
@@ -91,7 +95,7 @@ class Executor:
         for wanted in desired_services(look.snapshot, with_apex=effect.apex):
             have = self._world.services.get(look.key.namespace, wanted["metadata"]["name"])
             if not services.in_shape(wanted, have):
-                await self._applier.apply(wanted, have)
+                await self._apply(look, wanted, have)
 
     async def _set_split(self, look: Look, effect: fx.SetSplit) -> None:
         snapshot = look.snapshot
@@ -127,9 +131,28 @@ class Executor:
 
     async def _apply_route(self, look: Look, manifest: Obj, routes: list[Obj]) -> None:
         have = next((obj for obj in routes if _names(obj) == _names(manifest)), None)
-        made = await self._applier.apply(manifest, have)
-        if have is None or made["metadata"]["resourceVersion"] != have["metadata"]["resourceVersion"]:
+        made = await self._apply(look, manifest, have) or have
+        if made is not None and (have is None or made["metadata"]["resourceVersion"] != have["metadata"]["resourceVersion"]):
             self._seeing.route_writes[look.key] = self._client.now()
+
+    async def _apply(self, look: Look, manifest: Obj, have: Obj | None) -> Obj | None:
+        """Apply what requests hang on; what has to be said again was undone by somebody. None: he fights, and we rest for a moment."""
+        undone = have is not None and self._applier.repeats(manifest) and next(difference(have, manifest), "")
+        if not undone:
+            return await self._applier.apply(manifest, have)
+        kind, name = _names(manifest)
+        thing = Thing(kind, name, ".".join(undone.partition("[")[0].split(".")[:2]))
+        if self._conflicts.rest(look.key, thing) > 0:
+            return None
+        have = await self._applier.read_again(kinds.kind_of(manifest), look.key.namespace, name)
+        made = await self._applier.apply(manifest, have)
+        if have is not None and made["metadata"]["resourceVersion"] == have["metadata"]["resourceVersion"]:
+            return made  # only worded differently by the server
+        # who set it is told by what stood before: with our write he owns it no more
+        fight = self._conflicts.undone(look.key, thing, owner_of(have or made, thing.field), urgent=True)
+        self._recorder.record(look.obj, f"{fight.manager} has changed {thing}: it was put right", type="Warning")
+        look.again = True
+        return made
 
     # --- revisions and the primary -----------------------------------------------------------------------------------------------------
 

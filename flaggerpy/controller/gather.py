@@ -13,13 +13,16 @@ from flaggerpy.api import names
 from flaggerpy.api.canary import Canary
 from flaggerpy.api.status import CanaryStatus, from_timestamp
 from flaggerpy.controller.background import Answers
-from flaggerpy.controller.patches import digest
+from flaggerpy.controller.patches import covers, digest
 from flaggerpy.controller.workloads import with_templates
 from flaggerpy.rollout.facts import UNKNOWN, Facts, Found, Giver, RouteFacts, Split, Unknown, WorkloadFacts
 from flaggerpy.routers import services
 from flaggerpy.routers.base import Observed, Router, RouteSplit
 from flaggerpy.routers.base import Settings as RouterSettings
+from flaggerpy.targets import budgets
+from flaggerpy.targets.configs import followed_by
 from flaggerpy.targets.deployment import workload_facts
+from flaggerpy.targets.metadata import other_labels
 
 Obj = dict[str, Any]
 
@@ -58,6 +61,14 @@ class Snapshot:
     config_problem: str = ""
     found: Found | Unknown | None = None
     quiet_since: float = 0.0
+    followed: Mapping[str, str] = field(default_factory=dict)
+    """Checksums, now, of the followed configs that the primary was given last; what cannot be told is left out."""
+    primary_edited: bool = False
+    """Somebody changed the primary, and it is time to put it right."""
+    budgets: Sequence[Obj] = ()
+    """The PodDisruptionBudgets of the namespace that ask for a copy, and the copies."""
+    conflicts: tuple[str, ...] = ()
+    """Who fights us over which field, and the rule that ends it (condition Conflict)."""
     answers: Answers = field(default_factory=Answers)
     givers: Mapping[str, Giver] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
@@ -79,6 +90,7 @@ def facts_of(snapshot: Snapshot) -> Facts:
         primary=_workload(snapshot.primary),
         configs=snapshot.configs,
         config_problem=snapshot.config_problem,
+        primary_stale=_stale(snapshot),
         services_ready=services_ready,
         apex_ready=apex_ready,
         apex_exists=snapshot.services.get(canary.apex) is not None,
@@ -98,6 +110,14 @@ def facts_of(snapshot: Snapshot) -> Facts:
         supports_weights=router.supports.weights if router else True,
         supports_mirror=router.supports.mirror if router else False,
     )
+
+
+def _stale(snapshot: Snapshot) -> bool:
+    primary = snapshot.primary.obj
+    if primary is None:
+        return False
+    follows = snapshot.followed.items() <= followed_by(primary).items()
+    return snapshot.primary_edited or not follows or not budgets_in_shape(snapshot)
 
 
 def commands(canary: Canary) -> dict[str, str]:
@@ -162,7 +182,8 @@ def desired_services(snapshot: Snapshot, *, with_apex: bool) -> list[Obj]:
     if canary.spec.service is None or snapshot.selector is None or snapshot.target.obj is None:
         return []
     label, value = snapshot.selector
-    return services.desired_services(
+    others = other_labels(snapshot.target.obj, label)
+    wanted = services.desired_services(
         canary,
         selector_label=label,
         label_value=value,
@@ -170,6 +191,25 @@ def desired_services(snapshot: Snapshot, *, with_apex: bool) -> list[Obj]:
         current=snapshot.services,
         with_apex=with_apex,
     )
+    for service in wanted:
+        service["spec"]["selector"] = others | service["spec"]["selector"]
+    return wanted
+
+
+def budget_copies(snapshot: Snapshot) -> list[Obj]:
+    """The PodDisruptionBudgets that the primary should have."""
+    if snapshot.selector is None:
+        return []
+    return budgets.copies(snapshot.budgets, snapshot.canary, *snapshot.selector)
+
+
+def budgets_in_shape(snapshot: Snapshot) -> bool:
+    """Whether the primary has exactly those; without the target nothing can be said against them."""
+    if snapshot.selector is None:
+        return True
+    wanted, standing = budget_copies(snapshot), {obj["metadata"]["name"]: obj for obj in snapshot.budgets}
+    shaped = all(covers(standing.get(obj["metadata"]["name"]), obj) for obj in wanted)
+    return shaped and not budgets.orphans(snapshot.budgets, snapshot.canary, wanted)
 
 
 def services_in_shape(snapshot: Snapshot) -> tuple[bool, bool]:

@@ -9,51 +9,83 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flaggerpy.api.canary import Canary
-from flaggerpy.api.names import REVISION_LABEL, REVISION_OF, kept_revision_name, primary_name
+from flaggerpy.api.names import FLAGGER_ID, FOLLOWED_CONFIGS, REVISION_LABEL, kept_revision_name, primary_name
 from flaggerpy.cluster import kinds
 from flaggerpy.cluster.client import Client
 from flaggerpy.cluster.errors import AlreadyExists, Conflict, NotFound
+from flaggerpy.cluster.events import EventRecorder
 from flaggerpy.controller.applying import Applier
-from flaggerpy.controller.configs import KINDS, ConfigReader
+from flaggerpy.controller.background import Background
+from flaggerpy.controller.configs import ConfigReader
+from flaggerpy.controller.conflicts import Conflicts, Thing
+from flaggerpy.controller.copies import Copies, Named, has_pods, used_by
+from flaggerpy.controller.drift import Drift
+from flaggerpy.controller.gather import budget_copies
 from flaggerpy.controller.inbox import Key
 from flaggerpy.controller.look import Look, RefusedError, StaleError
 from flaggerpy.controller.patches import covers
 from flaggerpy.controller.promoted import Finder
 from flaggerpy.controller.settings import Settings
-from flaggerpy.controller.workloads import present_hash
+from flaggerpy.controller.workloads import present_hash, selector_text
 from flaggerpy.controller.world import World
 from flaggerpy.rollout.effects import EnsurePrimary
 from flaggerpy.rollout.facts import Unknown
 from flaggerpy.rollout.revision import release_revision
+from flaggerpy.targets import budgets
 from flaggerpy.targets import configs as tracking
 from flaggerpy.targets.deployment import kept_revision, primary_manifest
+from flaggerpy.targets.metadata import other_labels, owned_by
 
 Obj = dict[str, Any]
 
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class _Made:
+    """What a primary was last made of, in which generation it stood then, and the followed configs that it was given before."""
+
+    effect: EnsurePrimary
+    generation: int
+    followed: str
+
+
 class Keeping:
     """Keeps, forgets, and makes primaries. `problems` are sentences about configs that a promotion lacks, by Canary."""
 
     def __init__(
-        self, client: Client, world: World, applier: Applier, configs: ConfigReader, settings: Settings, finder: Finder
+        self,
+        client: Client,
+        world: World,
+        background: Background,
+        applier: Applier,
+        configs: ConfigReader,
+        recorder: EventRecorder,
+        conflicts: Conflicts,
+        settings: Settings,
+        finder: Finder,
     ) -> None:
         self.problems: dict[Key, str] = {}
         self._client = client
         self._world = world
         self._applier = applier
         self._configs = configs
+        self._copies = Copies(client, world, configs, settings)
+        self._recorder = recorder
+        self._conflicts = conflicts
         self._settings = settings
         self._finder = finder
-        self._made: dict[Key, tuple[EnsurePrimary, int]] = {}
+        self._made: dict[Key, _Made] = {}
+        self.drift = Drift(client, world, background, self.expected)
 
     def forget_canary(self, key: Key) -> None:
         self.problems.pop(key, None)
         self._made.pop(key, None)
+        self.drift.forget(key)
 
     # --- keeping -----------------------------------------------------------------------------------------------------------------------
 
@@ -64,7 +96,7 @@ class Keeping:
         if isinstance(known, Unknown):
             raise StaleError("the target's configs are not known")
         if revision in self._world.kept(key).values():
-            problem = await self._copy_configs(canary, known or {})
+            problem = await self._copies.ensure(canary, known or {})
             if problem:
                 raise StaleError(problem)
             return
@@ -80,7 +112,7 @@ class Keeping:
         if found != revision:
             _log.info("%s is not kept: the target is at %s", revision, found or "a revision not made yet")
             return
-        problem = await self._copy_configs(canary, known or {})
+        problem = await self._copies.ensure(canary, known or {})
         if problem:
             raise StaleError(problem)
         manifest = kept_revision(canary, target, revision, known)
@@ -88,37 +120,10 @@ class Keeping:
             made = await self._client.create(manifest)
         except AlreadyExists:
             made = await self._client.get(kinds.CONTROLLER_REVISION, key.namespace, manifest["metadata"]["name"])
-            if not _owned_by(made, canary):
+            if not owned_by(made, canary):
                 name = manifest["metadata"]["name"]
                 raise RefusedError(f"controllerrevision {name} exists and is not of this Canary: delete it") from None
         self._world.wrote(made)
-
-    async def _copy_configs(self, canary: Canary, wanted: Mapping[str, str]) -> str:
-        """Write the copies that are missing; the sentence about one that cannot be made any more, as its data has changed."""
-        for key, checksum in wanted.items():
-            kind, _, name = key.partition("/")
-            copy_name = tracking.copy_name(name, checksum)
-            existing = self._configs.metadata(kind, canary.namespace, copy_name)
-            if existing is not None and _owned_by(existing, canary):
-                continue
-            source = await self._configs.data(kind, canary.namespace, name)
-            if source is None or tracking.checksum(source) != checksum:
-                # the version that was copied before: by us, or by Flagger under a name without version
-                for older in (copy_name, primary_name(name)):
-                    source = await self._configs.data(kind, canary.namespace, older)
-                    if source is not None and tracking.checksum(source) == checksum:
-                        break
-                else:
-                    if existing is not None:
-                        raise StaleError(f"{copy_name} is gone")
-                    return f"{key} is not any more what was analysed: its copy for the primary cannot be made"
-                assert source is not None
-                source = {**source, "metadata": {**source["metadata"], "name": name}}
-            manifest = tracking.copy(
-                source, canary, checksum, include_label_prefix=self._settings.label_prefixes, existing=existing
-            )  # fmt: skip
-            self._world.wrote(await self._client.apply(manifest))
-        return ""
 
     # --- forgetting --------------------------------------------------------------------------------------------------------------------
 
@@ -128,38 +133,29 @@ class Keeping:
         # the run has ended: what its primary was made of need not be remembered
         self._made.pop(key, None)
         kept = dict(self._world.kept(key))
-        needed: set[str] = set()
-        for name, revision in kept.items():
-            if revision in configs_of:
-                stored = await self._client.find(kinds.CONTROLLER_REVISION, key.namespace, name)
-                checksums = ((stored or {}).get("data") or {}).get("configs") or {}
-                needed |= {tracking.copy_name(at.partition("/")[2], checksum) for at, checksum in checksums.items()}
         # the revisions last: as long as one is there that is not wanted, a controller that died meanwhile is asked to forget again
         if any(revision in configs_of for revision in kept.values()):
-            await self._forget_copies(canary, needed)
+            needed = await self._used_by_primary(look)
+            for name, revision in kept.items():
+                if revision in configs_of:
+                    stored = await self._client.find(kinds.CONTROLLER_REVISION, key.namespace, name)
+                    needed |= _copies_of((stored or {}).get("data") or {})
+            await self._copies.forget(canary, needed)
         for name, revision in kept.items():
             if revision not in but:
                 await self._delete(kinds.CONTROLLER_REVISION, key.namespace, name)
 
-    async def _forget_copies(self, canary: Canary, needed: set[str]) -> None:
-        for kind, view in (("configmap", self._world.config_maps), ("secret", self._world.secrets)):
-            for (_, name), obj in view.items_of(canary.namespace):
-                copied = REVISION_OF in (obj["metadata"].get("labels") or {}) and _owned_by(obj, canary)
-                if copied and name not in needed:
-                    await self._release(KINDS[kind], obj, canary)
-
-    async def _release(self, kind: kinds.Kind, obj: Obj, canary: Canary) -> None:
-        """A copy goes with its last owner; while others own it, only our reference goes."""
-        metadata = obj["metadata"]
-        others = [owner for owner in metadata.get("ownerReferences") or () if owner.get("uid") != canary.uid]
-        if not others:
-            await self._delete(kind, metadata["namespace"], metadata["name"], metadata["uid"])
-            return
-        body = {"metadata": {"resourceVersion": metadata["resourceVersion"], "ownerReferences": others}}
-        try:
-            self._world.wrote(await self._client.merge_patch(kind, metadata["namespace"], metadata["name"], body))
-        except (Conflict, NotFound):
-            _log.debug("%s %s changed meanwhile", kind, metadata["name"])
+    async def _used_by_primary(self, look: Look) -> set[Named]:
+        """The configs that the primary names, or any of its pods that still run."""
+        primary = self._world.deployments.get(look.key.namespace, primary_name(look.canary.target))
+        if primary is None:
+            return set()
+        used = used_by(primary)
+        selector = selector_text(primary["spec"].get("selector") or {})
+        for replica_set in await self._client.list(kinds.REPLICA_SET, look.key.namespace, label_selector=selector):
+            if has_pods(replica_set):
+                used |= used_by(replica_set)
+        return used
 
     async def _delete(self, kind: kinds.Kind, namespace: str, name: str, uid: str | None = None) -> None:
         try:
@@ -173,53 +169,142 @@ class Keeping:
         """The primary as the kept revision has it. Nothing is sent while it stands as we last left it."""
         key, canary = look.key, look.canary
         have = self._world.deployments.get(key.namespace, primary_name(canary.target))
-        if have is not None and self._made.get(key) == (effect, int(have["metadata"].get("generation") or 0)):
+        if have is not None:
+            await self._ensure_budgets(look)
+        now = _Made(effect, _generation(have), tracking.followed_text(look.snapshot.followed))
+        if have is not None and self._made.get(key) == now and self.drift.edit(key, have) is None:
             return
-        kept = await self._kept(look, effect.revision)
-        problem = await self._copy_configs(canary, kept.get("configs") or {})
+        kept = await self._kept(look.canary, effect.revision)
+        tracked = kept.get("configs") or {}
+        followed = await self._followed(key.namespace, kept, have)
+        problem = await self._copies.ensure(canary, {name: digest for name, digest in tracked.items() if name not in followed})
         self._note(look, problem)
         if problem:
             return
-        manifest = self._primary(look, effect, kept, have)
-        if have is None or not covers(have, manifest):
-            have = await self._applier.apply(manifest, have)
-        self._made[key] = (effect, int(have["metadata"].get("generation") or 0))
+        changed_again = await self._copies.ensure(canary, followed)
+        if changed_again:
+            raise StaleError(changed_again)
+        manifest = self._primary(canary, look.snapshot.selector, effect, kept, have, followed)
+        if have is not None:
+            # it cannot be changed
+            manifest["spec"]["selector"] = have["spec"]["selector"]
+        elif look.snapshot.selector is not None and look.snapshot.target.obj is not None:
+            matched = manifest["spec"]["selector"]["matchLabels"]
+            manifest["spec"]["selector"] = {"matchLabels": other_labels(look.snapshot.target.obj, look.snapshot.selector[0]) | matched}
+        made = await self._write(look, manifest, have)
+        self._made[key] = replace(now, generation=_generation(made))
+        self.drift.left(key, made)
+
+    async def _write(self, look: Look, manifest: Obj, have: Obj | None) -> Obj:
+        """Apply a primary. What somebody else did to it is told, and goes with what he added."""
+        edit, changed = self.drift.edit(look.key, have), list[str]()
+        if have is not None and edit is not None:
+            have = await self._reclaim(look)
+        elif have is not None:
+            if covers(have, manifest):
+                return have
+            before = tracking.followed_by(have)
+            changed = sorted(key for key, digest in tracking.followed_by(manifest).items() if before.get(key, digest) != digest)
+        made = await self._applier.apply(manifest, have)
+        if have is not None and not covers(made, manifest):
+            # somebody's additions to a list are his, and not named by us: they go only once they are ours
+            made = await self._applier.apply(manifest, await self._reclaim(look))
+        name = manifest["metadata"]["name"]
+        if edit is not None:
+            self._conflicts.undone(look.key, primary_thing(name), edit.manager)
+            self._recorder.record(look.obj, f"{edit} of {name}: it gets back what was promoted", type="Warning")
+            look.again = True
+        if changed:
+            self._recorder.record(look.obj, f"{name} follows {', '.join(changed)}, which changed")
+        return made
+
+    async def _ensure_budgets(self, look: Look) -> None:
+        snapshot = look.snapshot
+        wanted = budget_copies(snapshot)
+        standing = {obj["metadata"]["name"]: obj for obj in snapshot.budgets}
+        for manifest in wanted:
+            have = standing.get(manifest["metadata"]["name"])
+            if not covers(have, manifest):
+                await self._applier.apply(manifest, have)
+        for orphan in budgets.orphans(snapshot.budgets, look.canary, wanted) if snapshot.selector else ():
+            metadata = orphan["metadata"]
+            await self._delete(kinds.POD_DISRUPTION_BUDGET, metadata["namespace"], metadata["name"], metadata["uid"])
+
+    async def _reclaim(self, look: Look) -> Obj | None:
+        return await self._applier.reclaim(kinds.DEPLOYMENT, look.key.namespace, primary_name(look.canary.target))
+
+    async def expected(self, key: Key, canary: Canary, primary: Obj) -> Obj:
+        """See `drift.Expected`."""
+        annotations = primary["spec"]["template"]["metadata"]["annotations"]
+        effect = EnsurePrimary(annotations[REVISION_LABEL], annotations.get(FLAGGER_ID, ""))
+        kept = await self._kept(canary, effect.revision)
+        return self._primary(canary, None, effect, kept, primary, tracking.followed_by(primary))
+
+    async def _followed(self, namespace: str, kept: Obj, have: Obj | None) -> dict[str, str]:
+        """The checksums of the followed configs of a kept template; of one that is gone, the copy that the primary has stays."""
+        if not self._settings.enable_config_tracking:
+            return {}
+        refs = tracking.references((kept.get("template") or {}).get("spec") or {})
+        before = tracking.followed_by(have)
+        gone = {
+            ref.key: before[ref.key]
+            for ref in refs
+            if ref.key in before and self._configs.metadata(ref.kind, namespace, ref.name) is None
+        }
+        return gone | await self._configs.followed(namespace, [ref.key for ref in refs])
 
     async def template(self, look: Look, revision: str) -> Obj:
         """The kept pod template of a revision. Raises RefusedError when it is not there."""
-        found: Obj = (await self._kept(look, revision))["template"]
+        found: Obj = (await self._kept(look.canary, revision))["template"]
         return found
 
-    async def _kept(self, look: Look, revision: str) -> Obj:
-        name = kept_revision_name(look.canary.name, revision)
-        stored = await self._client.find(kinds.CONTROLLER_REVISION, look.key.namespace, name)
+    async def _kept(self, canary: Canary, revision: str) -> Obj:
+        name = kept_revision_name(canary.name, revision)
+        stored = await self._client.find(kinds.CONTROLLER_REVISION, canary.namespace, name)
         if stored is None:
             raise RefusedError(f"the kept template of revision {revision} (controllerrevision {name}) is gone")
-        if not _owned_by(stored, look.canary) or (stored["metadata"].get("labels") or {}).get(REVISION_LABEL) != revision:
+        if not owned_by(stored, canary) or (stored["metadata"].get("labels") or {}).get(REVISION_LABEL) != revision:
             raise RefusedError(f"controllerrevision {name} does not hold revision {revision} of this Canary")
         found: Obj = stored.get("data") or {}
         return found
 
-    def _primary(self, look: Look, effect: EnsurePrimary, kept: Obj, have: Obj | None) -> Obj:
-        label, value = look.snapshot.selector or self._selector_of(look.canary, kept)
+    def _primary(
+        self,
+        canary: Canary,
+        selector: tuple[str, str] | None,
+        effect: EnsurePrimary,
+        kept: Obj,
+        have: Obj | None,
+        followed: Mapping[str, str],
+    ) -> Obj:
+        label, value = selector or self._selector_of(canary, kept, have)
         size = effect.replicas
         if size is None:
             # to leave it out would give up a field that is ours by now: the API server would make it 1
-            size = int(have["spec"].get("replicas", 1)) if have else int(kept.get("replicas") or 1)
-        return primary_manifest(
-            look.canary,
+            size = int(have["spec"].get("replicas", 1)) if have else 0
+            if size == 0 and (have is None or canary.spec.autoscaler_ref is None):
+                size = int(kept.get("replicas") or 1)
+        manifest = primary_manifest(
+            canary,
             kept,
             selector_label=label,
             label_value=value,
             replicas=size,
             run_id=effect.run_id,
             revision=effect.revision,
-            config_names=tracking.copy_names(kept.get("configs") or {}),
+            config_names=tracking.copy_names({**(kept.get("configs") or {}), **followed}),
             include_label_prefix=self._settings.label_prefixes,
         )
+        if followed:
+            manifest["metadata"]["annotations"][FOLLOWED_CONFIGS] = tracking.followed_text(followed)
+        return manifest
 
-    def _selector_of(self, canary: Canary, kept: Obj) -> tuple[str, str]:
-        """The label of the target's pods where the target itself is gone: its template has it."""
+    def _selector_of(self, canary: Canary, kept: Obj, have: Obj | None) -> tuple[str, str]:
+        """The label of the target's pods where the target is not looked at: the primary that stands has it, or the kept template."""
+        matched = (((have or {}).get("spec") or {}).get("selector") or {}).get("matchLabels") or {}
+        for name in self._settings.selector_label_names:
+            if str(matched.get(name, "")).endswith("-primary"):
+                return name, str(matched[name]).removesuffix("-primary")
         labels = ((kept.get("template") or {}).get("metadata") or {}).get("labels") or {}
         for name in self._settings.selector_label_names:
             if name in labels:
@@ -235,5 +320,16 @@ class Keeping:
         look.again = look.again or before != problem
 
 
-def _owned_by(obj: Mapping[str, Any], canary: Canary) -> bool:
-    return any(owner.get("uid") == canary.uid for owner in obj["metadata"].get("ownerReferences") or ())
+def _generation(obj: Obj | None) -> int:
+    return int(((obj or {}).get("metadata") or {}).get("generation") or 0)
+
+
+def _copies_of(kept: Obj) -> set[Named]:
+    """The copies of the configs that a kept revision was analysed with."""
+    names = tracking.copy_names(kept.get("configs") or {})
+    return {(kind, name) for (kind, _), name in names.items()}
+
+
+def primary_thing(name: str) -> Thing:
+    """What is fought over when somebody edits a primary."""
+    return Thing("Deployment", name, "spec.template")

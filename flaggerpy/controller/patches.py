@@ -1,14 +1,14 @@
 """Patches and comparisons of plain objects: pure, and used by everything that writes.
 
 - `merge_diff`: the JSON merge patch that leads from one value to another, None when they are equal.
-- `covers`: whether an object already says all that a manifest asks for (then nothing has to be written).
+- `covers`: whether an object already says all that a manifest asks for (then nothing has to be written); `difference`: where it does not.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 Obj = dict[str, Any]
@@ -37,15 +37,29 @@ def covers(have: Any, want: Any) -> bool:
     Lists must have the same length, their items are compared in order the same way (the API server adds defaults to items).
     Quantities and durations that the server writes differently count as different: the caller remembers what it applied.
     """
+    return next(difference(have, want), None) is None
+
+
+def difference(have: Any, want: Any, path: str = "") -> Iterator[str]:
+    """Where `have` does not hold what `want` asks for, as `spec.containers[0].image`; nothing when it `covers` it."""
     if isinstance(want, Mapping):
-        return isinstance(have, Mapping) and all(
-            (name in have and covers(have[name], value)) or (name not in have and value in (None, {}, [])) for name, value in want.items()
-        )
-    if isinstance(want, Sequence) and not isinstance(want, str):
+        if not isinstance(have, Mapping):
+            yield path
+            return
+        for name, value in want.items():
+            here = f"{path}.{name}" if path else str(name)
+            if name in have:
+                yield from difference(have[name], value, here)
+            elif value not in (None, {}, []):
+                yield here
+    elif isinstance(want, Sequence) and not isinstance(want, str):
         if not isinstance(have, Sequence) or isinstance(have, str) or len(have) != len(want):
-            return False
-        return all(covers(mine, wanted) for mine, wanted in zip(have, want, strict=True))
-    return bool(have == want)
+            yield path
+            return
+        for index, (mine, wanted) in enumerate(zip(have, want, strict=True)):
+            yield from difference(mine, wanted, f"{path}[{index}]")
+    elif have != want:
+        yield path
 
 
 def digest(value: Any) -> str:

@@ -49,6 +49,7 @@ def rules(providers: Iterable[str]) -> list[Obj]:
         _rule("apps", ("controllerrevisions",), OWN),
         _rule("", ("services",), OWN),
         _rule("", ("configmaps", "secrets"), OWN),
+        _rule("policy", ("poddisruptionbudgets",), OWN),
         _rule("", ("pods",), READ),
         _rule("", ("events",), ("get", "list", "create", "patch", "update")),
         _rule("apiextensions.k8s.io", ("customresourcedefinitions",), ("get",)),

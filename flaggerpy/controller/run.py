@@ -23,6 +23,7 @@ from flaggerpy.controller import checks, rbac
 from flaggerpy.controller.applying import Applier
 from flaggerpy.controller.background import Background, Outside
 from flaggerpy.controller.configs import ConfigReader
+from flaggerpy.controller.conflicts import Conflicts
 from flaggerpy.controller.executor import Executor
 from flaggerpy.controller.exporting import Exporting
 from flaggerpy.controller.inbox import Inbox, Key
@@ -75,10 +76,13 @@ class Controller:
         configs = ConfigReader(client, self.world)
         applier = Applier(client, self.world)
         finder = Finder(client, configs, settings)
-        self.keeping = Keeping(client, self.world, applier, configs, settings, finder)
-        self.seeing = Seeing(client, self.world, self.background, configs, settings, self.keeping.problems, finder)
+        conflicts = Conflicts(client.now)
+        self.keeping = Keeping(
+            client, self.world, self.background, applier, configs, self.recorder, conflicts, settings, finder
+        )  # fmt: skip
+        self.seeing = Seeing(client, self.world, self.background, configs, settings, self.keeping, conflicts, finder)
         executor = Executor(
-            client, self.world, self.seeing, self.background, applier, self.keeping, self.recorder, self.exporting
+            client, self.world, self.seeing, self.background, applier, self.keeping, self.recorder, self.exporting, conflicts
         )
         self.parts = Parts(
             client=client,

@@ -22,11 +22,14 @@ from flaggerpy.cluster.client import Client
 from flaggerpy.cluster.errors import ApiError
 from flaggerpy.controller.background import Background
 from flaggerpy.controller.configs import ConfigReader, Tracked
+from flaggerpy.controller.conflicts import Conflicts
 from flaggerpy.controller.gather import Snapshot, Workload, last_write
 from flaggerpy.controller.givers import givers
 from flaggerpy.controller.inbox import Key
 from flaggerpy.controller.interests import Ref
+from flaggerpy.controller.keeping import Keeping, primary_thing
 from flaggerpy.controller.promoted import Finder
+from flaggerpy.controller.resized import Resized
 from flaggerpy.controller.settings import Settings
 from flaggerpy.controller.workloads import selector_text
 from flaggerpy.controller.world import World, kind_ref
@@ -35,6 +38,7 @@ from flaggerpy.routers import services
 from flaggerpy.routers.base import RouteObject, Router
 from flaggerpy.routers.base import Settings as RouterSettings
 from flaggerpy.routers.registry import UnknownProvider, known_providers, router_for
+from flaggerpy.targets.configs import followed_by
 from flaggerpy.targets.deployment import selector_of
 
 Obj = dict[str, Any]
@@ -86,7 +90,8 @@ class Seeing:
         background: Background,
         configs: ConfigReader,
         settings: Settings,
-        config_problems: Mapping[Key, str],
+        keeping: Keeping,
+        conflicts: Conflicts,
         finder: Finder,
     ) -> None:
         self._client = client
@@ -94,7 +99,9 @@ class Seeing:
         self._background = background
         self._configs = configs
         self._settings = settings
-        self.config_problems = config_problems
+        self._keeping = keeping
+        self._conflicts = conflicts
+        self._resized = Resized(client, world, background, conflicts)
         self._finder = finder
         self.router_settings = RouterSettings(
             ingress_class=settings.ingress_class, ingress_annotations_prefix=settings.ingress_annotations_prefix
@@ -113,7 +120,7 @@ class Seeing:
         await self._world.first_routes(wanted, FIRST_ROUTES)
         self._read_live_where_it_stands(key, canary, status, wanted)
         found = await self._promoted(key, canary, status)
-        tracked, target = await self._read_configs(key, canary, wanted)
+        tracked, follows, target = await self._read_configs(key, canary, wanted)
         world = self._world
         primary = world.deployments.get(key.namespace, primary_name(canary.target))
         problems += self._rivals(key, canary)
@@ -126,6 +133,7 @@ class Seeing:
         problems += services.service_problems(canary, standing)
         followed, not_served = world.follow_routes(wanted)
         problems += not_served
+        self._resized.look(key, canary, status, target)
         routes = [route for route in (world.route(each, key.namespace) for each in wanted) if route is not None]
         return Snapshot(
             canary=canary,
@@ -141,7 +149,11 @@ class Seeing:
             kept=frozenset(world.kept(key).values()),
             found=found,
             configs=tracked.checksums if tracked else None,
-            config_problem=(tracked.problem if tracked else "") or self.config_problems.get(key, ""),
+            config_problem=(tracked.problem if tracked else "") or self._keeping.problems.get(key, ""),
+            followed=follows,
+            primary_edited=self._edited(key, primary),
+            budgets=[obj for _, obj in world.budgets.items_of(key.namespace)],
+            conflicts=self._conflicts.sentences(key),
             answers=self._background.answers(key, status),
             givers=givers(obj),
             problems=tuple(dict.fromkeys(problems)),
@@ -156,6 +168,11 @@ class Seeing:
         target, primary = (self._world.deployments.get(key.namespace, name) for name in (canary.target, primary_name(canary.target)))
         return await self._finder.find(key, canary, target, primary)
 
+    def _edited(self, key: Key, primary: Obj | None) -> bool:
+        if primary is None or self._keeping.drift.edit(key, primary) is None:
+            return False
+        return self._conflicts.rest(key, primary_thing(primary["metadata"]["name"])) <= 0
+
     def _written_at(self, key: Key, routes: Sequence[Obj]) -> float | None:
         """When the route was last written: by us, else by the API server's notes, which may be in the future where its clock was set."""
         noted = last_write(routes)
@@ -163,8 +180,13 @@ class Seeing:
             self.route_writes[key] = min(noted, self._client.now())
         return self.route_writes.get(key)
 
-    async def _read_configs(self, key: Key, canary: Canary, wanted: Sequence[RouteObject]) -> tuple[Tracked | None, Obj | None]:
-        """The tracked configs of the target, and the target that they are of. The interests stand before anything is awaited."""
+    async def _read_configs(
+        self, key: Key, canary: Canary, wanted: Sequence[RouteObject]
+    ) -> tuple[Tracked | None, Mapping[str, str], Obj | None]:
+        """The tracked configs of the target, those that the primary follows, and the target that they are of.
+
+        The interests stand before anything is awaited.
+        """
         fixed = [
             Ref(kinds.DEPLOYMENT.plural, key.namespace, canary.target),
             Ref(kinds.DEPLOYMENT.plural, key.namespace, primary_name(canary.target)),
@@ -174,14 +196,24 @@ class Seeing:
         ]
         while True:
             target = self._world.deployments.get(key.namespace, canary.target)
-            if target is None or not self._settings.enable_config_tracking:
+            primary = self._world.deployments.get(key.namespace, primary_name(canary.target))
+            if not self._settings.enable_config_tracking:
                 self._world.interests.set(key, fixed)
-                return None, target
-            template = target["spec"].get("template") or {}
-            self._world.interests.set(key, [*fixed, *self._configs.refs(key.namespace, template)])
-            tracked = await self._configs.read(key.namespace, template)
+                return None, {}, target
+            template = (target["spec"].get("template") or {}) if target else {}
+            of_primary = followed_by(primary)
+            self._world.interests.set(key, [*fixed, *self._configs.refs(key.namespace, template, of_primary)])
+            tracked = await self._configs.read(key.namespace, template) if target else None
+            followed = await self._followed(key, of_primary)
             if _same(self._world.deployments.get(key.namespace, canary.target), target):
-                return tracked, target
+                return tracked, followed, target
+
+    async def _followed(self, key: Key, of_primary: Mapping[str, str]) -> Mapping[str, str]:
+        try:
+            return await self._configs.followed(key.namespace, of_primary)
+        except ApiError as error:
+            _log.info("followed configs of %s cannot be read: %s", key, error)
+            return {}
 
     def _workload(self, key: Key, role: str, name: str, obj: Obj | None, problem: str) -> Workload:
         if obj is None:
@@ -320,6 +352,8 @@ class Seeing:
         standing = self._standing.get(key)
         waits = [EVENTS_EVERY] if any(not _ready(pod) for pod in self._followed_pods(key)) else []
         waits += [max(0.0, standing.due - self._client.now())] if standing else []
+        fight = self._conflicts.next(key)
+        waits += [fight] if fight is not None else []
         return min(waits, default=None)
 
     def _followed_pods(self, key: Key) -> list[Obj]:
@@ -332,6 +366,8 @@ class Seeing:
         self._standing.pop(key, None)
         self._finder.forget(key)
         self.route_writes.pop(key, None)
+        self._resized.forget(key)
+        self._conflicts.forget(key)
 
 
 def _service_names(canary: Canary) -> tuple[str, ...]:

@@ -12,12 +12,12 @@ import logging
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from pydantic import ValidationError
 
 from flaggerpy.api.canary import Canary, parse_canary
-from flaggerpy.api.conditions import READY, RECONCILING, STALLED
+from flaggerpy.api.conditions import CONFLICT, READY, RECONCILING, STALLED
 from flaggerpy.api.status import CanaryStatus, Condition, Phase, parse_status, timestamp
 from flaggerpy.cluster import kinds
 from flaggerpy.cluster.client import Client
@@ -173,7 +173,7 @@ class Worker:
             # either the lease is renewed in a moment, or this worker is about to be ended
             parts.inbox.wake_in(self.key, FIRST_PAUSE)
             return True
-        wanted = self._with_trouble(status, self._worded(decision.status), now)
+        wanted = with_conflicts(self._with_trouble(status, self._worded(decision.status), now), snapshot.conflicts, now)
         written = await write_status(parts.client, obj, wanted)
         if written is not None:
             parts.world.wrote_canary(written)
@@ -293,6 +293,24 @@ class Worker:
             told = _stalled(self._trouble, now)
         kept = [condition for condition in decided.conditions if condition.type not in (STALLED, RECONCILING)]
         return decided.model_copy(update={"conditions": [*kept, told]})
+
+
+def with_conflicts(decided: CanaryStatus, conflicts: tuple[str, ...], now: float) -> CanaryStatus:
+    """The status with the condition Conflict: there from the first fight on, and False once none is left."""
+    told = next((condition for condition in decided.conditions if condition.type == CONFLICT), None)
+    if told is None and not conflicts:
+        return decided
+    status: Literal["True", "False"] = "True" if conflicts else "False"
+    reason, sentence = ("FieldsDisputed", "; ".join(conflicts)) if conflicts else ("None", "nobody sets what flaggerpy sets")
+    if told is not None and (told.status, told.message) == (status, sentence):
+        return decided
+    since = told.last_transition_time if told is not None and told.status == status else None
+    condition = Condition(
+        type=CONFLICT, status=status, reason=reason, message=sentence,
+        last_update_time=timestamp(now), last_transition_time=since or timestamp(now),
+    )  # fmt: skip
+    kept = [condition for condition in decided.conditions if condition.type != CONFLICT]
+    return decided.model_copy(update={"conditions": [*kept, condition]})
 
 
 def _namespace_goes(error: Exception) -> bool:

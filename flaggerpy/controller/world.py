@@ -14,7 +14,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from flaggerpy.api.names import REVISION_LABEL, REVISION_OF
+from flaggerpy.api.names import COPY_TO_PRIMARY, REVISION_LABEL, REVISION_OF
 from flaggerpy.cluster import kinds
 from flaggerpy.cluster.client import Client
 from flaggerpy.cluster.errors import ApiError
@@ -72,6 +72,7 @@ class World:
         self.revisions = self._watch(
             kinds.CONTROLLER_REVISION, label_selector=REVISION_OF, metadata_only=True, on_change=self._revision_changed
         )
+        self.budgets = self._watch(kinds.POD_DISRUPTION_BUDGET, label_selector=COPY_TO_PRIMARY, on_change=self._budget_changed)
         self._kept: dict[Key, dict[str, str]] = {}
         self._routes: dict[Kind, tuple[Watcher, View]] = {}
         self._not_served: dict[Kind, str] = {}
@@ -227,6 +228,10 @@ class World:
         names = self._owned_sets.get((namespace, deployment), ())
         found = (self.replica_sets.get(namespace, name) for name in sorted(names))
         return [obj for obj in found if obj is not None]
+
+    def _budget_changed(self, at: ObjectKey, new: Obj | None, old: Obj | None) -> None:
+        # whose pods it means, only a look can tell; there are few
+        self.inbox.put_all(Key(*key) for key in self.canaries if key.namespace == at.namespace)
 
     def _revision_changed(self, at: ObjectKey, new: Obj | None, old: Obj | None) -> None:
         obj = opened(new or old)

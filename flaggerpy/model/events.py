@@ -146,6 +146,14 @@ def _drift(scene: Scene) -> None:
     scene.route, scene.route_at = Split(50), scene.now
 
 
+def _edit_primary(scene: Scene) -> None:
+    """Its pods roll, to what was not promoted."""
+    assert scene.primary is not None
+    scene.primary_stale = True
+    for pod in scene.primary.pods:
+        pod.revision = f"{pod.revision.rstrip('~')}~"
+
+
 def _configs(scene: Scene) -> None:
     scene.configs = {"configmap/c": "2" if scene.configs == {"configmap/c": "1"} else "1"}
 
@@ -194,6 +202,8 @@ EVENTS: tuple[Event, ...] = (
     Event("the target is scaled up", _sized("target", lambda size: size + 1), lambda scene: 0 < _size(scene.target) < 4),
     Event("the target is scaled to zero", _sized("target", lambda size: 0), lambda scene: _size(scene.target) > 0),
     Event("the primary is scaled", _sized("primary", lambda size: 3 if size != 3 else 2), _has("primary")),
+    Event("the primary is scaled to zero", _sized("primary", lambda size: 0), lambda scene: _size(scene.primary) > 0),
+    Event("somebody edits the primary", _edit_primary, lambda scene: scene.primary is not None and not scene.primary_stale),
     Event("somebody edits the route", _drift, lambda scene: scene.weights and scene.route is not None and scene.route != Split(50)),
     Event("the route is refused", _set("refused", True), lambda scene: scene.weights and not scene.refused),
     Event("the route is accepted", _set("refused", False), lambda scene: scene.refused),

@@ -299,6 +299,8 @@ def at_the_end(scene: Scene) -> None:
     must(not bootstrapped or not carries(scene.route), "the route leads to a canary that is idle")
     must(status.canary_weight == 0, f"an idle release has weight {status.canary_weight}")
     must(not bootstrapped or scene.primary.source_revision == status.last_promoted_spec, "the primary does not run what was promoted last")
+    must(not bootstrapped or scene.primary.replicas > 0, "the primary is left at zero")
+    must(not bootstrapped or not scene.primary_stale, "the primary is left as somebody edited it")
     again = scene.look()
     must(scene.quiet and again.status.to_obj() == scene.status, "an ended release changes")
     must(all(isinstance(effect, fx.Deliver) for effect in again.effects), f"an ended release acts: {again.effects}")

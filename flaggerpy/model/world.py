@@ -114,6 +114,8 @@ class World:
         self.configs: dict[str, str] | Unknown | None = None
         self.copied: dict[str, str] | Unknown | None = None
         """What Flagger's copies of the configs hold."""
+        self.primary_stale = False
+        """The primary is not as its revision wants it: somebody edited it, or a config that it follows has changed."""
         self.services = False
         self.apex = False
         self.apex_exists = foreign
@@ -250,6 +252,7 @@ class World:
             target=self._facts_of(self.target),
             primary=self._facts_of(self.primary),
             configs=self.configs,
+            primary_stale=self.primary_stale and self.primary is not None,
             services_ready=self.services,
             apex_ready=self.apex,
             apex_exists=self.apex_exists,
@@ -420,8 +423,8 @@ class World:
         template = self.kept[effect.revision]
         if self.primary is None:
             self.primary = Side(primary_name(self.spec["targetRef"]["name"]), effect.replicas or 1, template)
-        if effect.replicas is not None:
-            self.primary.replicas = effect.replicas
+        self.primary.replicas = effect.replicas or self.primary.replicas or 1
+        self.primary_stale = False
         if (self.primary.source_revision, self.primary.flagger_id) != (effect.revision, effect.run_id):
             self.primary.template = template
             for pod in self.primary.pods:

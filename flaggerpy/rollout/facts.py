@@ -121,6 +121,8 @@ class Facts:
     configs: Mapping[str, str] | Unknown | None = None
     """Checksums of the tracked ConfigMaps and Secrets of the target, None when tracking is off."""
     config_problem: str = ""
+    primary_stale: bool = False
+    """The primary is not as its revision wants it: a followed config has changed, or somebody edited its template."""
     services_ready: bool = True
     """The generated Services exist in the wanted shape (the apex apart)."""
     apex_ready: bool = True

@@ -15,6 +15,7 @@ from flaggerpy.rollout.health import rolled_out
 from flaggerpy.rollout.phases import Cause
 from flaggerpy.rollout.rollback import asked_back, roll_back
 from flaggerpy.rollout.traffic import ensure_route, ensure_services, routed, serving_count
+from flaggerpy.rollout.upkeep import mend_primary
 
 
 def idle(d: Draft) -> None:
@@ -79,6 +80,7 @@ def _keep(d: Draft) -> None:
         if _first(d):
             d.event("Warning", f"{d.canary.target}-primary is gone: it comes back with its last promoted template")
         d.do(EnsurePrimary(promoted, promoted))
+    mend_primary(d)
     if d.status.canary_weight > 0:
         _back_to_primary(d, kept)
     if d.facts.supports_weights and d.facts.primary is not None:

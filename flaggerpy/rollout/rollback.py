@@ -16,6 +16,7 @@ from flaggerpy.rollout.facts import UNKNOWN
 from flaggerpy.rollout.phases import Cause
 from flaggerpy.rollout.safety import all_to_canary, keep_cut, leave_unfit
 from flaggerpy.rollout.traffic import drained, ensure_route, ready_count, routed, serving_count
+from flaggerpy.rollout.upkeep import mend_primary
 from flaggerpy.rollout.weights import FULL
 
 Outcome = Literal["Failed", "Aborted", "Superseded"]
@@ -63,6 +64,7 @@ def roll_back(d: Draft) -> None:
     if d.primary is None or (serving_count(d.primary) == 0 and serving_count(d.target) > 0):
         if d.facts.primary is None:
             _primary_back(d)
+        mend_primary(d)
         if d.status.canary_weight == FULL and serving_count(d.target) > 0 and d.facts.primary is not UNKNOWN:
             # What a failed promotion left: the traffic stays where it is served, and the next release is looked at.
             fail(d, Cause.NO_WAY_BACK, weight=FULL)

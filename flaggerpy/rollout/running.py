@@ -16,6 +16,7 @@ from flaggerpy.rollout.phases import Cause
 from flaggerpy.rollout.promoting import promote
 from flaggerpy.rollout.rollback import asked_back, begin_rollback, roll_back
 from flaggerpy.rollout.traffic import complete, ensure_route, ensure_services, has_match, ready_count, routed, shortfall
+from flaggerpy.rollout.upkeep import mend_primary
 from flaggerpy.rollout.weights import FULL, iterations, next_weight
 
 
@@ -102,6 +103,7 @@ def _keep_up(d: Draft, target: WorkloadFacts, *, may_scale: bool) -> None:
         d.set_run(replicas=target.replicas)
     if d.facts.primary is None and d.status.last_promoted_spec:
         d.do(EnsurePrimary(d.status.last_promoted_spec, d.status.last_promoted_spec, run.replicas))
+    mend_primary(d)
 
 
 def _ready(d: Draft, target: WorkloadFacts, verdict: health.Verdict) -> bool:

@@ -1,7 +1,8 @@
 """ConfigMaps and Secrets that a target refers to: which are tracked, their checksums, and the versioned copies for the primary.
 
-A copy is called `<name>-primary-<first 8 of its checksum>` and is never edited, so that no pod of the primary sees a config that its
-revision was not analysed with (Q-19). Checksums are Flagger's to the byte, so that a takeover finds nothing changed.
+A copy is called `<name>-primary-<first 8 of its checksum>` and is immutable, so that no pod of the primary sees a config that its
+revision was not analysed with (Q-19). Checksums of `.data` are Flagger's to the byte, so that a takeover finds nothing changed.
+Each object may say by annotation how it is treated (`Mode`); docs/configs.md tells it to users.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from flaggerpy.api.canary import Canary
-from flaggerpy.api.names import CONFIG_TRACKING, primary_name
-from flaggerpy.targets.metadata import Obj, by_prefix, canary_label, with_owner
+from flaggerpy.api.names import CONFIG_TRACKING, FOLLOWED_CONFIGS, REVISION_OF, primary_name
+from flaggerpy.targets.metadata import Obj, by_prefix, canary_label, owner_reference
 
 Kind = Literal["configmap", "secret"]
+Mode = Literal["track", "follow", "ignore"]
+"""track: a change is a release. follow: a change reaches the primary at once, without one. ignore: the primary uses the object itself."""
 
 TRACKED_SECRET_TYPES = frozenset({"Opaque", "kubernetes.io/basic-auth", "kubernetes.io/ssh-auth", "kubernetes.io/tls"})
+MODES: tuple[Mode, ...] = ("track", "follow", "ignore")
 NAME_LENGTH = 253
 _VERSION_LENGTH = 8
 
@@ -103,17 +107,37 @@ def kind_of(obj: Mapping[str, Any]) -> Kind:
     raise ValueError(f"{obj.get('kind')!r} is neither a ConfigMap nor a Secret")
 
 
-def tracked(obj: Mapping[str, Any]) -> bool:
-    """False for what its owner excluded by annotation, and for Secrets of a type that is no configuration (as tokens)."""
+def mode(obj: Mapping[str, Any]) -> Mode:
+    """How an object wants to be treated: by its annotation, in our words or as Flagger reads it (`disable...`).
+
+    Without a word of ours, a Secret of a type that is no configuration (a token, a registry's credentials) is ignored, as in Flagger.
+    """
     annotations = (obj.get("metadata") or {}).get("annotations") or {}
-    if str(annotations.get(CONFIG_TRACKING, "")).startswith("disable"):
-        return False
-    return kind_of(obj) != "secret" or (obj.get("type") or "Opaque") in TRACKED_SECRET_TYPES
+    word = str(annotations.get(CONFIG_TRACKING, ""))
+    if word.startswith("disable"):
+        return "ignore"
+    for known in MODES:
+        if word == known:
+            return known
+    if kind_of(obj) == "secret" and (obj.get("type") or "Opaque") not in TRACKED_SECRET_TYPES:
+        return "ignore"
+    return "track"
+
+
+def tracked(obj: Mapping[str, Any]) -> bool:
+    """Whether a change of the object is a release."""
+    return mode(obj) == "track"
 
 
 def checksum(obj: Mapping[str, Any]) -> str:
-    """16 hex digits: the first 8 bytes of sha256 over `.data` as Go's JSON writes it (Flagger's algorithm; binaryData is left out)."""
-    return hashlib.sha256(_go_json(obj.get("data")).encode()).hexdigest()[:16]
+    """16 hex digits: the first 8 bytes of sha256 over `.data` as Go's JSON writes it (Flagger's algorithm), and `.binaryData` if any.
+
+    Flagger leaves binaryData out, so that a change of it never reaches the primary.
+    """
+    text = _go_json(obj.get("data"))
+    if obj.get("binaryData"):
+        text += _go_json(obj["binaryData"])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _go_json(data: Mapping[str, str] | None) -> str:
@@ -147,18 +171,8 @@ def copy_names(configs: Mapping[str, str]) -> dict[tuple[str, str], str]:
     return names
 
 
-def copy(
-    obj: Mapping[str, Any],
-    canary: Canary,
-    digest: str,
-    *,
-    include_label_prefix: Sequence[str] = (),
-    existing: Mapping[str, Any] | None = None,
-) -> Obj:
-    """The manifest of the versioned copy: data, binaryData, type and immutable are kept, annotations are not.
-
-    `existing` is the copy as it stands, if it does: Canaries that share a config share its copies, and each stays an owner.
-    """
+def copy(obj: Mapping[str, Any], canary: Canary, digest: str, *, include_label_prefix: Sequence[str] = ()) -> Obj:
+    """The manifest of the versioned copy: data, binaryData and type are kept, annotations are not; nobody can edit it."""
     meta = obj["metadata"]
     manifest: Obj = {
         "apiVersion": "v1",
@@ -167,10 +181,28 @@ def copy(
             "name": copy_name(meta["name"], digest),
             "namespace": canary.namespace,
             "labels": by_prefix(meta.get("labels"), include_label_prefix) | canary_label(canary),
-            "ownerReferences": with_owner(existing, canary),
+            "ownerReferences": [owner_reference(canary)],
         },
+        "immutable": True,
     }
-    for field in ("type", "immutable", "data", "binaryData"):
+    for field in ("type", "data", "binaryData"):
         if obj.get(field) is not None:
             manifest[field] = copies.deepcopy(obj[field])
     return manifest
+
+
+def is_copy(obj: Mapping[str, Any]) -> bool:
+    """True for a copy that we made; its metadata are enough."""
+    return REVISION_OF in ((obj.get("metadata") or {}).get("labels") or {})
+
+
+def followed_by(primary: Mapping[str, Any] | None) -> dict[str, str]:
+    """The checksums of the followed configs that a primary was given last, keyed as in `status.trackedConfigs`."""
+    annotations = ((primary or {}).get("metadata") or {}).get("annotations") or {}
+    entries = (entry.partition("=") for entry in str(annotations.get(FOLLOWED_CONFIGS, "")).split(","))
+    return {key: digest for key, _, digest in entries if key and digest}
+
+
+def followed_text(followed: Mapping[str, str]) -> str:
+    """What `followed_by` reads."""
+    return ",".join(f"{key}={digest}" for key, digest in sorted(followed.items()))

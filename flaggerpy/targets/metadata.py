@@ -29,6 +29,16 @@ def by_prefix(entries: Mapping[str, str] | None, prefixes: Sequence[str]) -> dic
     return {key: value for key, value in kept.items() if any(prefix and key.startswith(prefix) for prefix in prefixes)}
 
 
+def other_labels(workload: Mapping[str, Any], label: str) -> dict[str, str]:
+    """The labels by which a workload selects its pods, but for the one that tells the primary from the target.
+
+    The primary's pods have them too. Where two targets share that one label (`app: shop`, one of them with `part: web` and the other with
+    `part: cart`), only the rest tells their primaries apart.
+    """
+    matched = ((workload.get("spec") or {}).get("selector") or {}).get("matchLabels") or {}
+    return {name: value for name, value in without_toolkit(matched).items() if name != label}
+
+
 def owner_reference(canary: Canary, *, controller: bool = True) -> Obj:
     """The reference that lets the cluster remove the object with its Canary."""
     return {
@@ -49,11 +59,12 @@ def canary_label(canary: Canary) -> dict[str, str]:
     return {REVISION_OF: name}
 
 
-def with_owner(existing: Mapping[str, Any] | None, canary: Canary) -> list[Obj]:
-    """The owners of an object that several Canaries may share: this one as the controller, the others kept as mere owners."""
-    owners = [
-        {**owner, "controller": False}
-        for owner in ((existing or {}).get("metadata") or {}).get("ownerReferences") or ()
-        if owner.get("uid") != canary.uid
-    ]
-    return [owner_reference(canary), *owners]
+def with_owner(owners: Sequence[Mapping[str, Any]], canary: Canary) -> list[Obj]:
+    """The owners of an object that several Canaries share, this one among them: who made it stays its controller."""
+    others = [dict(owner) for owner in owners if owner.get("uid") != canary.uid]
+    return [*others, owner_reference(canary, controller=not any(owner.get("controller") for owner in others))]
+
+
+def owned_by(obj: Mapping[str, Any], canary: Canary) -> bool:
+    """True when the Canary is among the owners of an object."""
+    return any(owner.get("uid") == canary.uid for owner in obj["metadata"].get("ownerReferences") or ())

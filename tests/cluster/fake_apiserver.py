@@ -937,7 +937,9 @@ def remove_path(obj: Any, path: Steps) -> None:
     parents = [obj]
     for step in path[:-1]:
         parents.append(value_at(parents[-1], (step,)))
-    for place in reversed(range(len(path))):
+    # by its key an item is found: that goes with the whole of it
+    is_key = len(path) > 1 and path[-2].startswith("k:") and path[-1][2:] in json.loads(path[-2][2:])
+    for place in reversed(range(len(path) - is_key)):
         parent, step = parents[place], path[place]
         if step.startswith("f:") and isinstance(parent, dict):
             if place == len(path) - 1 or parent.get(step[2:]) in ({}, []):

@@ -19,11 +19,15 @@ from flaggerpy.targets.configs import (
     copy,
     copy_name,
     copy_names,
+    followed_by,
+    followed_text,
     kind_of,
+    mode,
     references,
     rename_references,
     tracked,
 )
+from flaggerpy.targets.metadata import owned_by, with_owner
 from tests.targets.builders import Obj, canary, config_map
 
 POD: Obj = {
@@ -117,6 +121,12 @@ def test_the_checksum_follows_the_data_alone(data: dict[str, str]) -> None:
     assert checksum({"data": data | {"more": "1"}}) != digest
 
 
+def test_binary_data_counts_where_there_is_some() -> None:
+    plain = config_map()
+    assert checksum(plain | {"binaryData": {}}) == checksum(plain)
+    assert checksum(plain | {"binaryData": {"logo": "AAEC"}}) not in (checksum(plain), checksum(plain | {"binaryData": {"logo": "AAED"}}))
+
+
 unescaped = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="<>&\u2028\u2029"))
 
 
@@ -128,6 +138,27 @@ def test_without_what_go_escapes_it_is_plain_json(data: dict[str, str]) -> None:
 
 def secret(kind: str | None) -> Obj:
     return {"kind": "Secret", "metadata": {"name": "s"}, **({"type": kind} if kind else {})}
+
+
+def annotated(word: str, type_: str = "Opaque") -> Obj:
+    return secret(type_) | {"metadata": {"name": "s", "annotations": {"flagger.app/config-tracking": word}}}
+
+
+@pytest.mark.parametrize(
+    ("obj", "expected"),
+    [
+        (annotated("track"), "track"),
+        (annotated("follow"), "follow"),
+        (annotated("ignore"), "ignore"),
+        (annotated("disabled"), "ignore"),
+        (annotated("folow"), "track"),
+        (annotated("follow", "example.com/own"), "follow"),
+        (annotated("track", "example.com/own"), "track"),
+        (annotated("enabled", "example.com/own"), "ignore"),
+    ],
+)
+def test_an_object_says_how_it_is_treated(obj: Obj, expected: str) -> None:
+    assert mode(obj) == expected
 
 
 @pytest.mark.parametrize(
@@ -206,6 +237,8 @@ def test_a_copy_keeps_what_pods_see_and_drops_what_others_manage() -> None:
         "data": {"a": "1"},
         "binaryData": {"logo": "AAEC"},
     }
+    # nobody shall edit what running pods see, whether or not its owner edits the original
+    assert copy(config_map(), canary(), "0123456789abcdef")["immutable"] is True
 
 
 def test_a_secret_keeps_its_type() -> None:
@@ -214,11 +247,20 @@ def test_a_secret_keeps_its_type() -> None:
 
 
 def test_canaries_that_share_a_config_stay_its_owners() -> None:
-    first = copy(config_map(), canary("one", "uid-1"), "f" * 16)
-    both = copy(config_map(), canary("two", "uid-2"), "f" * 16, existing=first)
-    assert [(owner["uid"], owner["controller"]) for owner in both["metadata"]["ownerReferences"]] == [("uid-2", True), ("uid-1", False)]
-    again = copy(config_map(), canary("two", "uid-2"), "f" * 16, existing=both)
-    assert again == both
+    first = copy(config_map(), canary("one", "uid-1"), "f" * 16)["metadata"]["ownerReferences"]
+    both = with_owner(first, canary("two", "uid-2"))
+    assert [(owner["uid"], owner["controller"]) for owner in both] == [("uid-1", True), ("uid-2", False)]
+    assert with_owner(both, canary("two", "uid-2")) == both
+    assert [(owner["uid"], owner["controller"]) for owner in with_owner([], canary("two", "uid-2"))] == [("uid-2", True)]
+    assert owned_by({"metadata": {"ownerReferences": both}}, canary("two", "uid-2"))
+    assert not owned_by({"metadata": {"ownerReferences": first}}, canary("two", "uid-2"))
+
+
+def test_what_a_primary_follows_is_read_back() -> None:
+    followed = {"secret/db": "1" * 16, "configmap/flags.v2": "2" * 16}
+    primary = {"metadata": {"annotations": {"flagger.app/followed-configs": followed_text(followed)}}}
+    assert followed_by(primary) == followed
+    assert followed_by(None) == followed_by({"metadata": {}}) == {}
 
 
 def test_other_kinds_are_refused() -> None:
