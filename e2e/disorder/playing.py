@@ -98,8 +98,8 @@ class Play:
         until(lambda: self.path(began) == (STEPS if passes else [20, 0]), 10, "the steps of the plan", lambda: self.path(began))
 
     def path(self, since: float) -> list[int]:
-        """The canary's weights since then, in order."""
-        return [weight for _, weight in releases.weights([seen for seen in self.routes.so_far() if seen.at >= since])]
+        """The weights that the canary was given since then, in order."""
+        return [weight for at, weight in releases.weights(self.routes.so_far()) if at >= since]
 
     def end_load(self) -> None:
         """Requests from here on are not what the test is about."""

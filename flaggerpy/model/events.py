@@ -135,7 +135,7 @@ def _sized(side: str, change: Callable[[int], int]) -> Callable[[Scene], None]:
 
 def _delete(scene: Scene) -> None:
     scene.deleting, scene.generation = True, scene.generation + 1
-    scene.gone = not scene.finalizers
+    scene.gone = scene.unheld = not scene.finalizers
 
 
 def _restore(scene: Scene) -> None:

@@ -288,7 +288,7 @@ AT_REST: tuple[Callable[[Scene, Decision], None], ...] = (
 def at_the_end(scene: Scene) -> None:
     """After a history, when all was mended and the release has ended."""
     if scene.deleting:
-        asked = scene.phase is Phase.TERMINATING and scene.canary.spec.revert_on_deletion
+        asked = scene.phase is Phase.TERMINATING and scene.canary.spec.revert_on_deletion and not scene.unheld
         served = scene.target is None or scene.target.replicas > 0
         must(not asked or (scene.reverted and served), "gone without having given the target back")
         return

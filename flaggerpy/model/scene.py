@@ -44,6 +44,8 @@ class Scene(World):
         self.metric = "value"
         self.blind: frozenset[str] = frozenset()
         self.lagging = False
+        self.unheld = False
+        """It was deleted while it had no finalizer: the API server forgot it at once, and no controller could do anything."""
         self.unfit = ""
         """A template whose pods get ready as the canary and never as the primary."""
         self.revisions = 1

@@ -117,7 +117,7 @@ def random_histories(count: int) -> bool:
     try:
         play(max_examples=count, stateful_step_count=80)
     except Exception as error:
-        print(f"  FAULT {error!r}")
+        print("\n".join([f"  FAULT {error!r}", *getattr(error, "__notes__", ())]))
         return False
     print("  all came to their end\n")
     return True

@@ -272,3 +272,16 @@ def test_a_promotion_ordered_while_the_target_cannot_be_read_scales_it_when_it_c
     assert scene.target.replicas == 0
     befall(scene, "target cannot be read, or again")
     go(scene, lambda: scene.phase is Phase.SUCCEEDED)
+
+
+def test_a_canary_from_a_backup_that_is_deleted_before_it_has_a_finalizer_is_gone_at_once() -> None:
+    scene = Scene(**STRATEGIES["by Services"])
+    scene.checks = list(CHECKS)
+    scene.come_to_rest()
+    for event in (
+        "the Canary is deleted", "death before write 4", "the spec cannot be honoured", "the Canary comes from a backup",
+        "revertOnDeletion turns", "death before write 2", "revertOnDeletion turns", "the Canary is deleted",
+    ):  # fmt: skip
+        befall(scene, event)
+    assert scene.gone
+    end_of(scene)
