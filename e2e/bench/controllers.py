@@ -113,7 +113,7 @@ def flagger(sandbox: Sandbox, kube: Kube, namespace: str, flags: Sequence[str] =
 
 def flagger_roles(name: str, namespace: str) -> list[Object]:
     groups = ["", "apps", "autoscaling", "flagger.app", "networking.k8s.io", "coordination.k8s.io"]
-    groups += ["gateway.networking.k8s.io", "projectcontour.io", "split.smi-spec.io"]
+    groups += ["gateway.networking.k8s.io", "projectcontour.io", "split.smi-spec.io", "networking.istio.io"]
     api = "rbac.authorization.k8s.io"
     return [
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": namespace}},

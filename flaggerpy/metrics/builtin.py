@@ -46,6 +46,7 @@ OBSERVERS: dict[str, Observer] = {
         Observer("http", "http_request_duration_seconds_count", 'status!~"5.*"', "http_request_duration_seconds_bucket", 1000),
         Observer("contour", "envoy_cluster_upstream_rq", 'envoy_response_code!~"5.*"', "envoy_cluster_upstream_rq_time_bucket", 1),
         Observer("traefik", "traefik_service_requests_total", 'code!~"5.."', "traefik_service_request_duration_seconds_bucket", 1000),
+        Observer("istio", "istio_requests_total", 'response_code!~"5.*"', "istio_request_duration_milliseconds_bucket", 1),
         Observer("linkerd", "response_total", 'classification!="failure"', "response_latency_ms_bucket", 1),
     )
 }
@@ -64,7 +65,7 @@ def observer_of(provider: str) -> Observer | None:
         return OBSERVERS["http"]
     if provider == "linkerd" or provider.startswith("smi:"):
         return OBSERVERS["linkerd"]
-    return OBSERVERS[provider] if provider in ("contour", "traefik") else None
+    return OBSERVERS[provider] if provider in ("contour", "istio", "traefik") else None
 
 
 def query(canary: Canary, observer: Observer, check: Builtin, interval: str) -> str:
@@ -86,6 +87,10 @@ def _labels(canary: Canary, observer: Observer) -> str:
         return f'envoy_cluster_name=~"{canary.namespace}_{_literal(canary_name(canary.apex))}_[0-9a-zA-Z-]+"'
     if observer.name == "traefik":
         return f'service="{_traefik_service(canary)}"'
+    if observer.name == "istio":
+        # counted by the canary's own sidecar: a client's would count what never arrived as well, and once more
+        namespace = f'destination_workload_namespace="{canary.namespace}"'
+        return f'reporter="destination",{namespace},destination_workload="{canary.target}"'
     if observer.name == "linkerd":
         workload = "daemonset" if canary.kind == "DaemonSet" else "deployment"
         return f'namespace="{canary.namespace}",{workload}="{canary.target}",direction="inbound"'

@@ -18,7 +18,7 @@ from typing import Any
 
 from flaggerpy.api.canary import Canary, CorsPolicy, GatewayRef, HeaderOperations, Service, SessionAffinity
 from flaggerpy.api.durations import parse_duration
-from flaggerpy.routers import manifest, matching, taken
+from flaggerpy.routers import cookies, manifest, matching, taken
 from flaggerpy.routers.base import Obj, Observed, RouteObject, RouteSplit, Settings, Supports
 from flaggerpy.routers.fields import analysis_path, refused, warned
 from flaggerpy.routers.matching import Capabilities, Comparison, Match
@@ -216,10 +216,10 @@ def _rules(canary: Canary, service: Service, split: RouteSplit) -> list[Obj]:
     shared = _filters(service)
     rules: list[Obj] = []
 
-    def rule(matches: list[Match], weight: int, cookies: tuple[str, str] = ("", ""), mirror: bool = False) -> None:
+    def rule(matches: list[Match], weight: int, handed: tuple[str, str] = ("", ""), mirror: bool = False) -> None:
         backends = [
-            _backend(manifest.primary_service(canary), service.port, 100 - weight, cookies[0]),
-            _backend(manifest.canary_service(canary), service.port, weight, cookies[1]),
+            _backend(manifest.primary_service(canary), service.port, 100 - weight, handed[0]),
+            _backend(manifest.canary_service(canary), service.port, weight, handed[1]),
         ]
         filters = shared + ([_mirror_filter(canary, service.port)] if mirror else [])
         rules.append({"matches": [_match(match) for match in matches]} | ({"filters": filters} if filters else {}))
@@ -228,20 +228,20 @@ def _rules(canary: Canary, service: Service, split: RouteSplit) -> list[Obj]:
 
     if ab and split.match:
         rule(candidates, 100)
-    cookies = ("", "")
+    handed = ("", "")
     if affinity:
         if split.canary > 0 and split.cookie:
-            sticky = _pair(affinity.cookie_name, split.cookie)
+            sticky = cookies.pair_of(affinity.cookie_name, split.cookie)
             rule([_with_cookie(match, sticky) for match in weighted], 100)
-            cookies = ("", _set_cookie(sticky, affinity, affinity.max_age))
+            handed = ("", cookies.set_cookie(sticky, affinity, affinity.max_age))
             if affinity.primary_cookie_name and split.primary_cookie:
-                fair = _pair(affinity.primary_cookie_name, split.primary_cookie)
+                fair = cookies.pair_of(affinity.primary_cookie_name, split.primary_cookie)
                 rule([_with_cookie(match, fair) for match in weighted], 0)
-                cookies = (_set_cookie(fair, affinity, max(int(plan.interval_seconds), 1)), cookies[1])
+                handed = (cookies.set_cookie(fair, affinity, max(int(plan.interval_seconds), 1)), handed[1])
         elif split.canary == 0 and split.previous_cookie:
-            old = _pair(affinity.cookie_name, split.previous_cookie)
-            rule([_with_cookie(match, old) for match in weighted], 0, (_set_cookie(old, affinity, -1), ""))
-    rule(weighted, split.canary, cookies, split.mirror)
+            old = cookies.pair_of(affinity.cookie_name, split.previous_cookie)
+            rule([_with_cookie(match, old) for match in weighted], 0, (cookies.set_cookie(old, affinity, -1), ""))
+    rule(weighted, split.canary, handed, split.mirror)
     if restricted:
         rule(everybody, 0)
     return rules
@@ -259,10 +259,10 @@ def _split(canary: Canary, rules: Sequence[Mapping[str, Any]]) -> RouteSplit | N
     mirror = any(_mirrors(rule, manifest.canary_service(canary)) for rule in plain)
     cookie = primary_cookie = previous = ""
     if affinity and weight > 0:
-        cookie = _bare(affinity.cookie_name, _handed_out(plain, manifest.canary_service(canary)))
-        primary_cookie = _bare(affinity.primary_cookie_name or "", _handed_out(plain, manifest.primary_service(canary)))
+        cookie = cookies.bare(affinity.cookie_name, _handed_out(plain, manifest.canary_service(canary)))
+        primary_cookie = cookies.bare(affinity.primary_cookie_name or "", _handed_out(plain, manifest.primary_service(canary)))
     elif affinity:
-        previous = _bare(affinity.cookie_name, _handed_out(sticky, manifest.primary_service(canary)))
+        previous = cookies.bare(affinity.cookie_name, _handed_out(sticky, manifest.primary_service(canary)))
     return RouteSplit(weight, match, mirror, cookie, primary_cookie if cookie else "", previous)
 
 
@@ -392,46 +392,14 @@ def _timeouts(service: Service) -> Obj:
     return {"timeouts": timeouts} if timeouts else {}
 
 
-def _pair(name: str, cookie: str) -> str:
-    """A cookie as `name=value`; Flagger's status has it so already, ours is the value alone."""
-    return cookie if "=" in cookie else f"{name}={cookie}"
-
-
-def _bare(name: str, pair: str) -> str:
-    return pair.removeprefix(f"{name}=") if name else pair
-
-
 def _with_cookie(match: Match, pair: str) -> Match:
-    return matching.with_header(match, "Cookie", Comparison("regex", f"^(.*;\\s*)?{matching.literal(pair)}(;.*)?$"))
-
-
-def _set_cookie(pair: str, affinity: SessionAffinity, max_age: int) -> str:
-    parts = [pair, f"Max-Age={max_age}"]
-    if affinity.domain:
-        parts.append(f"Domain={affinity.domain}")
-    if affinity.http_only:
-        parts.append("HttpOnly")
-    if affinity.partitioned:
-        parts.append("Partitioned")
-    if affinity.path:
-        parts.append(f"Path={affinity.path}")
-    if affinity.same_site:
-        parts.append(f"SameSite={affinity.same_site}")
-    if affinity.secure:
-        parts.append("Secure")
-    return "; ".join(parts)
-
-
-def _is_about(pattern: str, pair: str) -> bool:
-    """Whether a pattern looks for this cookie: as we write it, or as Flagger does (`.*name.*value.*`)."""
-    name, _, value = pair.partition("=")
-    return matching.literal(pair) in pattern or (name in pattern and value in pattern)
+    return matching.with_header(match, "Cookie", Comparison("regex", cookies.pattern_of(pair)))
 
 
 def _asks_for_cookie(rule: Mapping[str, Any], pairs: Set[str]) -> bool:
     """Whether a rule is for visitors with a cookie that the route hands out: a match of the user's own is not."""
     return any(
-        header.get("name", "").lower() == "cookie" and any(_is_about(header.get("value", ""), pair) for pair in pairs)
+        header.get("name", "").lower() == "cookie" and any(cookies.is_about(header.get("value", ""), pair) for pair in pairs)
         for match in rule.get("matches") or ()
         for header in match.get("headers") or ()
     )

@@ -43,12 +43,17 @@ class Match:
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a provider can compare."""
+    """What a provider can compare. `fields` are the further fields of a match that it has; their values are its own to judge.
+
+    `presence`: a header or query parameter of `service.match` may be given without a value, and then only has to be there.
+    """
 
     path: frozenset[Kind] = frozenset()
     headers: frozenset[Kind] = frozenset()
     query: frozenset[Kind] = frozenset()
     method: bool = False
+    fields: frozenset[str] = frozenset()
+    presence: bool = False
 
 
 def service_matches(service: Service) -> list[Match]:
@@ -124,6 +129,7 @@ def _service_problems(match: HTTPMatch, where: str, can: Capabilities, provider:
     found = _unknown(
         where,
         provider,
+        can,
         {
             "authority": match.authority,
             "scheme": match.scheme,
@@ -136,14 +142,17 @@ def _service_problems(match: HTTPMatch, where: str, can: Capabilities, provider:
         },
     )
     if match.uri is not None:
-        found += _test_problems(match.uri, f"{where}.uri", can.path, provider)
-    if match.method is not None:
-        found += _test_problems(match.method, f"{where}.method", frozenset({"exact"} if can.method else ()), provider)
-    return found + _map_problems(match.headers, match.query_params, where, can, provider)
+        found += comparison_problems(match.uri, f"{where}.uri", can.path, provider)
+    if match.method is not None and "method" not in can.fields:
+        found += comparison_problems(match.method, f"{where}.method", frozenset({"exact"} if can.method else ()), provider)
+    headers, query = match.headers, match.query_params
+    if can.presence:
+        headers, query = ({name: test for name, test in tests.items() if chosen(test)} for tests in (headers, query))
+    return found + _map_problems(headers, query, where, can, provider)
 
 
 def _analysis_problems(match: AnalysisMatch, where: str, can: Capabilities, provider: str) -> list[str]:
-    found = _unknown(where, provider, {"sourceLabels": match.source_labels})
+    found = _unknown(where, provider, can, {"sourceLabels": match.source_labels})
     if not (match.headers or match.query_params or match.source_labels):
         found.append(f"{where}: names no header and no query parameter: it would take every request to the canary")
     return found + _map_problems(match.headers, match.query_params, where, can, provider)
@@ -154,17 +163,20 @@ def _map_problems(
 ) -> list[str]:
     found: list[str] = []
     for name in sorted(headers):
-        found += _test_problems(headers[name], f"{where}.headers.{name}", can.headers, provider)
+        found += comparison_problems(headers[name], f"{where}.headers.{name}", can.headers, provider)
     for name in sorted(query):
-        found += _test_problems(query[name], f"{where}.queryParams.{name}", can.query, provider)
+        found += comparison_problems(query[name], f"{where}.queryParams.{name}", can.query, provider)
     return found
 
 
-def _unknown(where: str, provider: str, fields: Mapping[str, object]) -> list[str]:
-    return [f"{where}.{name}: cannot be matched by provider {provider}" for name, value in fields.items() if value]
+def _unknown(where: str, provider: str, can: Capabilities, fields: Mapping[str, object]) -> list[str]:
+    return [
+        f"{where}.{name}: cannot be matched by provider {provider}" for name, value in fields.items() if value and name not in can.fields
+    ]
 
 
-def _test_problems(match: StringMatch, where: str, can: frozenset[Kind], provider: str) -> list[str]:
+def comparison_problems(match: StringMatch, where: str, can: frozenset[Kind], provider: str) -> list[str]:
+    """What is wrong with one comparison, at most one sentence."""
     tests = chosen(match)
     if len(tests) != 1:
         given = " and ".join(test.kind for test in tests) or "nothing"

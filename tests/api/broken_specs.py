@@ -278,7 +278,7 @@ BROKEN = [
         "hosts and gateways must not",
     ),
     # not built yet
-    Broken("istio", {"provider": "istio"}, "spec.provider", "istio is not built yet", schema=False),
+    Broken("kuma", {"provider": "kuma"}, "spec.provider", "kuma is not built yet", schema=False),
     Broken("daemonset", {"targetRef": {"kind": "DaemonSet"}}, "spec.targetRef", "kind DaemonSet of apps/v1 is not built yet", schema=False),
     Broken(
         "deployment of another group",

@@ -101,7 +101,7 @@ def test_a_retry_is_reconciling_and_no_longer_stalled() -> None:
 
 @pytest.mark.fault("Q-6")
 def test_a_refused_spec_is_stalled_before_any_phase() -> None:
-    conditions = by_type(follow([], Phase.NONE, stalled=("InvalidSpec", "spec.provider: istio is not built yet"), busy=True))
+    conditions = by_type(follow([], Phase.NONE, stalled=("InvalidSpec", "spec.provider: kuma is not built yet"), busy=True))
     assert conditions.keys() == {"Ready", "Stalled"}
     assert conditions["Ready"].reason == conditions["Stalled"].reason == "InvalidSpec"
 

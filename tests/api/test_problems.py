@@ -71,8 +71,8 @@ def test_the_controllers_provider_counts_where_the_spec_names_none() -> None:
         "spec: analysis.iterations must be given with provider kubernetes (blue/green), "
         "which cannot split traffic by stepWeight or stepWeights"
     ]
-    (refusal,) = spec_problems(obj, "istio")
-    assert refusal.startswith("spec.provider: is not given, and istio, the controller's -mesh-provider, is not built yet")
+    (refusal,) = spec_problems(obj, "kuma")
+    assert refusal.startswith("spec.provider: is not given, and kuma, the controller's -mesh-provider, is not built yet")
 
 
 def test_a_provider_of_a_third_party_is_taken() -> None:

@@ -68,6 +68,6 @@ def test_many_steps_are_one_row_and_gates_are_named_in_the_sum() -> None:
 
 def test_what_the_controller_would_refuse_has_no_forecast() -> None:
     canary, deployment = (document.obj for document in parse(EXAMPLE, "example"))
-    canary["spec"]["provider"] = "istio"
-    with pytest.raises(Problem, match="istio is not built yet"):
+    canary["spec"]["provider"] = "kuma"
+    with pytest.raises(Problem, match="kuma is not built yet"):
         planning.planned(canary, deployment)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 DAEMONSETS = "DaemonSets: not built yet (issue 6)"
 SCALERS = "autoscalers: not built yet (issue 6)"
-ISTIO = "Istio: not built yet (issue 6)"
 NGINX = "nginx: not built yet (issue 6)"
 CHART = "the chart: not built yet (issue 7)"
 COMING_AND_GOING = "deletion without `revertOnDeletion`: not built yet (issue 6)"
@@ -52,7 +51,7 @@ FAULTS: dict[str, Fault] = {
     "Q-9": Fault(
         "Any difference in a route, even the order of a map, rewrites it with weights 100/0 in the middle of a run, and the status keeps "
         "the old weight.",
-        ISTIO + "; " + other("Gloo, Kuma, Skipper, APISIX"),
+        other("Gloo, Kuma, Skipper, APISIX"),
     ),
     "Q-10": Fault(
         "A/B testing on a provider without header matches sends all live traffic to the canary at the first iteration.",
@@ -106,7 +105,7 @@ FAULTS: dict[str, Fault] = {
     "Q-30": Fault("Another interval starts a second loop beside the first, and a loop may outlive its Canary."),
     "Q-31": Fault(
         "Objects are read into partial types and written back whole: fields that Flagger does not know are lost.",
-        SCALERS + "; " + ISTIO,
+        SCALERS,
     ),
     "Q-32": Fault(
         "A primary ScaledObject copies the pause of its source and stays at zero pods; rewritten queries hit more than names.",
@@ -118,7 +117,7 @@ FAULTS: dict[str, Fault] = {
     ),
     "Q-34": Fault(
         "Built-in metrics select the wrong series: the primary's pods for DaemonSets, the target where the Service has another name.",
-        ISTIO + "; " + other("Gloo, Kuma, APISIX, OSM"),
+        other("Gloo, Kuma, APISIX, OSM"),
     ),
     "Q-35": Fault("A canary that answers with nothing but errors is taken for one without traffic."),
     "Q-36": Fault(
@@ -132,7 +131,6 @@ FAULTS: dict[str, Fault] = {
     ),
     "Q-39": Fault(
         "What is kept of a VirtualService to give it back is overwritten with Flagger's own at the next difference.",
-        ISTIO,
     ),
     "Q-40": Fault("A matcher that the Gateway API router does not support is swallowed, and everybody is sent to the canary."),
     "Q-41": Fault("Header matches in nginx annotations test values for keys, and of several headers a random one wins.", NGINX),

@@ -60,6 +60,18 @@ def test_traefik_looks_at_the_canary_service_by_its_whole_name() -> None:
     )
 
 
+@pytest.mark.fault("Q-34")
+def test_istio_counts_at_the_canarys_own_sidecar() -> None:
+    labels = 'reporter="destination",destination_workload_namespace="test",destination_workload="podinfo"'
+    assert query("request-success-rate", "istio", service={"port": 80, "name": "web"}) == (
+        f'(sum(rate(istio_requests_total{{{labels},response_code!~"5.*"}}[1m])) or vector(0))'
+        f" / sum(rate(istio_requests_total{{{labels}}}[1m])) * 100"
+    )
+    assert query("request-duration", "istio", "30s") == (
+        f"histogram_quantile(0.99, sum(rate(istio_request_duration_milliseconds_bucket{{{labels}}}[30s])) by (le))"
+    )
+
+
 @pytest.mark.parametrize("provider", ["linkerd", "smi:v1alpha1", "smi:v1alpha3"])
 def test_linkerd(provider: str) -> None:
     labels = 'namespace="test",deployment="podinfo",direction="inbound"'
@@ -76,11 +88,11 @@ def test_linkerd_names_daemonsets_as_such() -> None:
 
 def test_latencies_are_turned_into_milliseconds() -> None:
     assert {name: observer.milliseconds for name, observer in builtin.OBSERVERS.items()} == {
-        "http": 1000, "contour": 1, "traefik": 1000, "linkerd": 1,
+        "http": 1000, "contour": 1, "traefik": 1000, "istio": 1, "linkerd": 1,
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("provider", ["istio", "nginx", "skipper", "", "no-such-mesh"])
+@pytest.mark.parametrize("provider", ["kuma", "gloo", "skipper", "", "no-such-mesh"])
 @pytest.mark.fault("Q-57")
 def test_other_providers_have_no_built_in_query_rather_than_that_of_istio(provider: str) -> None:
     assert builtin.observer_of(provider) is None

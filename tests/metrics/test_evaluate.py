@@ -137,8 +137,8 @@ def test_problems_of_templates_are_named() -> None:
 
 def test_problems_of_other_queries_are_named() -> None:
     assert problem(metric("m", query="{{ nope }}"), "query").startswith("Prometheus query failed for m: line 1, column 4: function nope")
-    assert problem(metric(), "success-rate", settings=Settings(mesh_provider="istio")) == (
-        "Metric request-success-rate is not built in for provider istio: give it a templateRef or a query"
+    assert problem(metric(), "success-rate", settings=Settings(mesh_provider="kuma")) == (
+        "Metric request-success-rate is not built in for provider kuma: give it a templateRef or a query"
     )
     assert problem(metric(), "success-rate", settings=Settings("prometheus", "kubernetes")).startswith(
         "Prometheus query failed: 'prometheus'"

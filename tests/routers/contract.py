@@ -100,9 +100,36 @@ GATEWAY_API = Profile(
     },
 )
 
+ISTIO = Profile(
+    optional={
+        **HONOURED,
+        "gateways": st.sampled_from([["public"], ["mesh", "public"]]),
+        "hosts": st.sampled_from([["app.example.com"], ["podinfo"]]),
+        "portDiscovery": st.just(True),
+        "rewrite": st.just({"uri": "/new"}),
+        "headers": st.just({"response": {"add": {"x": "1"}, "remove": ["server"]}}),
+        "trafficPolicy": st.sampled_from([{"tls": {"mode": "DISABLE"}}, {"loadBalancer": {"simple": "RANDOM"}}]),
+    },
+    theirs={
+        "apiVersion": "networking.istio.io/v1beta1",
+        "kind": "VirtualService",
+        "metadata": {"name": "podinfo", "namespace": "test", "labels": {"team": "a"}},
+        "spec": {
+            "hosts": ["app.example.com"],
+            "gateways": ["istio-system/public"],
+            "http": [
+                {"match": [{"uri": {"prefix": "/old"}}], "redirect": {"uri": "/new"}},
+                {"route": [{"destination": {"host": "podinfo", "port": {"number": 80}}}]},
+            ],
+            "tcp": [{"route": [{"destination": {"host": "podinfo"}, "weight": 90}, {"destination": {"host": "other"}, "weight": 10}]}],
+        },
+    },
+)
+
 PROFILES: dict[str, Profile] = {
     "gatewayapi:v1": GATEWAY_API,
     "gatewayapi:v1beta1": GATEWAY_API,
+    "istio": ISTIO,
     "contour": Profile(
         optional=HONOURED,
         theirs={

@@ -18,7 +18,7 @@ def test_every_built_in_provider_is_one_that_the_api_knows(provider: str) -> Non
     assert provider in get_args(Provider)
     canary = a_canary(GATEWAY)
     router = router_for(provider)
-    assert {obj.name for obj in router.objects(canary)} <= {"podinfo"}
+    assert {obj.name for obj in router.objects(canary)} <= {"podinfo", "podinfo-primary", "podinfo-canary"}
     assert router.problems(a_canary(GATEWAY).model_copy(update={"spec": canary.spec.model_copy(update={"service": None})})) == [
         f"spec.service: is missing; provider {provider} needs it"
     ]
@@ -28,7 +28,7 @@ def test_a_mesh_behind_the_version_of_smi_changes_nothing() -> None:
     assert router_for("smi:v1alpha2:linkerd").objects(a_canary()) == router_for("smi:v1alpha2").objects(a_canary())
 
 
-@pytest.mark.parametrize("provider", ["istio", "gatewayapi", "linkerd2", ""])
+@pytest.mark.parametrize("provider", ["kuma", "gatewayapi", "linkerd2", ""])
 @pytest.mark.fault("Q-57")
 def test_an_unknown_provider_is_refused_and_the_known_ones_named(provider: str) -> None:
     with pytest.raises(UnknownProvider, match="use one of contour, gatewayapi:v1,") as caught:

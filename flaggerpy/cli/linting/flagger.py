@@ -144,8 +144,28 @@ def _habits(document: Document, spec: Mapping[str, Any]) -> Iterator[Finding]:
     if plan.get("mirror") and "iterations" not in plan and spec.get("provider") != "istio":
         text = "spec.analysis.mirror: with weights Flagger mirrors by Istio only; by others it starts its analysis over and over"
         yield found("flagger-refuses", document, "spec.analysis.mirror", text)
+    if spec.get("provider") == "istio":
+        yield from _istio_habits(document)
     for index, hook in enumerate(plan.get("webhooks") or ()):
         if isinstance(hook, dict) and hook.get("type") == "rollback":
             at = f"spec.analysis.webhooks[{index}]"
             text = f"{at}: Flagger asks rollback hooks once an interval, and neither while it waits at a gate nor during a promotion"
             yield found("flagger-differs", document, at, text)
+
+
+def _istio_habits(document: Document) -> Iterator[Finding]:
+    """What Flagger makes of two matches at once, and of a comparison that Istio does not have."""
+    both = any(rules.values_at(document.obj, "spec.service.match[]"))
+    for at, match in rules.values_at(document.obj, "spec.analysis.match[]"):
+        if not isinstance(match, dict):
+            continue
+        for name, value in sorted((match.get("headers") or {}).items()):
+            if isinstance(value, dict) and "suffix" in value:
+                text = f"{at}.headers[{name}].suffix: Istio has no suffix: by Flagger the header only has to be there; write a regex"
+                yield found("flagger-differs", document, f"{at}.headers[{name}].suffix", text)
+        if both and match.get("queryParams"):
+            text = f"{at}.queryParams: is dropped by Flagger beside spec.service.match: the match gets wider"
+            yield found("flagger-ignores", document, f"{at}.queryParams", text)
+        if match.get("headers") and any(rules.values_at(document.obj, "spec.service.match[].headers")):
+            text = f"{at}.headers: take the place of those of spec.service.match with Flagger: the match gets wider"
+            yield found("flagger-differs", document, f"{at}.headers", text)

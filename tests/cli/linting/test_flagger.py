@@ -12,6 +12,9 @@ from flaggerpy.cli.linting import flagger
 from tests.api.broken_specs import GOOD, patched
 from tests.cli.linting.test_single import findings
 
+ISTIO: dict[str, Any] = {"provider": "istio", "service": {"match": [{"headers": {"x": {"exact": "y"}}}]}}
+AB: dict[str, Any] = {"iterations": 2, "stepWeight": None}
+
 
 @pytest.mark.parametrize(
     ("patch", "rule", "words"),
@@ -31,6 +34,21 @@ from tests.cli.linting.test_single import findings
             "never sends this alert",
         ),
         ({"analysis": {"mirror": True}}, "flagger-refuses", "starts its analysis over and over"),
+        (
+            {"provider": "istio", "analysis": {**AB, "match": [{"headers": {"a": {"suffix": "b"}}}]}},
+            "flagger-differs",
+            "only has to be there",
+        ),
+        (
+            {**ISTIO, "analysis": {**AB, "match": [{"queryParams": {"a": {"exact": "b"}}}]}},
+            "flagger-ignores",
+            "spec.analysis.match[0].queryParams: is dropped by Flagger",
+        ),
+        (
+            {**ISTIO, "analysis": {**AB, "match": [{"headers": {"a": {"exact": "b"}}}]}},
+            "flagger-differs",
+            "spec.analysis.match[0].headers: take the place",
+        ),
         ({"analysis": {"webhooks": [{"name": "x", "type": "rollback", "url": "http://x.test"}]}}, "flagger-differs", "rollback hooks"),
     ],
 )

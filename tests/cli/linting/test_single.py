@@ -147,7 +147,7 @@ def test_templates_and_alert_providers_are_linted() -> None:
 def test_the_controllers_provider_counts() -> None:
     obj = patched(GOOD, {"provider": None})
     assert errors(findings(obj)) == []
-    assert rules(errors(findings(obj, provider="istio"))) == {"not-built"}
+    assert rules(errors(findings(obj, provider="kuma"))) == {"not-built"}
 
 
 VALUES = st.recursive(
