@@ -26,7 +26,6 @@ from e2e.beside.scenarios import SCENARIOS, Scenario
 from e2e.core.controllers import install_crds
 from e2e.core.receiver import Receiver
 from e2e.kube import Kube
-from e2e.providers import istio_crds
 from e2e.sandbox import Sandbox
 from e2e.sandbox.build import build
 from e2e.sandbox.console import say
@@ -35,7 +34,7 @@ ROOT = Path(__file__).parents[2]
 STORIES = ROOT / "build" / "beside"
 PAGE = ROOT / "docs" / "differences-from-flagger.md"
 FLAGS = ("-include-label-prefix=app.kubernetes.io", "-ingress-class=contour")
-PROVIDERS = ("gatewayapi:v1", "kubernetes", "contour", "smi:v1alpha2", "istio")
+PROVIDERS = ("gatewayapi:v1", "kubernetes", "contour", "smi:v1alpha2")
 AT_ONCE = 8
 """Scenarios that are played at the same time: they spend it waiting for Flagger's interval."""
 
@@ -70,7 +69,6 @@ def play(scenarios: list[Scenario]) -> list[str]:
     sandbox = Sandbox.current()
     kube = Kube(sandbox.kubeconfig, timeout=60.0)
     install_crds(kube)
-    istio_crds.install(kube)
     for namespace in ("beside-ours", "beside-theirs"):
         kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
     sides = (

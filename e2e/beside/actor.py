@@ -21,10 +21,8 @@ from e2e.sandbox import Sandbox
 
 SMI = "split.smi-spec.io/v1alpha2"
 CONTOUR = "projectcontour.io/v1"
-ISTIO = "networking.istio.io/v1beta1"
-ROUTES = {"HTTPRoute": "", "HTTPProxy": CONTOUR, "TrafficSplit": SMI, "VirtualService": ISTIO}
-COMPARED = {"Deployment": "", "Service": "", "ConfigMap": "", "Secret": "", "ControllerRevision": "apps/v1", "DestinationRule": ISTIO}
-COMPARED |= ROUTES
+ROUTES = {"HTTPRoute": "", "HTTPProxy": CONTOUR, "TrafficSplit": SMI}
+COMPARED = {"Deployment": "", "Service": "", "ConfigMap": "", "Secret": "", "ControllerRevision": "apps/v1", **ROUTES}
 SEQUENCED = {"phase", "canaryWeight", "iterations", "failedChecks", "conditions"}
 FLAGGERS_STATUS = (
     "lastAppliedSpec", "lastPromotedSpec", "trackedConfigs", "sessionAffinityCookie", "primarySessionAffinityCookie",

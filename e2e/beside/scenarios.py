@@ -171,55 +171,6 @@ def _match_contour(a: Actor) -> None:
     ends(a, "Succeeded")
 
 
-@scenario("istio", "weights by a VirtualService, with a mirror and every field of the Service", "istio/test-canary")
-def _istio(a: Actor) -> None:
-    service: Object = {
-        "hosts": [a.host],
-        "gateways": ["istio-system/public", "mesh"],
-        "portDiscovery": True,
-        "match": [{"uri": {"prefix": "/api"}, "headers": {"x-b": {"regex": "b.*"}, "x-a": {"exact": "a"}}}, {"uri": {"exact": "/login"}}],
-        "rewrite": {"uri": "/", "authority": "inner"},
-        "timeout": "15s",
-        "retries": {"attempts": 3, "perTryTimeout": "1s", "retryOn": "gateway-error,connect-failure,refused-stream"},
-        "headers": {"request": {"add": {"x-added": "1"}, "set": {"x-set": "2"}, "remove": ["x-gone"]}},
-        "corsPolicy": {"allowOrigins": [{"exact": "example.com"}], "allowMethods": ["GET"], "allowCredentials": False, "maxAge": "24h"},
-        "trafficPolicy": {"tls": {"mode": "DISABLE"}, "loadBalancer": {"simple": "LEAST_REQUEST"}},
-        "apex": {"labels": {"apex": "label"}, "annotations": {"apex": "annotation"}},
-    }
-    begin(a, canary(a, {**STEPS, "mirror": True, "mirrorWeight": 50}, provider="istio", service=service))
-    a.release("1.0.1")
-    a.weight("20")
-    a.moment("at 20")
-    ends(a, "Succeeded")
-
-
-@scenario("istio-ab", "A/B by a VirtualService that another one delegates to", "istio/test-delegation")
-def _istio_ab(a: Actor) -> None:
-    service: Object = {"delegation": True, "match": [{"uri": {"prefix": "/podinfo"}}], "rewrite": {"uri": "/"}}
-    begin(a, canary(a, {**ITERATIONS, "match": INSIDERS}, provider="istio", service=service))
-    a.release("1.0.1")
-    a.weight("match")
-    ends(a, "Succeeded")
-
-
-@scenario("istio-affinity", "session affinity by a VirtualService", "istio/test-session-affinity")
-def _istio_affinity(a: Actor) -> None:
-    cookies = {"cookieName": "flagger-cookie", "primaryCookieName": "primary-cookie", "maxAge": 3600}
-    analysis = {**STEPS, "stepWeight": 50, "maxWeight": 50, "sessionAffinity": cookies}
-    begin(a, canary(a, analysis, provider="istio", service={"hosts": ["*"], "gateways": ["public"]}))
-    a.release("1.0.1")
-    a.weight("50")
-    ends(a, "Succeeded")
-
-
-@scenario("istio-tcp", "weights by a TCP route", "")
-def _istio_tcp(a: Actor) -> None:
-    service: Object = {"appProtocol": "tcp", "match": [{"port": 80}]}
-    begin(a, canary(a, provider="istio", service=service))
-    a.release("1.0.1")
-    ends(a, "Succeeded")
-
-
 @scenario("smi", "weights by a TrafficSplit", "")
 def _smi(a: Actor) -> None:
     begin(a, canary(a, provider="smi:v1alpha2"))

@@ -131,13 +131,10 @@ def name_of(kind: str, name: str, words: Words) -> str:
 
 
 def routed(route: Object) -> str:
-    """Where a HTTPRoute, HTTPProxy, TrafficSplit or VirtualService leads people to the canary: `20`, `100`, `match`; "" when it names
-    none."""
+    """Where a HTTPRoute, HTTPProxy or TrafficSplit leads people to the canary: `20`, `100`, `match`, `mirror`; "" when it names none."""
     spec = route.get("spec") or {}
     if "backends" in spec:
         return str(next((_percent(backend["weight"]) for backend in spec["backends"] if backend["service"].endswith("-canary")), ""))
-    if "http" in spec or "tcp" in spec:
-        spec = _in_words_of_the_gateway(spec)
     rules = [
         {backend["name"]: int(backend.get("weight") or 0) for backend in rule.get("backendRefs") or rule.get("services") or ()}
         for rule in spec.get("rules") or spec.get("routes") or ()
@@ -151,20 +148,6 @@ def routed(route: Object) -> str:
     if len(shares) > 1 and shares[0] == 100 and not any(shares[1:]):
         return "match"
     return str(max(shares))
-
-
-def _in_words_of_the_gateway(spec: Object) -> Object:
-    """The rules of a VirtualService as those of a HTTPRoute, as far as this page reads them."""
-    rules = []
-    for rule in spec.get("http") or spec.get("tcp") or ():
-        backends = [{"name": each["destination"]["host"], "weight": each.get("weight")} for each in rule["route"]]
-        headers = [
-            {"name": name, "type": "RegularExpression" if "regex" in test else "Exact"}
-            for match in rule.get("match") or ()
-            for name, test in (match.get("headers") or {}).items()
-        ]
-        rules.append({"backendRefs": backends, "matches": [{"headers": headers}]})
-    return {"rules": rules}
 
 
 def _percent(weight: Any) -> int:

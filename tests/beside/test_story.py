@@ -49,11 +49,6 @@ def backends(primary: int, canary: int) -> list[dict[str, Any]]:
     return [{"name": "app-primary", "weight": primary}, {"name": "app-canary", "weight": canary}]
 
 
-def destinations(primary: int, canary: int) -> list[dict[str, Any]]:
-    return [{"destination": {"host": each["name"]}, "weight": each["weight"]} for each in backends(primary, canary)]
-
-
-STICKY_IN_THE_MESH = {"match": [{"headers": {"Cookie": {"regex": "x"}}}], "route": destinations(0, 100)}
 STICKY = {"matches": [{"headers": [{"name": "Cookie", "type": "RegularExpression", "value": "x"}]}], "backendRefs": backends(0, 100)}
 
 
@@ -66,10 +61,6 @@ STICKY = {"matches": [{"headers": [{"name": "Cookie", "type": "RegularExpression
         ({"rules": [STICKY, {"backendRefs": backends(50, 50)}]}, "50"),
         ({"backends": [{"service": "app-canary", "weight": 20}, {"service": "app-primary", "weight": 80}]}, "20"),
         ({"backends": [{"service": "app-canary", "weight": "20"}, {"service": "app-primary", "weight": "80"}]}, "20"),
-        ({"http": [{"route": destinations(80, 20)}]}, "20"),
-        ({"tcp": [{"route": destinations(60, 40)}]}, "40"),
-        ({"http": [{"route": destinations(0, 100)}, {"route": [{"destination": {"host": "app-primary"}, "weight": 0}]}]}, "match"),
-        ({"http": [STICKY_IN_THE_MESH, {"route": destinations(50, 50)}]}, "50"),
         ({}, ""),
     ],
 )
