@@ -104,17 +104,18 @@ class Cache:
         return sum(1 for _ in self.items())
 
     def put(self, obj: Mapping[str, Any]) -> bool:
-        """Take the answer of our own write, if it is newer than what the watch has told; true when the cache took it."""
+        """Take the answer of our own write or of a live read, if it is newer than what is known; true when the cache took it.
+
+        Of an object that is known, its own version decides: a watch that lost an event goes on to later ones of others.
+        """
         metadata = obj["metadata"]
         version, key = str(metadata.get("resourceVersion") or ""), key_of(obj)
         elsewhere = self._namespace and key.namespace != self._namespace
         if elsewhere or not matches(self._label_selector, metadata.get("labels")):
             return False
-        # up to its own version the watch has told everything, also that this object is gone
-        if not newer(version, self.version or "0"):
-            return False
         known = self._entries.get(key)
-        if known and not newer(version, known.version):
+        # of what is not known, the watch has told everything up to its own version: also that this object is gone
+        if not newer(version, known.version if known else self.version or "0"):
             return False
         if metadata.get("deletionTimestamp") and not metadata.get("finalizers"):
             return False

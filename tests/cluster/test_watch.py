@@ -342,6 +342,20 @@ def test_a_late_answer_does_not_raise_the_dead() -> None:
     assert told.lines == ["+a", "-a"]
 
 
+def test_what_is_read_live_makes_good_for_a_lost_event_after_which_others_were_told() -> None:
+    told = Told()
+    kept = cache(told)
+    kept.replace([versioned("a", 5, x="1")], "5")
+    kept.event("ADDED", versioned("b", 9))  # that "a" had changed in 7 was lost on the way
+    assert kept.put(versioned("a", 7, x="2"))
+    found = kept.get("test", "a")
+    assert found
+    assert found["data"] == {"x": "2"}
+    assert not kept.put(versioned("a", 6, x="older"))
+    assert kept.version == "9"
+    assert told.lines == ["+a", "+b", "~a"]
+
+
 def test_a_late_event_does_not_undo_an_own_write() -> None:
     kept = cache()
     kept.replace([versioned("a", 5, x="1")], "5")
