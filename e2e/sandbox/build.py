@@ -11,7 +11,6 @@ import glob
 import hashlib
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -152,7 +151,7 @@ def build_module(part: GoModule, room: Path, out: Path) -> None:
     if not part.binaries:
         return
     module = go_mod(part, room, source)
-    if part.changed or part.edited:
+    if part.changed:
         module += f"replace {part.module} => {changed_copy(part, room, source)}\n"
     (room / "go.mod").write_text(module)
     for group in by_ldflags(part.binaries):
@@ -167,7 +166,7 @@ def build_module(part: GoModule, room: Path, out: Path) -> None:
 
 
 def changed_copy(part: GoModule, room: Path, source: Path) -> Path:
-    """A copy of the module as `part.changed` and `part.edited` want it: the module cache itself is not ours to write to."""
+    """A copy of the module with the texts of `part.changed`: the module cache itself is not ours to write to."""
     copy = room / "source"
     shutil.copytree(source, copy, copy_function=shutil.copyfile)
     for folder in (copy, *copy.rglob("*/")):
@@ -175,13 +174,6 @@ def changed_copy(part: GoModule, room: Path, source: Path) -> Path:
     for file, text in part.changed.items():
         if not (copy / file).is_file():
             raise BuildError(f"{part.module}@{part.version} has no {file} to change")
-        (copy / file).write_text(text)
-    for file, replacements in part.edited.items():
-        text = (copy / file).read_text()
-        for pattern, replacement in replacements:
-            text, found = re.subn(pattern, replacement, text)
-            if not found:
-                raise BuildError(f"{file} of {part.module}@{part.version} has nothing like {pattern} to replace")
         (copy / file).write_text(text)
     return copy
 

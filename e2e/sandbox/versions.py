@@ -27,8 +27,7 @@ class GoModule:
 
     `files` maps a folder of the part to glob patterns inside the module. `staging` is for k8s.io/kubernetes, whose own go.mod replaces its
     sibling modules by local folders: they are taken from the registry in that version instead. `changed` holds files of the module that get
-    another text for the build, `edited` those in which patterns are replaced. `seconds` is a guess on two cores with an empty build cache,
-    for the progress line only.
+    another text for the build. `seconds` is a guess on two cores with an empty build cache, for the progress line only.
     """
 
     name: str
@@ -39,7 +38,6 @@ class GoModule:
     files: dict[str, tuple[str, ...]] = field(default_factory=dict)
     staging: str = ""
     changed: dict[str, str] = field(default_factory=dict)
-    edited: dict[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
     on_demand: bool = False
 
 
@@ -80,15 +78,6 @@ _KUBE_LDFLAGS = " ".join(
 )
 # of its forty kinds of service discovery the sandbox needs one; the others, with every cloud's client, are most of the build
 _PROMETHEUS_PLUGINS = 'package plugins\n\nimport _ "github.com/prometheus/prometheus/discovery/kubernetes"\n'
-# of Traefik the sandbox needs what leads requests; certificates by the DNS of two hundred vendors, and ECS, bring every cloud's client
-_TRAEFIK_WITHOUT_CLOUDS: dict[str, tuple[tuple[str, str], ...]] = {
-    "pkg/provider/acme/provider.go": (
-        (r'\t"github.com/go-acme/lego/v4/providers/dns"\n', ""),
-        (r"dns\.NewDNSChallengeProviderByName\(.*\)", 'nil, errors.New("DNS challenges are not built in")'),
-    ),
-    "pkg/config/static/static_config.go": ((r'.*/provider/ecs"\n', ""), (r"\tEcs .*\n", "")),
-    "pkg/provider/aggregator/aggregator.go": ((r"\tif conf\.Ecs != nil \{\n.*\n\t\}\n", ""),),
-}
 _PODINFO_VERSION = "github.com/stefanprodan/podinfo/pkg/version.VERSION"
 
 PARTS: tuple[Part, ...] = (
@@ -153,10 +142,9 @@ PARTS: tuple[Part, ...] = (
         "traefik",
         "github.com/traefik/traefik/v3",
         "v3.6.12",  # of v3.7 a nested module cannot be resolved
-        seconds=200,
+        seconds=370,
         binaries=(Binary("traefik", "cmd/traefik"),),
         files={"crds": ("docs/content/reference/dynamic-configuration/kubernetes-crd-definition-v1.yml",)},
-        edited=_TRAEFIK_WITHOUT_CLOUDS,
         on_demand=True,
     ),
 )

@@ -123,6 +123,12 @@ def original(canary: Canary, current: Obj | None) -> str | None:
     return None if json.dumps(primary_service(canary)) in text else text
 
 
+def names_ours(canary: Canary, route: Obj) -> bool:
+    """True when the spec of a route names one of our two backends anywhere."""
+    text = json.dumps(route.get("spec") or {})
+    return any(json.dumps(name) in text for name in our_services(canary))
+
+
 def restored(canary: Canary, current: Obj | None) -> list[Obj]:
     """The manifest that gives a taken-over object its former spec back; [] when it is ours (it goes with the Canary) or unknown."""
     if current is None or is_ours(current, canary):

@@ -304,6 +304,43 @@ async def test_a_route_of_the_user_is_taken_over_step_by_step(server: FakeApiSer
     assert json.loads(route["metadata"]["annotations"][ORIGINAL]) == spec
 
 
+@pytest.mark.fault("Q-45")
+async def test_a_traefik_service_never_names_a_side_without_pods(server: FakeApiServer) -> None:
+    seen: list[dict[str, int]] = []
+
+    def note(type_: str, obj: Obj) -> None:
+        if obj["kind"] == "TraefikService":
+            seen.append({backend["name"]: backend.get("weight", 1) for backend in obj["spec"]["weighted"]["services"]})
+
+    server.reactors.append(note)
+    spec = {"weighted": {"services": [{"name": "podinfo", "port": 9898}], "sticky": {"cookie": {"name": "theirs"}}}}
+    metadata = {"name": "podinfo", "namespace": SHOP}
+    server.add({"apiVersion": "traefik.io/v1alpha1", "kind": "TraefikService", "metadata": metadata, "spec": spec})
+    analysis = {"interval": "1s", "threshold": 2, "stepWeight": 30, "maxWeight": 60}
+    async with controller(server):
+        await initialized(server, provider="traefik", analysis=analysis, revertOnDeletion=True)
+        told = server.get(kinds.TRAEFIK_SERVICE, SHOP, "podinfo")
+        assert told is not None
+        assert json.loads(told["metadata"]["annotations"][ORIGINAL]) == spec
+        assert told["spec"]["weighted"]["sticky"] == spec["weighted"]["sticky"]
+        new_image(server, "podinfo:2")
+        await phase(server, "Succeeded")
+        await server.client().delete(kinds.CANARY, SHOP, "podinfo")
+        await eventually(lambda: found(server) is None, 15)
+    moves = [one for one, before in zip(seen, [{}, *seen], strict=False) if one != before]
+    assert moves == [
+        {"podinfo": 1},
+        {"podinfo-primary": 100},
+        {"podinfo-primary": 70, "podinfo-canary": 30},
+        {"podinfo-primary": 40, "podinfo-canary": 60},
+        {"podinfo-primary": 100},
+        {"podinfo": 1},
+    ]
+    back = server.get(kinds.TRAEFIK_SERVICE, SHOP, "podinfo")
+    assert back is not None
+    assert back["spec"] == spec
+
+
 def backends(route: Obj) -> dict[str, int]:
     return {backend["name"]: backend["weight"] for backend in route["spec"]["rules"][-1]["backendRefs"]}
 

@@ -85,18 +85,3 @@ def test_replace_lines_of_a_module_are_carried_over(tmp_path: Path, monkeypatch:
         "replace k8s.io/api => k8s.io/api v0.34.4",
         "replace a.example/x v1.8.0 => a.example/x v1.7.0",
     ]
-
-
-def test_files_of_a_module_are_edited_in_a_copy_and_an_edit_that_finds_nothing_is_an_error(tmp_path: Path) -> None:
-    source = tmp_path / "module"
-    (source / "pkg").mkdir(parents=True)
-    (source / "pkg" / "dns.go").write_text('import (\n\t"clouds"\n)\n')
-    part = GoModule("x", "a.example/x", "v1.0.0", 1, edited={"pkg/dns.go": ((r'\t"clouds"\n', ""),)})
-    room = tmp_path / "room"
-    room.mkdir()
-    assert (builder.changed_copy(part, room, source) / "pkg" / "dns.go").read_text() == "import (\n)\n"
-    assert "clouds" in (source / "pkg" / "dns.go").read_text()
-    other = GoModule("x", "a.example/x", "v1.0.0", 1, edited={"pkg/dns.go": (("vendors", ""),)})
-    (tmp_path / "again").mkdir()
-    with pytest.raises(builder.BuildError, match=r"pkg/dns\.go of a\.example/x@v1\.0\.0 has nothing like vendors to replace"):
-        builder.changed_copy(other, tmp_path / "again", source)
