@@ -29,6 +29,7 @@ ROUTES: dict[str, tuple[tuple[str, str], ...]] = {
     "gatewayapi:v1beta1": (("gateway.networking.k8s.io", "httproutes"),),
     "contour": (("projectcontour.io", "httpproxies"),),
     "istio": (("networking.istio.io", "destinationrules"), ("networking.istio.io", "virtualservices")),
+    "nginx": (("networking.k8s.io", "ingresses"),),
     "linkerd": (("split.smi-spec.io", "trafficsplits"),),
     "smi:v1alpha1": (("split.smi-spec.io", "trafficsplits"),),
     "smi:v1alpha2": (("split.smi-spec.io", "trafficsplits"),),

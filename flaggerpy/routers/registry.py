@@ -14,6 +14,7 @@ from flaggerpy.routers.contour import Contour
 from flaggerpy.routers.gatewayapi import GatewayAPI
 from flaggerpy.routers.istio import Istio
 from flaggerpy.routers.kubernetes import Kubernetes
+from flaggerpy.routers.nginx import Nginx
 from flaggerpy.routers.smi import TrafficSplit
 from flaggerpy.routers.traefik import Traefik
 
@@ -25,6 +26,7 @@ BUILT_IN: dict[str, Callable[[], Router]] = {
     "gatewayapi:v1beta1": lambda: GatewayAPI("v1beta1"),
     "contour": Contour,
     "istio": Istio,
+    "nginx": Nginx,
     "linkerd": lambda: TrafficSplit("v1alpha1", "linkerd"),
     "smi:v1alpha1": lambda: TrafficSplit("v1alpha1", "smi:v1alpha1"),
     "smi:v1alpha2": lambda: TrafficSplit("v1alpha2", "smi:v1alpha2"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -72,6 +73,25 @@ def test_istio_counts_at_the_canarys_own_sidecar() -> None:
     )
 
 
+@pytest.mark.fault("Q-34")
+def test_nginx_looks_at_the_canary_service_behind_the_ingress() -> None:
+    labels = 'namespace="test",ingress="front",canary=~"test-web-canary-[0-9a-z]+"'
+    spec: dict[str, Any] = {
+        "service": {"port": 80, "name": "web"},
+        "ingressRef": {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "name": "front"},
+    }
+    assert query("request-success-rate", "nginx", **spec) == (
+        f'(sum(rate(nginx_ingress_controller_requests{{{labels},status!~"5.*"}}[1m])) or vector(0))'
+        f" / sum(rate(nginx_ingress_controller_requests{{{labels}}}[1m])) * 100"
+    )
+    named = spec | {"service": {"port": 80, "portName": "http-web"}}
+    assert 'canary=~"test-podinfo-canary-(http-web|[0-9a-z]+)"' in query("request-duration", "nginx", **named)
+    assert query("request-duration", "nginx", "30s", **spec) == (
+        f"sum(rate(nginx_ingress_controller_response_duration_seconds_sum{{{labels}}}[30s]))"
+        f" / sum(rate(nginx_ingress_controller_response_duration_seconds_count{{{labels}}}[30s]))"
+    )
+
+
 @pytest.mark.parametrize("provider", ["linkerd", "smi:v1alpha1", "smi:v1alpha3"])
 def test_linkerd(provider: str) -> None:
     labels = 'namespace="test",deployment="podinfo",direction="inbound"'
@@ -88,7 +108,7 @@ def test_linkerd_names_daemonsets_as_such() -> None:
 
 def test_latencies_are_turned_into_milliseconds() -> None:
     assert {name: observer.milliseconds for name, observer in builtin.OBSERVERS.items()} == {
-        "http": 1000, "contour": 1, "traefik": 1000, "istio": 1, "linkerd": 1,
+        "http": 1000, "contour": 1, "traefik": 1000, "istio": 1, "linkerd": 1, "nginx": 1000,
     }  # fmt: skip
 
 
