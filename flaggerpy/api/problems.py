@@ -21,6 +21,7 @@ from flaggerpy.api.metrictemplate import MetricTemplateSpec
 
 Obj = dict[str, Any]
 
+BUILT_TARGETS = ("Deployment", "DaemonSet")
 BUILT_PROVIDERS = (
     "kubernetes", "gatewayapi:v1", "gatewayapi:v1beta1", "contour", "istio", "linkerd", "smi:v1alpha1", "smi:v1alpha2", "smi:v1alpha3",
     "traefik", "nginx",
@@ -153,11 +154,14 @@ def _with_provider(obj: Obj, default_provider: str) -> Obj:
 def _not_built(spec: Obj, default_provider: str, providers: Collection[str]) -> list[str]:
     found = []
     target = spec["targetRef"]
-    if (target["kind"], target["apiVersion"]) != ("Deployment", "apps/v1"):
+    if target["apiVersion"] != "apps/v1" or target["kind"] not in BUILT_TARGETS:
         found.append(
-            f"spec.targetRef: kind {target['kind']} of {target['apiVersion']} is not built yet; a Deployment of apps/v1 can be released"
+            f"spec.targetRef: kind {target['kind']} of {target['apiVersion']} is not built yet; "
+            f"{' and '.join(BUILT_TARGETS)} of apps/v1 can be released"
         )
-    if "autoscalerRef" in spec:
+    if "autoscalerRef" in spec and target["kind"] == "DaemonSet":
+        found.append("spec.autoscalerRef: a DaemonSet has one pod on each node and cannot be scaled; take autoscalerRef out")
+    elif "autoscalerRef" in spec:
         found.append(
             f"spec.autoscalerRef: {spec['autoscalerRef']['kind']} is not built yet; "
             "take autoscalerRef out and let no autoscaler act on the target"

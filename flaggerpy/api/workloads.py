@@ -53,17 +53,20 @@ class PodFacts:
 
 @dataclass(frozen=True)
 class WorkloadFacts:
-    """A Deployment and the ReplicaSet of its present template.
+    """A workload that is released, or its primary, with the pods of its present template.
 
-    `revision` is that ReplicaSet's pod-template-hash; "" while the deployment controller has not made it yet. `available`,
-    `ready` count the pods of this revision only; `old` the pods of other revisions still there. `fresh` is False while the
-    controller of the workload has not observed its newest generation.
+    `replicas` is how many pods are wanted, 0 exactly where it is scaled to zero. `revision` is a short name of the template, ""
+    while the workload's controller has not taken it up (see `targets`). `available`, `ready` count the pods of this revision only;
+    `old` the pods of other revisions still there. `fresh` is False while the controller of the workload has not observed its newest
+    generation.
     """
 
     name: str
     replicas: int
     revision: str
     fresh: bool
+    word: str = "deployment"
+    """What sentences call it."""
     created: int = 0
     updated: int = 0
     ready: int = 0
@@ -72,13 +75,13 @@ class WorkloadFacts:
     serving: int | None = None
     """Ready pods of all revisions: those that its Service leads to. None: as many as are ready of the present one."""
     revision_born: float = 0.0
-    """When the ReplicaSet of the present template was made (epoch seconds); 0 where that is not known."""
+    """When the present template was taken up first (epoch seconds); 0 where that is not known."""
     images: tuple[str, ...] = ()
     pods: tuple[PodFacts, ...] = ()
     pods_known: bool = True
     """False while the pods' watch has not synced."""
     pod_creation_error: str = ""
-    """Why no pod can be made (quota, admission), read from the ReplicaSet's ReplicaFailure condition."""
+    """Why no pod can be made: quota, admission, no node that matches."""
     flagger_id: str = ""
     """The pod template's `flagger-id` annotation (set on primaries)."""
     source_revision: str = ""

@@ -11,12 +11,12 @@ from typing import Any, Protocol
 from flaggerpy.cluster import errors, kinds
 from flaggerpy.cluster.client import Client
 from flaggerpy.cluster.kinds import Kind
+from flaggerpy.controller.workloads import HISTORIES, WORKLOADS
 
 Obj = dict[str, Any]
 
 LONGEST_MANAGER = 120
 """Letters of a field manager's name; the API server takes 128 bytes."""
-WORKLOADS: dict[str, Kind] = {"Deployment": kinds.DEPLOYMENT, "DaemonSet": kinds.DAEMON_SET}
 
 
 class Access(Protocol):
@@ -37,8 +37,8 @@ class Access(Protocol):
     async def workload(self, kind: str, namespace: str, name: str) -> Obj | None:
         """A target or primary; None when it is not there or not readable."""
 
-    async def replica_sets(self, namespace: str, selector: str) -> list[Obj]:
-        """ReplicaSets by label selector, where readable."""
+    async def history(self, kind: str, namespace: str, selector: str) -> list[Obj]:
+        """The objects that hold the templates of a kind of workload, by label selector, where readable."""
 
     async def pods(self, namespace: str, selector: str) -> list[Obj]:
         """Pods by label selector, where readable."""
@@ -77,8 +77,8 @@ class ClusterAccess:
         except errors.Forbidden:
             return None
 
-    async def replica_sets(self, namespace: str, selector: str) -> list[Obj]:
-        return await self._readable(kinds.REPLICA_SET, namespace, label_selector=selector)
+    async def history(self, kind: str, namespace: str, selector: str) -> list[Obj]:
+        return await self._readable(HISTORIES[kind], namespace, label_selector=selector) if kind in HISTORIES else []
 
     async def pods(self, namespace: str, selector: str) -> list[Obj]:
         return await self._readable(kinds.POD, namespace, label_selector=selector)

@@ -25,9 +25,9 @@ from flaggerpy.cluster import kinds
 from flaggerpy.cluster.client import Client
 from flaggerpy.cluster.errors import Conflict
 from flaggerpy.controller.configs import KINDS
-from flaggerpy.controller.workloads import template_digest
 from flaggerpy.targets import configs as tracking
 from flaggerpy.targets.flaggerhash import flagger_hash
+from flaggerpy.targets.templates import template_digest
 
 Obj = dict[str, Any]
 

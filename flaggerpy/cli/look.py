@@ -74,7 +74,7 @@ async def target(access: Access, obj: Obj) -> Target:
     )
     labels = ((((workload or {}).get("spec") or {}).get("selector") or {}).get("matchLabels")) or {}
     selector = ",".join(f"{label}={value}" for label, value in sorted(labels.items()))
-    owned = await access.replica_sets(namespace, selector) if kind == "Deployment" and selector else []
+    owned = await access.history(kind, namespace, selector) if selector else []
     return target_of(workload, owned, primary)
 
 

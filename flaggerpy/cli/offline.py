@@ -106,8 +106,8 @@ def _lint(options: argparse.Namespace, screen: Screen) -> int:
 def _plan(options: argparse.Namespace, screen: Screen) -> int:
     from flaggerpy.cli import planning
 
-    canary, deployment = chosen(options.files, options.canary)
-    workload = deployment.obj if deployment else None
+    canary, target = chosen(options.files, options.canary)
+    workload = target.obj if target else None
     typed, provider, told = planning.planned(canary.obj, workload, options.mesh_provider)
     if options.output == "json":
         screen.show(json.dumps(planning.as_data(typed, provider, told), indent=2, ensure_ascii=False))
@@ -127,10 +127,10 @@ def _simulate(options: argparse.Namespace, screen: Screen) -> int:
     # what it needs is heavy, and no other word needs it
     from flaggerpy.cli import simulating
 
-    canary, deployment = chosen(options.files, options.canary)
+    canary, target = chosen(options.files, options.canary)
     shown = simulating.play(
         canary.obj,
-        deployment.obj if deployment else None,
+        target.obj if target else None,
         faults=options.fault,
         seed=options.seed,
         image=options.image,
@@ -155,7 +155,7 @@ HANDLERS: dict[str, Callable[[argparse.Namespace, Screen], int]] = {"lint": _lin
 
 
 def chosen(files: Sequence[str], name: str) -> tuple[Document, Document | None]:
-    """The Canary that is meant and its Deployment, None where the files hold none; without files the example. Raises Problem."""
+    """The Canary that is meant and its target, None where the files hold none; without files the example. Raises Problem."""
     try:
         documents = manifests.read(files) if files else manifests.parse(EXAMPLE, "example")
     except Unreadable as error:
@@ -169,12 +169,12 @@ def chosen(files: Sequence[str], name: str) -> tuple[Document, Document | None]:
         raise Problem(Exit.USAGE, f"The files hold several Canaries; name one with --canary: {', '.join(each.name for each in canaries)}")
     canary = canaries[0]
     reference = (canary.obj.get("spec") or {}).get("targetRef")
-    target = reference.get("name") if isinstance(reference, dict) else None
+    wanted = (reference.get("kind"), reference.get("name")) if isinstance(reference, dict) else None
     for each in documents:
-        if each.kind == "Deployment" and each.name == target and each.namespace in ("", canary.namespace):
+        if (each.kind, each.name) == wanted and each.namespace in ("", canary.namespace):
             wrong = manifests.misshapen(each.obj)
             if wrong:
-                raise Problem(Exit.USAGE, f"{each.file}: {wrong} of Deployment {each.name} is missing or cannot be read.")
+                raise Problem(Exit.USAGE, f"{each.file}: {wrong} of {each.kind} {each.name} is missing or cannot be read.")
             return canary, each
     return canary, None
 

@@ -14,7 +14,7 @@ from flaggerpy.cli.screens import Cell, table
 from flaggerpy.cli.simulated import cast_of, default_provider, refusals
 from flaggerpy.cli.views import age
 from flaggerpy.rollout.forecast import ROUTE_SLOW, Circumstances, Forecast, Part, forecast
-from flaggerpy.targets.startup import startup, waves
+from flaggerpy.targets.startup import startup, unavailable, waves
 
 Obj = dict[str, Any]
 
@@ -22,20 +22,20 @@ ROWS_OF_STEPS = 6
 """More steps than that are told in one row for those of a kind."""
 
 
-def planned(canary: Mapping[str, Any], deployment: Mapping[str, Any] | None, provider: str = "") -> tuple[Canary, str, Forecast]:
+def planned(canary: Mapping[str, Any], workload: Mapping[str, Any] | None, provider: str = "") -> tuple[Canary, str, Forecast]:
     """The Canary, its provider, and the forecast of its next release. Raises Problem when the controller would refuse the Canary."""
     provider = provider or default_provider(canary)
     problems = refusals(canary, provider)
     if problems:
         raise Problem(Exit.FAILED, "The controller would refuse this Canary:\n" + "\n".join(f"  {problem}" for problem in problems))
     typed = parse_canary(canary)
-    cast = cast_of(typed, provider, deployment, "")
-    told = startup(deployment or {})
+    cast = cast_of(typed, provider, workload, "")
+    told = startup(workload or {})
     world = Circumstances(start=told.least + told.min_ready, weights=cast.weights, mirror=cast.mirror, judges=cast.judges)
     return typed, typed.spec.provider or provider, forecast(typed, world)
 
 
-def page(canary: Canary, provider: str, told: Forecast, deployment: Mapping[str, Any] | None) -> Text:
+def page(canary: Canary, provider: str, told: Forecast, workload: Mapping[str, Any] | None) -> Text:
     """The forecast for people."""
     out = Text()
     out.append(f"{canary.name}.{canary.namespace}", "bold")
@@ -61,7 +61,7 @@ def page(canary: Canary, provider: str, told: Forecast, deployment: Mapping[str,
     out.append(
         f"  The rollback takes {_seconds(quickest)} to {_seconds(slowest)} where the canary had traffic, and no time where it had none.\n"
     )
-    for line in _assumed(told, deployment):
+    for line in _assumed(canary.kind, told, workload):
         out.append(f"  {line}\n", "dim")
     return out
 
@@ -85,13 +85,17 @@ def _open_ended(told: Forecast) -> str:
     return f"and as long as closed: {', '.join(gates)}" if gates else ""
 
 
-def _assumed(told: Forecast, deployment: Mapping[str, Any] | None) -> list[str]:
+def _assumed(kind: str, told: Forecast, workload: Mapping[str, Any] | None) -> list[str]:
     lines = [f"Assumed: a route's controller accepts a change within {ROUTE_SLOW:g}s."]
-    if deployment is None:
-        lines.append("The Deployment is not among the files: pods are taken to be ready as soon as they run (-f deployment.yaml).")
-    elif waves(deployment) > 1:
+    if workload is None:
+        lines.append(f"The {kind} is not among the files: pods are taken to be ready as soon as they run (-f {kind.lower()}.yaml).")
+    elif kind == "DaemonSet":
         lines.append(
-            f"The primary's pods are replaced in about {waves(deployment)} waves (maxSurge, maxUnavailable), each as long as a start."
+            f"The primary's pods are replaced node by node (maxUnavailable: {unavailable(workload)} at once), each as long as a start."
+        )
+    elif waves(workload) > 1:
+        lines.append(
+            f"The primary's pods are replaced in about {waves(workload)} waves (maxSurge, maxUnavailable), each as long as a start."
         )
     lines.append(
         "Pods of the canary that are lost in the middle begin the analysis anew, at most twice; a pause lasts as long as you like."

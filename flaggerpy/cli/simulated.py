@@ -19,11 +19,14 @@ from flaggerpy.model.scenario import Actor, Cast, Measure, Trouble
 from flaggerpy.rollout.facts import Measurement
 from flaggerpy.routers.base import RouteSplit, Settings
 from flaggerpy.routers.registry import UnknownProvider, known_providers, router_for
-from flaggerpy.targets.deployment import selector_of
+from flaggerpy.targets.daemonset import unfit
+from flaggerpy.targets.primary import selector_of
 from flaggerpy.targets.startup import startup
 
 Obj = dict[str, Any]
 
+NODES = 2
+"""Pods of a target whose file is not there, or does not tell how many."""
 CALM_MS = 40.0
 """p99 of a healthy workload, unless a metric asks for less."""
 ERRORS = 10.0
@@ -108,8 +111,8 @@ def refusals(canary: Mapping[str, Any], provider: str) -> list[str]:
         return [f"spec.provider: {error}"]
 
 
-def cast_of(canary: Canary, provider: str, deployment: Mapping[str, Any] | None, image: str) -> Cast:
-    """Who plays: the containers of the Deployment (one named like the target where there is none), released as the file has them.
+def cast_of(canary: Canary, provider: str, workload: Mapping[str, Any] | None, image: str) -> Cast:
+    """Who plays: the containers of the target (one named like the target where there is none), released as the file has them.
 
     `image` replaces the image of the first container in the release; what ran before is told as the same image with the tag `before`.
     Raises UnknownProvider.
@@ -120,32 +123,35 @@ def cast_of(canary: Canary, provider: str, deployment: Mapping[str, Any] | None,
         routes = router.desired(canary, RouteSplit(), [], Settings())
         # a router that copies an object of the user's has none to copy here, and none of those reports what it took
         judges = bool(routes) and router.observed(canary, routes, Settings()).judges
-    spec = (deployment or {}).get("spec") or {}
+    spec = (workload or {}).get("spec") or {}
     pod = (spec.get("template") or {}).get("spec") or {}
     actors = [_actor(each, "sidecar" if each.get("restartPolicy") == "Always" else "init") for each in pod.get("initContainers") or ()]
     actors += [_actor(each, "main") for each in pod.get("containers") or ({"name": canary.target, "image": f"{canary.target}:next"},)]
     if image:
         first = next(index for index, actor in enumerate(actors) if actor.role == "main")
-        kept = actors[first].image if deployment else actors[first].before
+        kept = actors[first].image if workload else actors[first].before
         actors[first] = Actor(actors[first].name, kept if kept != image else actors[first].before, image)
-    told = startup(deployment or {})
-    replicas = spec.get("replicas")
+    told = startup(workload or {})
+    # a DaemonSet has as many as there are nodes, which no file tells
+    replicas = NODES if workload is None or canary.kind == "DaemonSet" else spec.get("replicas")
     return Cast(
         actors=tuple(actors),
-        replicas=2 if deployment is None else 1 if replicas is None else max(int(replicas), 1),
+        replicas=1 if replicas is None else max(int(replicas), 1),
         ready_after=STARTED + told.least + 1.0,
         min_ready=told.min_ready,
         weights=router.supports.weights,
         mirror=router.supports.mirror,
         judges=judges,
-        problem=_unfit(deployment),
+        problem=_unfit(workload),
     )
 
 
-def _unfit(deployment: Mapping[str, Any] | None) -> str:
-    """Why the controller (with its default -selector-labels) could not release this Deployment."""
-    found = selector_of(deployment, ControllerSettings().selector_label_names) if deployment else ""
-    return found if isinstance(found, str) else ""
+def _unfit(workload: Mapping[str, Any] | None) -> str:
+    """Why the controller (with its default -selector-labels) could not release this target."""
+    if not workload:
+        return ""
+    found = selector_of(workload, ControllerSettings().selector_label_names)
+    return found if isinstance(found, str) else unfit(workload) if workload.get("kind") == "DaemonSet" else ""
 
 
 def _actor(container: Mapping[str, Any], role: Any) -> Actor:

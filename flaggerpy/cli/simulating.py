@@ -64,7 +64,7 @@ class Play:
 
 def play(
     canary: Mapping[str, Any],
-    deployment: Mapping[str, Any] | None,
+    workload: Mapping[str, Any] | None,
     *,
     faults: Sequence[Fault] = (),
     seed: int = 0,
@@ -81,7 +81,7 @@ def play(
     if problems:
         raise Problem(Exit.FAILED, "The controller would refuse this Canary:\n" + "\n".join(f"  {problem}" for problem in problems))
     typed = parse_canary(canary)
-    cast = cast_of(typed, provider, deployment, image)
+    cast = cast_of(typed, provider, workload, image)
     for fault in faults:
         if fault.container and fault.container not in (actor.name for actor in cast.actors):
             have = ", ".join(actor.name for actor in cast.actors)

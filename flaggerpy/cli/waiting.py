@@ -2,12 +2,13 @@
 
 Between the change of a target and the controller's first look at it there is a moment in which the Canary still tells the end of the
 release before. Three comparisons close it: the images of the target's template (is the wanted image there at all?), the revision of the
-target (the hash of its current ReplicaSet, believed only when the deployment controller has observed the newest generation), and the
+target (a short name of its template, believed only when the workload's controller has observed the newest generation), and the
 revision of the run or of the newest entry of the history (is this what the controller speaks about?).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,9 @@ from typing import Any
 from flaggerpy.api.status import from_timestamp
 from flaggerpy.cli.problems import Exit
 from flaggerpy.cli.views import CanaryView, HistoryLine, short_images
+from flaggerpy.targets.pods import owner_uid
+from flaggerpy.targets.registry import target_for
+from flaggerpy.targets.templates import of_template, slim_history
 
 Obj = dict[str, Any]
 
@@ -43,12 +47,12 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Target:
-    """The target as it stands: images of its template, and its revision, a pod-template-hash ("" while that cannot be told)."""
+    """The target as it stands: images of its template, and its revision's template as a short name ("" while that cannot be told)."""
 
     images: tuple[str, ...] = ()
     revision: str = ""
     revision_created: float = 0.0
-    """When that revision's ReplicaSet was made, in epoch seconds."""
+    """When that revision's ReplicaSet or ControllerRevision was made, in epoch seconds; infinity where that cannot be told."""
     primary_images: tuple[str, ...] = ()
 
 
@@ -74,26 +78,42 @@ def has_image(images: Iterable[str], wanted: str) -> bool:
 
 
 def same_template(revision: str, template: str) -> bool:
-    """True when a release's revision is of this pod-template-hash; what follows a dash in it stands for its configs."""
+    """True when a release's revision is of this template; what follows a dash in it stands for its configs."""
     return revision.partition("-")[0] == template
 
 
-def target_of(deployment: Obj | None, replica_sets: Iterable[Obj] = (), primary: Obj | None = None) -> Target:
-    """The target's template and revision from its Deployment and ReplicaSets."""
-    if deployment is None:
+def target_of(workload: Obj | None, history: Iterable[Obj] = (), primary: Obj | None = None) -> Target:
+    """The target's template and revision from its workload, and the ReplicaSets or ControllerRevisions that hold its templates."""
+    if workload is None:
         return Target(primary_images=_images(primary))
-    metadata: Mapping[str, Any] = deployment.get("metadata") or {}
-    observed = int((deployment.get("status") or {}).get("observedGeneration") or 0)
+    metadata: Mapping[str, Any] = workload.get("metadata") or {}
+    observed = int((workload.get("status") or {}).get("observedGeneration") or 0)
     revision, created = "", 0.0
+    if observed >= int(metadata.get("generation") or 0):
+        revision, created = (_of_daemon_set if workload.get("kind") == "DaemonSet" else _of_deployment)(workload, history)
+    return Target(_images(workload), revision, created, _images(primary))
+
+
+def _of_deployment(workload: Obj, history: Iterable[Obj]) -> tuple[str, float]:
+    """The pod-template-hash of its current ReplicaSet, and when that was made."""
+    metadata = workload["metadata"]
     number = (metadata.get("annotations") or {}).get("deployment.kubernetes.io/revision")
-    if number and observed >= int(metadata.get("generation") or 0):
-        for replica_set in replica_sets:
-            head: Mapping[str, Any] = replica_set.get("metadata") or {}
-            owned = any(owner.get("uid") == metadata.get("uid") for owner in head.get("ownerReferences") or ())
-            if owned and (head.get("annotations") or {}).get("deployment.kubernetes.io/revision") == number:
-                revision = str((head.get("labels") or {}).get("pod-template-hash") or "")
-                created = from_timestamp(head["creationTimestamp"]) if head.get("creationTimestamp") else 0.0
-    return Target(_images(deployment), revision, created, _images(primary))
+    found = ("", 0.0)
+    for replica_set in history if number else ():
+        head: Mapping[str, Any] = replica_set.get("metadata") or {}
+        owned = any(owner.get("uid") == metadata.get("uid") for owner in head.get("ownerReferences") or ())
+        if owned and (head.get("annotations") or {}).get("deployment.kubernetes.io/revision") == number:
+            created = from_timestamp(head["creationTimestamp"]) if head.get("creationTimestamp") else 0.0
+            found = (str((head.get("labels") or {}).get("pod-template-hash") or ""), created)
+    return found
+
+
+def _of_daemon_set(workload: Obj, history: Iterable[Obj]) -> tuple[str, float]:
+    """The digest of its template, and when that was first kept; infinity where its ControllerRevisions are not readable."""
+    held = of_template([slim_history(each) for each in history], workload["spec"].get("template") or {})
+    own = [each["metadata"] for each in held if owner_uid(each) == workload["metadata"].get("uid")]
+    created = min((from_timestamp(each["creationTimestamp"]) for each in own if each.get("creationTimestamp")), default=math.inf)
+    return target_for("DaemonSet").revision(workload, ()), created
 
 
 def judge(view: CanaryView, target: Target, wanted: Wanted, *, since: float, seen_before: bool) -> Pending | Ended:

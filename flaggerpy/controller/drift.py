@@ -13,7 +13,6 @@ from typing import Any, Protocol
 
 from flaggerpy.api.canary import Canary, parse_canary
 from flaggerpy.api.names import REVISION_LABEL, primary_name
-from flaggerpy.cluster import kinds
 from flaggerpy.cluster.client import Client
 from flaggerpy.cluster.errors import ApiError
 from flaggerpy.controller.background import Background
@@ -21,6 +20,7 @@ from flaggerpy.controller.inbox import Key
 from flaggerpy.controller.look import RefusedError
 from flaggerpy.controller.ownership import SOMEBODY, foreign_fields, newest_other
 from flaggerpy.controller.patches import difference, digest
+from flaggerpy.controller.workloads import resource_of
 from flaggerpy.controller.world import World
 
 Obj = dict[str, Any]
@@ -116,7 +116,7 @@ class Drift:
             return
         canary = parse_canary(obj)
         try:
-            primary = await self._client.find(kinds.DEPLOYMENT, key.namespace, primary_name(canary.target))
+            primary = await self._client.find(resource_of(canary.kind), key.namespace, primary_name(canary.target))
             if primary is not None:
                 self._seen[key] = _seen(primary, await self._edit_of(key, canary, primary))
         except (ApiError, RefusedError) as error:

@@ -9,7 +9,7 @@ and the look begins anew (StaleError).
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from flaggerpy.api import names
@@ -28,11 +28,13 @@ from flaggerpy.controller.look import Look, StaleError
 from flaggerpy.controller.ownership import owner_of
 from flaggerpy.controller.patches import covers, difference
 from flaggerpy.controller.seeing import Seeing
+from flaggerpy.controller.workloads import resource_of
 from flaggerpy.controller.world import World
 from flaggerpy.rollout import effects as fx
 from flaggerpy.rollout.effects import Effect
 from flaggerpy.routers import services
 from flaggerpy.routers.base import RouteSplit
+from flaggerpy.targets.registry import target_for
 
 Obj = dict[str, Any]
 
@@ -167,37 +169,37 @@ class Executor:
 
     async def _restore_target(self, look: Look, effect: fx.RestoreTarget) -> None:
         template = await self._keeping.template(look, effect.revision)
-        name = look.canary.target
-        have = self._world.deployments.get(look.key.namespace, name)
+        have = self._target(look)
         if have is None:
-            raise StaleError(f"deployment {name} is gone")
-        if have["spec"].get("template") != template:
-            await self._patch_target(look, have, {"op": "replace", "path": "/spec/template", "value": template})
+            raise StaleError(f"{look.canary.kind} {look.canary.target} is gone")
+        if operations := target_for(look.canary.kind).restoring(have, template):
+            await self._patch_target(look, have, operations)
 
     # --- sizes -------------------------------------------------------------------------------------------------------------------------
 
     async def _scale_target(self, look: Look, effect: fx.ScaleTarget) -> None:
-        await self._scale(look, look.canary.target, effect.replicas)
-
-    async def _scale(self, look: Look, name: str, replicas: int) -> None:
-        have = self._world.deployments.get(look.key.namespace, name)
-        if have is None or int(have["spec"].get("replicas", 1)) == replicas:
+        kind, have = target_for(look.canary.kind), self._target(look)
+        operations = kind.scaling(have, effect.replicas) if have is not None else []
+        if have is None or not operations:
             return
-        if replicas < int(have["spec"].get("replicas", 1)) and not await self._seeing.prove(look.snapshot):
-            raise StaleError(f"caches lagged before scaling {name} down")
-        await self._patch_target(look, have, {"op": "add", "path": "/spec/replicas", "value": replicas})
+        if effect.replicas < kind.size(have) and not await self._seeing.prove(look.snapshot):
+            raise StaleError(f"caches lagged before scaling {look.canary.target} down")
+        await self._patch_target(look, have, operations)
 
-    async def _patch_target(self, look: Look, have: Obj, operation: Obj) -> None:
-        """One change of a Deployment of the user's, refused by the server when it is not as it was looked at."""
-        name = have["metadata"]["name"]
-        operations = [{"op": "test", "path": "/metadata/resourceVersion", "value": have["metadata"]["resourceVersion"]}, operation]
+    def _target(self, look: Look) -> Obj | None:
+        return self._world.workload(look.canary.kind, look.key.namespace, look.canary.target)
+
+    async def _patch_target(self, look: Look, have: Obj, operations: Sequence[Obj]) -> None:
+        """One change of the user's workload, refused by the server when it is not as it was looked at."""
+        name, kind = have["metadata"]["name"], resource_of(look.canary.kind)
+        test = {"op": "test", "path": "/metadata/resourceVersion", "value": have["metadata"]["resourceVersion"]}
         try:
-            made = await self._client.json_patch(kinds.DEPLOYMENT, look.key.namespace, name, operations)
+            made = await self._client.json_patch(kind, look.key.namespace, name, [test, *operations])
         except (Invalid, Conflict) as error:
-            await self._applier.read_again(kinds.DEPLOYMENT, look.key.namespace, name)
-            raise StaleError(f"deployment {name} has changed: {error}") from error
+            await self._applier.read_again(kind, look.key.namespace, name)
+            raise StaleError(f"{kind.kind} {name} has changed: {error}") from error
         except NotFound as error:
-            raise StaleError(f"deployment {name} is gone") from error
+            raise StaleError(f"{kind.kind} {name} is gone") from error
         self._world.wrote(made)
 
     # --- the Canary itself -------------------------------------------------------------------------------------------------------------

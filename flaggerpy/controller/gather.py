@@ -14,28 +14,28 @@ from flaggerpy.api.canary import Canary
 from flaggerpy.api.status import CanaryStatus, from_timestamp
 from flaggerpy.controller.background import Answers
 from flaggerpy.controller.patches import covers, digest
-from flaggerpy.controller.workloads import with_templates
 from flaggerpy.rollout.facts import UNKNOWN, Facts, Found, Giver, RouteFacts, Split, Unknown, WorkloadFacts
 from flaggerpy.routers import services
 from flaggerpy.routers.base import Observed, Router, RouteSplit
 from flaggerpy.routers.base import Settings as RouterSettings
 from flaggerpy.targets import budgets
 from flaggerpy.targets.configs import followed_by
-from flaggerpy.targets.deployment import workload_facts
 from flaggerpy.targets.metadata import other_labels
+from flaggerpy.targets.registry import target_for
 
 Obj = dict[str, Any]
 
 
 @dataclass
 class Workload:
-    """A Deployment with what belongs to it. `obj` None: it is not there."""
+    """A target or primary with what belongs to it. `obj` None: it is not there. `known` False: its kind is not followed yet."""
 
     obj: Obj | None = None
-    sets: Sequence[Obj] = ()
+    history: Sequence[Obj] = ()
     pods: Sequence[Obj] | None = None
     events: Sequence[Obj] = ()
     problem: str = ""
+    known: bool = True
 
 
 @dataclass
@@ -86,8 +86,8 @@ def facts_of(snapshot: Snapshot) -> Facts:
     observed = observed_route(snapshot)
     services_ready, apex_ready = services_in_shape(snapshot)
     return Facts(
-        target=_workload(snapshot.target),
-        primary=_workload(snapshot.primary),
+        target=_workload(canary, snapshot.target),
+        primary=_workload(canary, snapshot.primary),
         configs=snapshot.configs,
         config_problem=snapshot.config_problem,
         primary_stale=_stale(snapshot),
@@ -125,19 +125,15 @@ def commands(canary: Canary) -> dict[str, str]:
     return {name: canary.annotations[annotation] for name, annotation in names.COMMANDS.items() if annotation in canary.annotations}
 
 
-def _workload(workload: Workload) -> WorkloadFacts | None:
+def _workload(canary: Canary, workload: Workload) -> WorkloadFacts | Unknown | None:
+    if not workload.known:
+        return UNKNOWN
     if workload.obj is None:
         return None
-    by_pod: dict[str, list[Obj]] = {}
+    about: dict[str, list[Obj]] = {}
     for event in workload.events:
-        by_pod.setdefault(str((event.get("involvedObject") or {}).get("name")), []).append(event)
-    facts = workload_facts(
-        workload.obj,
-        with_templates(workload.obj, workload.sets),
-        workload.pods or (),
-        pods_known=workload.pods is not None,
-        events=by_pod,
-    )
+        about.setdefault(str((event.get("involvedObject") or {}).get("name")), []).append(event)
+    facts = target_for(canary.kind).facts(workload.obj, workload.history, workload.pods, about)
     return replace(facts, problem=workload.problem or facts.problem)
 
 

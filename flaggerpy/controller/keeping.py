@@ -16,7 +16,7 @@ from flaggerpy.api.canary import Canary
 from flaggerpy.api.names import FLAGGER_ID, FOLLOWED_CONFIGS, REVISION_LABEL, kept_revision_name, primary_name
 from flaggerpy.cluster import kinds
 from flaggerpy.cluster.client import Client
-from flaggerpy.cluster.errors import AlreadyExists, Conflict, NotFound
+from flaggerpy.cluster.errors import AlreadyExists, Conflict, Invalid, NotFound
 from flaggerpy.cluster.events import EventRecorder
 from flaggerpy.controller.applying import Applier
 from flaggerpy.controller.background import Background
@@ -30,15 +30,16 @@ from flaggerpy.controller.look import Look, RefusedError, StaleError
 from flaggerpy.controller.patches import covers
 from flaggerpy.controller.promoted import Finder
 from flaggerpy.controller.settings import Settings
-from flaggerpy.controller.workloads import present_hash, selector_text
+from flaggerpy.controller.workloads import HISTORIES, resource_of, selector_text
 from flaggerpy.controller.world import World
 from flaggerpy.rollout.effects import EnsurePrimary
 from flaggerpy.rollout.facts import Unknown
 from flaggerpy.rollout.revision import release_revision
 from flaggerpy.targets import budgets
 from flaggerpy.targets import configs as tracking
-from flaggerpy.targets.deployment import kept_revision, primary_manifest
+from flaggerpy.targets.base import Wanted
 from flaggerpy.targets.metadata import other_labels, owned_by
+from flaggerpy.targets.registry import target_for
 
 Obj = dict[str, Any]
 
@@ -100,11 +101,12 @@ class Keeping:
             if problem:
                 raise StaleError(problem)
             return
-        target = await self._client.find(kinds.DEPLOYMENT, key.namespace, canary.target)
+        kind = target_for(canary.kind)
+        target = await self._client.find(resource_of(canary.kind), key.namespace, canary.target)
         if target is None:
-            raise StaleError(f"deployment {canary.target} is gone")
+            raise StaleError(f"{canary.kind} {canary.target} is gone")
         self._world.wrote(target)
-        found = release_revision(present_hash(target, self._world.replica_sets_of(key.namespace, canary.target)), known)
+        found = release_revision(kind.revision(target, self._world.history(canary.kind, key.namespace, canary.target)), known)
         earlier = self._finder.template(key, revision)
         if found != revision and earlier is not None:
             template, known = earlier
@@ -115,7 +117,7 @@ class Keeping:
         problem = await self._copies.ensure(canary, known or {})
         if problem:
             raise StaleError(problem)
-        manifest = kept_revision(canary, target, revision, known)
+        manifest = kind.kept(canary, target, revision, known)
         try:
             made = await self._client.create(manifest)
         except AlreadyExists:
@@ -147,14 +149,16 @@ class Keeping:
 
     async def _used_by_primary(self, look: Look) -> set[Named]:
         """The configs that the primary names, or any of its pods that still run."""
-        primary = self._world.deployments.get(look.key.namespace, primary_name(look.canary.target))
+        primary = self._world.workload(look.canary.kind, look.key.namespace, primary_name(look.canary.target))
         if primary is None:
             return set()
         used = used_by(primary)
         selector = selector_text(primary["spec"].get("selector") or {})
-        for replica_set in await self._client.list(kinds.REPLICA_SET, look.key.namespace, label_selector=selector):
-            if has_pods(replica_set):
-                used |= used_by(replica_set)
+        kind = target_for(look.canary.kind)
+        for each in await self._client.list(HISTORIES[kind.kind], look.key.namespace, label_selector=selector):
+            # whether a ControllerRevision still has pods it does not tell
+            if kind.kind == kinds.DAEMON_SET.kind or has_pods(each):
+                used |= used_by({"spec": {"template": kind.held(each)[1]}})
         return used
 
     async def _delete(self, kind: kinds.Kind, namespace: str, name: str, uid: str | None = None) -> None:
@@ -168,7 +172,7 @@ class Keeping:
     async def ensure_primary(self, look: Look, effect: EnsurePrimary) -> None:
         """The primary as the kept revision has it. Nothing is sent while it stands as we last left it."""
         key, canary = look.key, look.canary
-        have = self._world.deployments.get(key.namespace, primary_name(canary.target))
+        have = self._world.workload(canary.kind, key.namespace, primary_name(canary.target))
         if have is not None:
             await self._ensure_budgets(look)
         now = _Made(effect, _generation(have), tracking.followed_text(look.snapshot.followed))
@@ -191,6 +195,7 @@ class Keeping:
         elif look.snapshot.selector is not None and look.snapshot.target.obj is not None:
             matched = manifest["spec"]["selector"]["matchLabels"]
             manifest["spec"]["selector"] = {"matchLabels": other_labels(look.snapshot.target.obj, look.snapshot.selector[0]) | matched}
+        have = await self._from_zero(canary, have, manifest)
         made = await self._write(look, manifest, have)
         self._made[key] = replace(now, generation=_generation(made))
         self.drift.left(key, made)
@@ -231,7 +236,7 @@ class Keeping:
             await self._delete(kinds.POD_DISRUPTION_BUDGET, metadata["namespace"], metadata["name"], metadata["uid"])
 
     async def _reclaim(self, look: Look) -> Obj | None:
-        return await self._applier.reclaim(kinds.DEPLOYMENT, look.key.namespace, primary_name(look.canary.target))
+        return await self._applier.reclaim(resource_of(look.canary.kind), look.key.namespace, primary_name(look.canary.target))
 
     async def expected(self, key: Key, canary: Canary, primary: Obj) -> Obj:
         """See `drift.Expected`."""
@@ -252,6 +257,21 @@ class Keeping:
             if ref.key in before and self._configs.metadata(ref.kind, namespace, ref.name) is None
         }
         return gone | await self._configs.followed(namespace, [ref.key for ref in refs])
+
+    async def _from_zero(self, canary: Canary, have: Obj | None, manifest: Obj) -> Obj | None:
+        """A primary that somebody scaled to zero, where its manifest has no size and so would leave that as it is (Q-20)."""
+        kind = target_for(canary.kind)
+        if have is None or "replicas" in manifest["spec"] or kind.size(have) > 0:
+            return have
+        metadata, operations = have["metadata"], kind.scaling(have, 1)
+        test = {"op": "test", "path": "/metadata/resourceVersion", "value": metadata["resourceVersion"]}
+        try:
+            made = await self._client.json_patch(resource_of(canary.kind), canary.namespace, metadata["name"], [test, *operations])
+        except (Invalid, Conflict, NotFound) as error:
+            await self._applier.read_again(resource_of(canary.kind), canary.namespace, metadata["name"])
+            raise StaleError(f"{canary.kind} {metadata['name']} has changed: {error}") from error
+        self._world.wrote(made)
+        return made
 
     async def template(self, look: Look, revision: str) -> Obj:
         """The kept pod template of a revision. Raises RefusedError when it is not there."""
@@ -278,23 +298,22 @@ class Keeping:
         followed: Mapping[str, str],
     ) -> Obj:
         label, value = selector or self._selector_of(canary, kept, have)
-        size = effect.replicas
+        kind, size = target_for(canary.kind), effect.replicas
         if size is None:
             # to leave it out would give up a field that is ours by now: the API server would make it 1
-            size = int(have["spec"].get("replicas", 1)) if have else 0
+            size = kind.size(have) if have else 0
             if size == 0 and (have is None or canary.spec.autoscaler_ref is None):
                 size = int(kept.get("replicas") or 1)
-        manifest = primary_manifest(
-            canary,
-            kept,
+        wanted = Wanted(
             selector_label=label,
             label_value=value,
-            replicas=size,
             run_id=effect.run_id,
             revision=effect.revision,
             config_names=tracking.copy_names({**(kept.get("configs") or {}), **followed}),
+            replicas=size,
             include_label_prefix=self._settings.label_prefixes,
         )
+        manifest = kind.primary(canary, kept, wanted)
         if followed:
             manifest["metadata"]["annotations"][FOLLOWED_CONFIGS] = tracking.followed_text(followed)
         return manifest

@@ -1,7 +1,8 @@
-"""What a primary of Flagger's runs: the ReplicaSet of the target whose template, made into a primary's, is the primary's.
+"""What a primary of Flagger's runs: the ReplicaSet or ControllerRevision of the target whose template, made into a primary's, is the
+primary's.
 
 Flagger keeps no template, so a Canary that is taken over lacks the promoted one. Where the target holds another one by now (a run under
-way, a release that failed) its ReplicaSets still have it. Compared are the pod templates without what the two controllers word differently:
+way, a release that failed) its history still has it. Compared are the pod templates without what the two controllers word differently:
 names of config copies, affinities, spread, and the annotations that only primaries have. Read live, once for each state of the two.
 """
 
@@ -13,18 +14,19 @@ from typing import Any
 
 from flaggerpy.api.canary import Canary
 from flaggerpy.api.names import FLAGGER_ID, REVISION_LABEL, primary_name
-from flaggerpy.cluster import kinds
 from flaggerpy.cluster.client import Client
 from flaggerpy.cluster.errors import ApiError
 from flaggerpy.controller.configs import ConfigReader
 from flaggerpy.controller.inbox import Key
 from flaggerpy.controller.settings import Settings
-from flaggerpy.controller.workloads import HASH_LABEL, selector_text, template_digest
+from flaggerpy.controller.workloads import HISTORIES, selector_text
 from flaggerpy.rollout.facts import UNKNOWN, Found, Unknown
 from flaggerpy.rollout.revision import release_revision
 from flaggerpy.targets import configs as tracking
-from flaggerpy.targets.deployment import selector_of
 from flaggerpy.targets.metadata import without_toolkit
+from flaggerpy.targets.primary import selector_of
+from flaggerpy.targets.registry import target_for
+from flaggerpy.targets.templates import HASH_LABEL, images, template_digest
 
 Obj = dict[str, Any]
 _WORDED_DIFFERENTLY = ("affinity", "topologySpreadConstraints")
@@ -32,7 +34,7 @@ _WORDED_DIFFERENTLY = ("affinity", "topologySpreadConstraints")
 
 @dataclass(frozen=True)
 class Source:
-    """What was found, and the template as the target had it. `found` None: no ReplicaSet has what the primary runs."""
+    """What was found, and the template as the target had it. `found` None: nothing of its history has what the primary runs."""
 
     state: tuple[Any, ...]
     found: Found | None
@@ -79,21 +81,22 @@ class Finder:
         if isinstance(label, str):
             return Source(state, None, {})
         selector = selector_text(target["spec"].get("selector") or {})
-        sets = await self._client.list(kinds.REPLICA_SET, canary.namespace, label_selector=selector)
-        own = [each for each in sets if _owned(each, target)]
+        kind = target_for(canary.kind)
+        history = await self._client.list(HISTORIES[kind.kind], canary.namespace, label_selector=selector)
+        own = [each for each in history if _owned(each, target)]
         present = template_digest(target["spec"].get("template") or {})
         # the present one first, then the newest
         own.sort(key=lambda each: str(each["metadata"].get("creationTimestamp")), reverse=True)
-        own.sort(key=lambda each: template_digest(each["spec"].get("template") or {}) != present)
+        own.sort(key=lambda each: template_digest(kind.held(each)[1]) != present)
         for each in own:
-            template = each["spec"].get("template") or {}
+            hash_, template = kind.held(each)
             names = primary_configs(template, primary["spec"]["template"])
             if same_pods(template, primary["spec"]["template"], label, names):
                 checksums = await self._checksums(canary, names)
                 if checksums is None and names:
                     return Source(state, None, {})
-                revision = release_revision(str((each["metadata"].get("labels") or {}).get(HASH_LABEL, "")), checksums)
-                return Source(state, Found(revision, _images(template), checksums), template)
+                revision = release_revision(hash_, checksums)
+                return Source(state, Found(revision, images(template), checksums), template)
         return Source(state, None, {})
 
     async def _checksums(self, canary: Canary, names: Mapping[tuple[str, str], str]) -> dict[str, str] | None:
@@ -138,9 +141,3 @@ def _plain(spec: Mapping[str, Any]) -> Obj:
 
 def _owned(obj: Mapping[str, Any], by: Mapping[str, Any]) -> bool:
     return any(owner.get("uid") == by["metadata"].get("uid") for owner in obj["metadata"].get("ownerReferences") or ())
-
-
-def _images(template: Mapping[str, Any]) -> tuple[str, ...]:
-    spec = template.get("spec") or {}
-    images = (str(each.get("image") or "") for group in ("initContainers", "containers") for each in spec.get(group) or ())
-    return tuple(dict.fromkeys(images))

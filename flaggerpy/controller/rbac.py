@@ -46,7 +46,7 @@ def rules(providers: Iterable[str]) -> list[Obj]:
         # owner references with blockOwnerDeletion need this where that admission plugin is on
         _rule("flagger.app", ("canaries/finalizers",), ("update",)),
         _rule("flagger.app", ("metrictemplates", "alertproviders"), READ),
-        _rule("apps", ("deployments",), OWN),
+        _rule("apps", ("deployments", "daemonsets"), OWN),
         _rule("apps", ("replicasets",), READ),
         _rule("apps", ("controllerrevisions",), OWN),
         _rule("", ("services",), OWN),

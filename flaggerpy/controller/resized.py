@@ -7,13 +7,13 @@ import logging
 
 from flaggerpy.api.canary import Canary
 from flaggerpy.api.status import IDLE, CanaryStatus, parse_status
-from flaggerpy.cluster import kinds
 from flaggerpy.cluster.client import Client
 from flaggerpy.cluster.errors import ApiError
 from flaggerpy.controller.background import Background
 from flaggerpy.controller.conflicts import Conflicts, Thing
 from flaggerpy.controller.inbox import Key
 from flaggerpy.controller.ownership import newest_other
+from flaggerpy.controller.workloads import resource_of
 from flaggerpy.controller.world import Obj, World
 
 LASTING = 3.0
@@ -44,7 +44,7 @@ class Resized:
         await asyncio.sleep(LASTING)
         obj = self._world.canaries.get(*key)
         try:
-            target = await self._client.find(kinds.DEPLOYMENT, key.namespace, canary.target)
+            target = await self._client.find(resource_of(canary.kind), key.namespace, canary.target)
         except ApiError as error:
             _log.info("who scaled %s cannot be read: %s", canary.target, error)
             return

@@ -31,7 +31,8 @@ from flaggerpy.controller.keeping import Keeping, primary_thing
 from flaggerpy.controller.promoted import Finder
 from flaggerpy.controller.resized import Resized
 from flaggerpy.controller.settings import Settings
-from flaggerpy.controller.workloads import selector_text
+from flaggerpy.controller.unmade import Unmade
+from flaggerpy.controller.workloads import HISTORIES, resource_of, selector_text
 from flaggerpy.controller.world import World, kind_ref
 from flaggerpy.rollout.facts import Found, Unknown
 from flaggerpy.routers import services
@@ -39,7 +40,7 @@ from flaggerpy.routers.base import RouteObject, Router
 from flaggerpy.routers.base import Settings as RouterSettings
 from flaggerpy.routers.registry import UnknownProvider, known_providers, router_for
 from flaggerpy.targets.configs import followed_by
-from flaggerpy.targets.deployment import selector_of
+from flaggerpy.targets.primary import selector_of
 
 Obj = dict[str, Any]
 
@@ -51,7 +52,7 @@ PODS_AT_ONCE = 4
 LIVE_AFTER = 20.0
 """Seconds, beyond the interval, that a run waits for the same thing before what it waits for is read live; then ever less often."""
 FIRST_ROUTES = 2.0
-"""Seconds that a look waits at most for the first list of the routes' kind."""
+"""Seconds that a look waits at most for the first list of the routes' kind, and of its target's."""
 _PULLS = frozenset({"ErrImagePull", "ImagePullBackOff"})
 
 _log = logging.getLogger(__name__)
@@ -110,6 +111,7 @@ class Seeing:
         self.route_writes: dict[Key, float] = {}
         self._events: dict[Key, dict[str, Told]] = {}
         self._standing: dict[Key, Standing] = {}
+        self._unmade = Unmade(client, background)
 
     async def look(self, key: Key, obj: Obj, canary: Canary, status: CanaryStatus) -> Snapshot:
         """See `worker.Eyes.look`. After the last `await` everything is taken from the caches at one moment."""
@@ -117,13 +119,15 @@ class Seeing:
         router = self._router(canary, problems)
         wanted = router.objects(canary) if router and canary.spec.service else []
         await self._read_events(key)
+        await self._world.first_workloads(canary.kind, FIRST_ROUTES)
         await self._world.first_routes(wanted, FIRST_ROUTES)
         self._read_live_where_it_stands(key, canary, status, wanted)
         found = await self._promoted(key, canary, status)
         tracked, follows, target = await self._read_configs(key, canary, wanted)
         world = self._world
-        primary = world.deployments.get(key.namespace, primary_name(canary.target))
+        primary = world.workload(canary.kind, key.namespace, primary_name(canary.target))
         problems += self._rivals(key, canary)
+        unmade = self._unmade.look(key, (target, primary), status.run.started_at if status.run else None)
         selector: tuple[str, str] | None = None
         problem = ""
         if target is not None:
@@ -140,8 +144,8 @@ class Seeing:
             status=status,
             router=router,
             router_settings=self.router_settings,
-            target=self._workload(key, "target", canary.target, target, problem),
-            primary=self._workload(key, "primary", primary_name(canary.target), primary, ""),
+            target=self._workload(key, canary, "target", target, unmade, problem),
+            primary=self._workload(key, canary, "primary", primary, unmade, ""),
             selector=selector,
             services=standing,
             routes=routes if followed else None,
@@ -165,7 +169,7 @@ class Seeing:
         if status.phase is Phase.NONE or status.last_promoted_spec in self._world.kept(key).values():
             self._finder.forget(key)
             return None
-        target, primary = (self._world.deployments.get(key.namespace, name) for name in (canary.target, primary_name(canary.target)))
+        target, primary = (self._world.workload(canary.kind, key.namespace, name) for name in (canary.target, primary_name(canary.target)))
         return await self._finder.find(key, canary, target, primary)
 
     def _edited(self, key: Key, primary: Obj | None) -> bool:
@@ -187,16 +191,17 @@ class Seeing:
 
         The interests stand before anything is awaited.
         """
+        plural = resource_of(canary.kind).plural
         fixed = [
-            Ref(kinds.DEPLOYMENT.plural, key.namespace, canary.target),
-            Ref(kinds.DEPLOYMENT.plural, key.namespace, primary_name(canary.target)),
+            Ref(plural, key.namespace, canary.target),
+            Ref(plural, key.namespace, primary_name(canary.target)),
             *(Ref(kinds.SERVICE.plural, key.namespace, name) for name in _service_names(canary)),
             *(Ref(route.plural, key.namespace, route.name) for route in wanted),
             *(kind_ref(route) for route in wanted),
         ]
         while True:
-            target = self._world.deployments.get(key.namespace, canary.target)
-            primary = self._world.deployments.get(key.namespace, primary_name(canary.target))
+            target = self._world.workload(canary.kind, key.namespace, canary.target)
+            primary = self._world.workload(canary.kind, key.namespace, primary_name(canary.target))
             if not self._settings.enable_config_tracking:
                 self._world.interests.set(key, fixed)
                 return None, {}, target
@@ -205,7 +210,7 @@ class Seeing:
             self._world.interests.set(key, [*fixed, *self._configs.refs(key.namespace, template, of_primary)])
             tracked = await self._configs.read(key.namespace, template) if target else None
             followed = await self._followed(key, of_primary)
-            if _same(self._world.deployments.get(key.namespace, canary.target), target):
+            if _same(self._world.workload(canary.kind, key.namespace, canary.target), target):
                 return tracked, followed, target
 
     async def _followed(self, key: Key, of_primary: Mapping[str, str]) -> Mapping[str, str]:
@@ -215,12 +220,12 @@ class Seeing:
             _log.info("followed configs of %s cannot be read: %s", key, error)
             return {}
 
-    def _workload(self, key: Key, role: str, name: str, obj: Obj | None, problem: str) -> Workload:
+    def _workload(self, key: Key, canary: Canary, role: str, obj: Obj | None, unmade: Sequence[Obj], problem: str) -> Workload:
         if obj is None:
-            return Workload()
-        events = [event for told in self._events.get(key, {}).values() for event in told.events]
-        sets = self._world.replica_sets_of(key.namespace, name)
-        return Workload(obj, sets, self._world.pods(key, role), events, problem)
+            return Workload(known=self._world.knows(canary.kind))
+        events = [*unmade, *(event for told in self._events.get(key, {}).values() for event in told.events)]
+        history = self._world.history(canary.kind, key.namespace, obj["metadata"]["name"])
+        return Workload(obj, history, self._world.pods(key, role), events, problem)
 
     def _router(self, canary: Canary, problems: list[str]) -> Router | None:
         """The provider's router; what it cannot do goes to the problems, unless the spec itself is refused already."""
@@ -274,15 +279,16 @@ class Seeing:
             self._background.fetch(key, "live", partial(self._read_live, key, canary, wanted))
 
     async def _read_live(self, key: Key, canary: Canary, wanted: Sequence[RouteObject]) -> None:
-        names = ((kinds.DEPLOYMENT, canary.target), (kinds.DEPLOYMENT, primary_name(canary.target)))
+        kind = resource_of(canary.kind)
+        names = ((kind, canary.target), (kind, primary_name(canary.target)))
         routes = ((kinds.Kind(route.group, route.version, route.plural, route.kind), route.name) for route in wanted)
         try:
             for obj in await asyncio.gather(*(self._client.find(kind, key.namespace, name) for kind, name in (*names, *routes))):
                 if obj is None:
                     continue
                 self._world.wrote(obj)
-                if obj["kind"] == kinds.DEPLOYMENT.kind and (selector := selector_text(obj["spec"].get("selector") or {})):
-                    for each in await self._client.list(kinds.REPLICA_SET, key.namespace, label_selector=selector):
+                if obj["kind"] == kind.kind and (selector := selector_text(obj["spec"].get("selector") or {})):
+                    for each in await self._client.list(HISTORIES[kind.kind], key.namespace, label_selector=selector):
                         self._world.wrote(each)
             await self._world.list_pods(key)
         except ApiError as error:
@@ -290,11 +296,8 @@ class Seeing:
 
     async def prove(self, snapshot: Snapshot) -> bool:
         """Read target, primary and routes live; true when the caches said the same."""
-        canary = snapshot.canary
-        wanted = [
-            (kinds.DEPLOYMENT, canary.target, snapshot.target.obj),
-            (kinds.DEPLOYMENT, primary_name(canary.target), snapshot.primary.obj),
-        ]
+        canary, kind = snapshot.canary, resource_of(snapshot.canary.kind)
+        wanted = [(kind, canary.target, snapshot.target.obj), (kind, primary_name(canary.target), snapshot.primary.obj)]
         standing = {obj["metadata"]["name"]: obj for obj in snapshot.routes or ()}
         for route in snapshot.router.objects(canary) if snapshot.router and canary.spec.service else ():
             wanted.append((kinds.Kind(route.group, route.version, route.plural, route.kind), route.name, standing.get(route.name)))
@@ -352,8 +355,8 @@ class Seeing:
         standing = self._standing.get(key)
         waits = [EVENTS_EVERY] if any(not _ready(pod) for pod in self._followed_pods(key)) else []
         waits += [max(0.0, standing.due - self._client.now())] if standing else []
-        fight = self._conflicts.next(key)
-        waits += [fight] if fight is not None else []
+        fight, unmade = self._conflicts.next(key), self._unmade.look_again_in(key)
+        waits += [seconds for seconds in (fight, unmade) if seconds is not None]
         return min(waits, default=None)
 
     def _followed_pods(self, key: Key) -> list[Obj]:
@@ -365,6 +368,7 @@ class Seeing:
         self._events.pop(key, None)
         self._standing.pop(key, None)
         self._finder.forget(key)
+        self._unmade.forget(key)
         self.route_writes.pop(key, None)
         self._resized.forget(key)
         self._conflicts.forget(key)

@@ -1,8 +1,8 @@
 """What the controller sees of the cluster: caches that follow it, and who is woken by what.
 
 Our three kinds come in through kopf (`watching.py`); everything else through watches of our own: Deployments, ReplicaSets and Services
-whole, ConfigMaps, Secrets and our ControllerRevisions as metadata only. Kinds of routes are watched from the first Canary that needs them
-on, and pods only by the label selector of a run that is under way.
+whole, ConfigMaps, Secrets and our ControllerRevisions as metadata only. DaemonSets with their ControllerRevisions and kinds of routes are
+watched from the first Canary that needs them on, and pods only by the label selector of a run that is under way.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from flaggerpy.api.names import COPY_TO_PRIMARY, REVISION_LABEL, REVISION_OF
@@ -19,22 +19,22 @@ from flaggerpy.cluster import kinds
 from flaggerpy.cluster.client import Client
 from flaggerpy.cluster.errors import ApiError
 from flaggerpy.cluster.kinds import Kind
-from flaggerpy.cluster.watch import Cache, OnChange, Watcher
+from flaggerpy.cluster.watch import Cache, OnChange, Projection, Watcher
 from flaggerpy.cluster.watch import Key as ObjectKey
 from flaggerpy.controller.givers import notes
 from flaggerpy.controller.inbox import Inbox, Key
 from flaggerpy.controller.interests import Interests, Ref
 from flaggerpy.controller.packing import View, opened, packed
 from flaggerpy.controller.takeover import flagger_wrote_status, is_flaggers
-from flaggerpy.controller.workloads import TEMPLATE_DIGEST, template_digest
 from flaggerpy.routers.base import RouteObject
+from flaggerpy.targets.templates import slim_history
 
 Obj = dict[str, Any]
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 ASK_AGAIN_SECONDS = 15.0
 TOMBSTONES = 1000
-SWEPT = frozenset({kinds.DEPLOYMENT, kinds.REPLICA_SET})
+SWEPT = frozenset({kinds.DEPLOYMENT, kinds.REPLICA_SET, kinds.DAEMON_SET})
 """What begins a release: while a Canary is idle nothing else would ever find that an event of these got lost."""
 WATCH_LAG = 2.0
 """Seconds that a watch may be behind a list."""
@@ -51,7 +51,7 @@ class World:
         self.inbox = inbox
         self.interests = Interests()
         self._namespace = namespace or None
-        self._owned_sets: dict[tuple[str, str], set[str]] = {}
+        self._histories: dict[tuple[str, str, str], set[str]] = {}
         self._by_target: dict[tuple[str, str, str], set[Key]] = {}
         self._tombstones: OrderedDict[str, None] = OrderedDict()
         self.flagger_wrote: dict[str, float] = {}
@@ -63,16 +63,19 @@ class World:
         }
         self.canaries, self.templates, self.alert_providers = (View(cache) for cache in self._ours.values())
         self.watchers: list[Watcher] = []
-        """The watches that always run."""
+        """The watches that always run, once they have begun."""
         self.deployments = self._watch(kinds.DEPLOYMENT)
         self.services = self._watch(kinds.SERVICE)
         self.config_maps = self._watch(kinds.CONFIG_MAP, metadata_only=True)
         self.secrets = self._watch(kinds.SECRET, metadata_only=True)
-        self.replica_sets = self._watch(kinds.REPLICA_SET, project=slim_replica_set, on_change=self._set_changed)
+        self.replica_sets = self._watch(kinds.REPLICA_SET, project=packed(_slim_history), on_change=self._history_changed(kinds.DEPLOYMENT))
         self.revisions = self._watch(
             kinds.CONTROLLER_REVISION, label_selector=REVISION_OF, metadata_only=True, on_change=self._revision_changed
         )
         self.budgets = self._watch(kinds.POD_DISRUPTION_BUDGET, label_selector=COPY_TO_PRIMARY, on_change=self._budget_changed)
+        self._daemons: tuple[Watcher, ...] = ()
+        self._workloads = {kinds.DEPLOYMENT.kind: self.deployments}
+        self._templates_of = {kinds.DEPLOYMENT.kind: self.replica_sets}
         self._kept: dict[Key, dict[str, str]] = {}
         self._routes: dict[Kind, tuple[Watcher, View]] = {}
         self._not_served: dict[Kind, str] = {}
@@ -171,6 +174,8 @@ class World:
     def _canary_changed(self, at: ObjectKey, new: Obj | None, old: Obj | None) -> None:
         key = Key(*at)
         before, after = _target_of(opened(old)), _target_of(opened(new))
+        if after is not None and after[0] == kinds.DAEMON_SET.kind:
+            self._follow_daemon_sets()
         if before != after:
             for target in (before, after):
                 if target is None:
@@ -189,7 +194,7 @@ class World:
         self,
         kind: Kind,
         *,
-        project: Callable[[Obj], Obj] | None = None,
+        project: Projection | None = None,
         on_change: OnChange | None = None,
         label_selector: str | None = None,
         metadata_only: bool = False,
@@ -200,7 +205,7 @@ class World:
             self._namespace,
             label_selector,
             metadata_only,
-            packed(project or slim),
+            project or packed(slim),
             on_change or self._told(kind.plural),
         )
         self.watchers.append(watcher)
@@ -212,21 +217,61 @@ class World:
 
         return changed
 
-    def _set_changed(self, at: ObjectKey, new: Obj | None, old: Obj | None) -> None:
-        for obj in (opened(old), opened(new)):
-            owner = _owner(obj, "Deployment")
-            if not owner:
-                continue
-            names = self._owned_sets.setdefault((at.namespace, owner), set())
-            (names.discard if new is None else names.add)(at.name)
-            if not names:
-                del self._owned_sets[(at.namespace, owner)]
-            self.inbox.put_all(self.interests.who(Ref(kinds.DEPLOYMENT.plural, at.namespace, owner)))
+    def workload(self, kind: str, namespace: str, name: str) -> Obj | None:
+        """A target or primary by its kind; None also while `knows` says that its kind is not followed."""
+        view = self._workloads.get(kind)
+        return view.get(namespace, name) if view else None
 
-    def replica_sets_of(self, namespace: str, deployment: str) -> list[Obj]:
-        """The ReplicaSets that a Deployment owns."""
-        names = self._owned_sets.get((namespace, deployment), ())
-        found = (self.replica_sets.get(namespace, name) for name in sorted(names))
+    def knows(self, kind: str) -> bool:
+        """Whether targets of this kind are followed by now: DaemonSets only from the first Canary of one on."""
+        return kind != kinds.DAEMON_SET.kind or (bool(self._daemons) and all(watcher.synced.is_set() for watcher in self._daemons))
+
+    async def first_workloads(self, kind: str, within: float) -> None:
+        """Wait, so many seconds at most, until targets of this kind are followed."""
+        if not self.knows(kind):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(within):
+                    for watcher in self._daemons:
+                        await watcher.synced.wait()
+
+    def _follow_daemon_sets(self) -> None:
+        if self._daemons:
+            return
+        before = len(self.watchers)
+        sets = self._watch(kinds.DAEMON_SET)
+        revisions = self._watch(
+            kinds.CONTROLLER_REVISION, project=_daemon_templates, on_change=self._history_changed(kinds.DAEMON_SET)
+        )
+        self._workloads[kinds.DAEMON_SET.kind], self._templates_of[kinds.DAEMON_SET.kind] = sets, revisions
+        self._daemons = tuple(self.watchers[before:])
+        for watcher in self._daemons:
+            watcher.start()
+
+        async def announce() -> None:
+            for watcher in self._daemons:
+                await watcher.synced.wait()
+            self.inbox.put_all(key for (_, kind, _), keys in self._by_target.items() if kind == kinds.DAEMON_SET.kind for key in keys)
+
+        self._later(announce())
+
+    def _history_changed(self, workload: Kind) -> OnChange:
+        def changed(at: ObjectKey, new: Obj | None, old: Obj | None) -> None:
+            for obj in (opened(old), opened(new)):
+                owner = _owner(obj, workload.kind)
+                if not owner:
+                    continue
+                names = self._histories.setdefault((workload.kind, at.namespace, owner), set())
+                (names.discard if new is None else names.add)(at.name)
+                if not names:
+                    del self._histories[(workload.kind, at.namespace, owner)]
+                self.inbox.put_all(self.interests.who(Ref(workload.plural, at.namespace, owner)))
+
+        return changed
+
+    def history(self, kind: str, namespace: str, name: str) -> list[Obj]:
+        """The objects in which the controller of a workload keeps its templates, as `slim_history` left them."""
+        view, names = self._templates_of.get(kind), self._histories.get((kind, namespace, name), ())
+        found = (view.get(namespace, each) for each in sorted(names)) if view else ()
         return [obj for obj in found if obj is not None]
 
     def _budget_changed(self, at: ObjectKey, new: Obj | None, old: Obj | None) -> None:
@@ -391,12 +436,14 @@ def as_is(obj: Obj) -> Obj:
     return obj
 
 
-def slim_replica_set(obj: Obj) -> Obj:
-    """A ReplicaSet with a digest in place of its pod template (there are ten sets per Deployment)."""
-    slim(obj)
-    spec = dict(obj.get("spec") or {})
-    spec[TEMPLATE_DIGEST] = template_digest(spec.pop("template", None) or {})
-    return {**obj, "spec": spec}
+def _slim_history(obj: Obj) -> Obj:
+    """A ReplicaSet or ControllerRevision with a digest in place of its pod template (there are ten per workload)."""
+    return slim_history(slim(obj))
+
+
+def _daemon_templates(obj: Obj) -> Obj | None:
+    """ControllerRevisions of DaemonSets; those of StatefulSets and ours are of no interest here."""
+    return packed(_slim_history)(obj) if _owner(obj, kinds.DAEMON_SET.kind) else None
 
 
 def _owner(obj: Obj | None, kind: str) -> str:

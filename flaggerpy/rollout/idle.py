@@ -120,7 +120,7 @@ def _back_to_primary(d: Draft, kept: bool) -> None:
         return
     d.wait(
         f"{d.canary.target}-primary, which is not ready: all traffic stays on the canary",
-        advice=f"kubectl -n {d.canary.namespace} describe deployment {d.canary.target}-primary",
+        advice=f"kubectl -n {d.canary.namespace} describe {d.canary.kind.lower()} {d.canary.target}-primary",
     )
 
 

@@ -68,7 +68,7 @@ def _target_stands(d: Draft) -> bool:
         return False
     revision = d.target_revision
     if not revision:
-        # The guard must not wait for a deployment controller that lags.
+        # The guard must not wait for a controller of the workload that lags.
         safety.guard(d)
         ensure_route(d)
         d.wait(f"the newest state of {d.canary.target}: {_unknown_why(d, target)}")
@@ -113,7 +113,7 @@ def _ready(d: Draft, target: WorkloadFacts, verdict: health.Verdict) -> bool:
         if not d.run.settled:
             d.set_run(settled_since=None)
         d.wait(
-            f"canary deployment {d.canary.target}.{d.canary.namespace} not ready: {verdict.waiting}",
+            f"canary {d.canary.kind.lower()} {d.canary.target}.{d.canary.namespace} not ready: {verdict.waiting}",
             until=verdict.until,
             then="the release is rolled back",
             advice=verdict.advice,

@@ -56,7 +56,7 @@ def complete(workload: WorkloadFacts | None, threshold: int) -> bool:
 def shortfall(workload: WorkloadFacts, threshold: int) -> str:
     """Why it is not complete, in Flagger's words."""
     if not workload.fresh:
-        return "waiting for rollout to finish: observed deployment generation less than desired generation"
+        return f"waiting for rollout to finish: observed {workload.word} generation less than desired generation"
     if workload.created < workload.replicas:
         return f"waiting for rollout to finish: {workload.created} out of {workload.replicas} new replicas have been updated"
     available = min(workload.available, ready_count(workload))

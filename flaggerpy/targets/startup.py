@@ -54,6 +54,12 @@ def waves(workload: Obj) -> int:
     return math.ceil(replicas / max(surge + away, 1))
 
 
+def unavailable(workload: Obj) -> str:
+    """How many nodes, or which share of them, a DaemonSet's rolling update leaves without a ready pod at once: 1 by default."""
+    rolling = _map(_map(_map(workload.get("spec")).get("updateStrategy")).get("rollingUpdate"))
+    return str(rolling.get("maxUnavailable", 1))
+
+
 def _share(value: object, replicas: int, rounded: Any) -> int:
     text = str(value)
     if text.endswith("%") and text[:-1].isdigit():

@@ -279,12 +279,21 @@ BROKEN = [
     ),
     # not built yet
     Broken("kuma", {"provider": "kuma"}, "spec.provider", "kuma is not built yet", schema=False),
-    Broken("daemonset", {"targetRef": {"kind": "DaemonSet"}}, "spec.targetRef", "kind DaemonSet of apps/v1 is not built yet", schema=False),
     Broken(
         "deployment of another group",
         {"targetRef": {"apiVersion": "extensions/v1beta1"}},
         "spec.targetRef",
         "is not built yet",
+        schema=False,
+    ),
+    Broken(
+        "autoscaler of a daemonset",
+        {
+            "targetRef": {"kind": "DaemonSet"},
+            "autoscalerRef": {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "name": "podinfo"},
+        },
+        "spec.autoscalerRef",
+        "a DaemonSet has one pod on each node",
         schema=False,
     ),
     Broken(

@@ -103,7 +103,7 @@ class Memory:
     async def workload(self, kind: str, namespace: str, name: str) -> Obj | None:
         return self.workloads.get(name)
 
-    async def replica_sets(self, namespace: str, selector: str) -> list[Obj]:
+    async def history(self, kind: str, namespace: str, selector: str) -> list[Obj]:
         return self.sets
 
     async def pods(self, namespace: str, selector: str) -> list[Obj]:

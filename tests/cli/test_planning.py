@@ -60,6 +60,19 @@ def test_the_deployment_decides_how_fast_pods_can_start() -> None:
     assert told.best <= simulating.play(canary, deployment).seconds <= told.worst
 
 
+def test_a_daemonset_is_planned_and_played() -> None:
+    canary, workload = (document.obj for document in parse(EXAMPLE, "example"))
+    canary["spec"]["targetRef"]["kind"] = workload["kind"] = "DaemonSet"
+    del workload["spec"]["replicas"]
+    workload["spec"]["updateStrategy"] = {"rollingUpdate": {"maxUnavailable": "10%"}}
+    typed, provider, told = planning.planned(canary, workload)
+    assert "node by node (maxUnavailable: 10% at once)" in str(planning.page(typed, provider, told, workload))
+    assert "The DaemonSet is not among the files" in str(planning.page(typed, provider, told, None))
+    assert told.best <= simulating.play(canary, workload).seconds <= told.worst
+    workload["spec"]["updateStrategy"] = {"type": "OnDelete"}
+    assert "but have OnDelete" in str(simulating.play(canary, workload).ended)
+
+
 def test_many_steps_are_one_row_and_gates_are_named_in_the_sum() -> None:
     page = flaggerpy("-f", str(EXAMPLES / "kubernetes.yaml"))
     assert "10 steps: iteration 1 of 10, iteration 2 of 10 .. iteration 10 of 10" in page

@@ -172,5 +172,28 @@ def test_the_revision_is_read_from_the_current_replica_set_of_the_target() -> No
     assert target == Target((V2,), "r2", NOW - 30, (V1,))
 
 
+def daemonset(image: str, *, observed: int = 3) -> Obj:
+    return {**deployment("podinfo", image, observed=observed), "kind": "DaemonSet"}
+
+
+def test_the_revision_of_a_daemonset_is_that_of_its_template_scaled_to_zero_or_not() -> None:
+    of = daemonset(V2)
+    scaled = daemonset(V2)
+    scaled["spec"]["template"]["spec"]["nodeSelector"] = {"flagger.app/scale-to-zero": "true"}
+    zero = scaled["spec"]["template"]
+    held = [
+        {
+            "metadata": {"creationTimestamp": at(created), "ownerReferences": [{"uid": "d-podinfo", "controller": True}]},
+            "data": {"spec": {"template": template}},
+        }
+        for created, template in ((-50, daemonset(V1)["spec"]["template"]), (-30, zero), (-20, of["spec"]["template"]))
+    ]
+    found = target_of(of, held)
+    assert (found.images, found.revision_created) == ((V2,), NOW - 30)
+    assert found.revision == target_of(scaled, held).revision != target_of(daemonset(V1), held).revision
+    assert target_of(of).revision_created == float("inf")
+    assert target_of(daemonset(V2, observed=2), held).revision == ""
+
+
 def test_the_revision_is_unknown_until_the_deployment_controller_has_looked() -> None:
     assert target_of(deployment("podinfo", V2, generation=4, observed=3), [replica_set("r1")]).revision == ""

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import time
+import itertools
+from collections.abc import Mapping
 from typing import Any
 
 from flaggerpy.cluster import kinds
-from flaggerpy.controller.workloads import template_digest
+from flaggerpy.targets.templates import template_digest
 from tests.cluster.fake_apiserver import FakeApiServer
 
 Obj = dict[str, Any]
 HASH = "pod-template-hash"
 NUMBER = "deployment.kubernetes.io/revision"
+_pods = itertools.count(1)
 
 
 class Living:
@@ -102,51 +104,18 @@ class Living:
     def _scale(self, ns: str, replica_set: Obj, wanted: int) -> None:
         pods = self._pods(ns, replica_set)
         for index in range(len(pods), wanted):
-            self.server.add(self._pod(ns, replica_set, index))
+            self.server.add(pod_of(ns, replica_set, replica_set["spec"]["template"], f"node-{index % 2}"))
         for pod in pods[wanted:]:
             self.server.remove(kinds.POD, ns, pod["metadata"]["name"])
         ready = self._ready(ns, replica_set)
         status = {"replicas": wanted, "readyReplicas": ready, "availableReplicas": ready, "observedGeneration": 1}
         self.server.patch(kinds.REPLICA_SET, ns, replica_set["metadata"]["name"], {"spec": {"replicas": wanted}, "status": status})
 
-    def _pod(self, ns: str, replica_set: Obj, index: int) -> Obj:
-        template = replica_set["spec"]["template"]
-        states = [self._state(container) for container in template["spec"]["containers"]]
-        ready = all(state["ready"] for state in states)
-        conditions = [
-            {"type": "PodScheduled", "status": "True"},
-            {"type": "Ready", "status": "True" if ready else "False"},
-        ]
-        return {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {
-                "name": f"{replica_set['metadata']['name']}-{index}-{time.monotonic_ns() % 100000}",
-                "namespace": ns,
-                "labels": dict(template["metadata"]["labels"]),
-                "ownerReferences": [owner(replica_set)],
-            },
-            "spec": {"nodeName": f"node-{index % 2}", "containers": template["spec"]["containers"]},
-            "status": {"phase": "Running" if ready else "Pending", "conditions": conditions, "containerStatuses": states},
-        }
-
-    def _state(self, container: Obj) -> Obj:
-        image = str(container.get("image", ""))
-        base = {"name": container["name"], "image": image, "restartCount": 0, "started": True, "ready": True}
-        if "missing" in image:
-            message = f'rpc error: code = NotFound desc = failed to pull and unpack image "{image}": failed to resolve reference: not found'
-            return base | {"ready": False, "started": False, "state": {"waiting": {"reason": "ErrImagePull", "message": message}}}
-        if "crash" in image:
-            ended = {"terminated": {"exitCode": 1, "reason": "Error"}}
-            waiting = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s restarting failed container"}}
-            return base | {"ready": False, "started": False, "restartCount": 3, "state": waiting, "lastState": ended}
-        return base | {"state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}
-
     def _sets(self, ns: str, deployment: Obj) -> list[Obj]:
-        return self._owned(kinds.REPLICA_SET, ns, deployment["metadata"]["uid"])
+        return owned(self.server, kinds.REPLICA_SET, ns, deployment["metadata"]["uid"])
 
     def _pods(self, ns: str, replica_set: Obj) -> list[Obj]:
-        return self._owned(kinds.POD, ns, replica_set["metadata"]["uid"])
+        return owned(self.server, kinds.POD, ns, replica_set["metadata"]["uid"])
 
     def _ready(self, ns: str, replica_set: Obj) -> int:
         return sum(
@@ -154,19 +123,56 @@ class Living:
             for pod in self._pods(ns, replica_set)
         )
 
-    def _owned(self, kind: kinds.Kind, ns: str, uid: str) -> list[Obj]:
-        shelf = self.server.objects.get((kind.group, kind.plural), {})
-        return [
-            copy.deepcopy(obj)
-            for (where, _), obj in shelf.items()
-            if where == ns and any(ref["uid"] == uid for ref in obj["metadata"].get("ownerReferences", ()))
-        ]
-
     def _remove_children(self, ns: str, name: str) -> None:
         for kind in (kinds.REPLICA_SET, kinds.POD):
             for where, child in list(self.server.objects.get((kind.group, kind.plural), {})):
                 if where == ns and child.startswith(f"{name}-"):
                     self.server.remove(kind, where, child)
+
+
+def owned(server: FakeApiServer, kind: kinds.Kind, ns: str, uid: str) -> list[Obj]:
+    """Copies of the objects of a kind that belong to the object with this uid."""
+    shelf = server.objects.get((kind.group, kind.plural), {})
+    return [
+        copy.deepcopy(obj)
+        for (where, _), obj in shelf.items()
+        if where == ns and any(ref["uid"] == uid for ref in obj["metadata"].get("ownerReferences", ()))
+    ]
+
+
+def pod_of(ns: str, maker: Obj, template: Obj, node: str, labels: Mapping[str, str] | None = None) -> Obj:
+    """A pod of a template on a node, as a kubelet reports it at once; `labels` are put beside the template's."""
+    states = [_state(container) for container in template["spec"]["containers"]]
+    ready = all(state["ready"] for state in states)
+    conditions = [
+        {"type": "PodScheduled", "status": "True"},
+        {"type": "Ready", "status": "True" if ready else "False"},
+    ]
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": f"{maker['metadata']['name']}-{next(_pods)}",
+            "namespace": ns,
+            "labels": {**template["metadata"]["labels"], **(labels or {})},
+            "ownerReferences": [owner(maker)],
+        },
+        "spec": {"nodeName": node, "containers": template["spec"]["containers"]},
+        "status": {"phase": "Running" if ready else "Pending", "conditions": conditions, "containerStatuses": states},
+    }
+
+
+def _state(container: Obj) -> Obj:
+    image = str(container.get("image", ""))
+    base = {"name": container["name"], "image": image, "restartCount": 0, "started": True, "ready": True}
+    if "missing" in image:
+        message = f'rpc error: code = NotFound desc = failed to pull and unpack image "{image}": failed to resolve reference: not found'
+        return base | {"ready": False, "started": False, "state": {"waiting": {"reason": "ErrImagePull", "message": message}}}
+    if "crash" in image:
+        ended = {"terminated": {"exitCode": 1, "reason": "Error"}}
+        waiting = {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 10s restarting failed container"}}
+        return base | {"ready": False, "started": False, "restartCount": 3, "state": waiting, "lastState": ended}
+    return base | {"state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}
 
 
 def owner(obj: Obj) -> Obj:

@@ -70,9 +70,9 @@ async def test_a_replica_set_wakes_those_who_look_at_its_deployment_and_is_found
     replica_set = {"name": "podinfo-1", "namespace": "shop", "ownerReferences": [owner(made)]}
     scene.server.add({"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": replica_set, "spec": {"replicas": 1}})
     await eventually(lambda: KEY in scene.woken)
-    assert [obj["metadata"]["name"] for obj in scene.world.replica_sets_of("shop", "podinfo")] == ["podinfo-1"]
+    assert [obj["metadata"]["name"] for obj in scene.world.history("Deployment", "shop", "podinfo")] == ["podinfo-1"]
     scene.server.remove(kinds.REPLICA_SET, "shop", "podinfo-1")
-    await eventually(lambda: scene.world.replica_sets_of("shop", "podinfo") == [])
+    await eventually(lambda: scene.world.history("Deployment", "shop", "podinfo") == [])
 
 
 async def test_configs_are_followed_as_metadata_only(scene: Scene) -> None:
@@ -128,7 +128,7 @@ async def test_what_the_watches_told_is_not_read_again(scene: Scene) -> None:
     asked = [request for request in scene.server.requests if request.verb == "list"]
     await scene.world.find_ghosts()
     again = [request for request in scene.server.requests if request.verb == "list"][len(asked) :]
-    assert len(again) == len(world.OUR_KINDS) + len(world.SWEPT)
+    assert len(again) == len(world.OUR_KINDS) + sum(watcher.kind in world.SWEPT for watcher in scene.world.watchers)
 
 
 async def test_rivals_are_woken_when_one_comes_or_goes(scene: Scene) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-DAEMONSETS = "DaemonSets: not built yet (issue 6)"
 SCALERS = "autoscalers: not built yet (issue 6)"
 CHART = "the chart: not built yet (issue 7)"
 COMING_AND_GOING = "deletion without `revertOnDeletion`: not built yet (issue 6)"
@@ -61,7 +60,6 @@ FAULTS: dict[str, Fault] = {
     "Q-14": Fault("An alert without a severity, which should be info, never fires."),
     "Q-15": Fault(
         "A DaemonSet's deadline counts from the last status write: one pod away for a moment fails a release that is new.",
-        DAEMONSETS,
     ),
     "Q-16": Fault("A bootstrap that failed stays failed: a mended target never reaches the primary until somebody deletes it."),
     "Q-17": Fault(
@@ -77,7 +75,6 @@ FAULTS: dict[str, Fault] = {
     "Q-20": Fault(
         "A DaemonSet's primary that is made anew copies the selector that scales the target to zero, and counts as ready with "
         "no pod.",
-        DAEMONSETS,
     ),
     "Q-21": Fault(
         "A Knative revision that fails is waited for without end, and weights are read back from a status that lags.",

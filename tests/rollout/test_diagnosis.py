@@ -268,6 +268,7 @@ def test_a_pod_on_its_way_is_quiet(container: ContainerFacts) -> None:
     ("error", "cause"),
     [
         ('pods "x" is forbidden: exceeded quota: small, requested: pods=1, used: pods=3, limited: pods=3', "pod-quota"),
+        ("no node matches its nodeSelector, affinity and tolerations", "no-node"),
         ('pods "x" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot != true', "pod-security"),
         ('pods "x" is forbidden: error looking up service account shop/web: serviceaccount "web" not found', "pod-service-account"),
         ('admission webhook "policy.example.com" denied the request: no', "pod-webhook"),

@@ -1,4 +1,4 @@
-"""Deployments as targets: the primary made of a kept template, facts read from a Deployment, its ReplicaSets, pods and events."""
+"""Deployments as targets: the primary made of a kept template, facts read from a Deployment, its ReplicaSets and pods, its size."""
 
 from __future__ import annotations
 
@@ -9,26 +9,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flaggerpy.api.workloads import ContainerFacts
-from flaggerpy.targets.deployment import kept_revision, pod_facts, primary_manifest, scale_patch, selector_of, workload_facts
+from flaggerpy.api.workloads import WorkloadFacts
+from flaggerpy.targets.base import Wanted
+from flaggerpy.targets.deployment import Deployment
 from flaggerpy.targets.metadata import by_prefix, canary_label
+from flaggerpy.targets.primary import selector_of
+from flaggerpy.targets.templates import slim_history
 from tests.targets.builders import IMAGE, Obj, canary, deployment, pod, replicaset, template
 
 LABELS = ("app", "name", "app.kubernetes.io/name")
 
 
-def primary(of: Obj | None = None, *, value: str = "podinfo", prefixes: tuple[str, ...] = (), **changes: Any) -> Obj:
-    kept = kept_revision(canary(), of or deployment(), "abc", {"configmap/settings": "1" * 16})["data"]
-    words: dict[str, Any] = {
-        "selector_label": "app",
-        "label_value": value,
-        "replicas": 2,
-        "run_id": "run-1",
-        "revision": "abc",
-        "config_names": {("configmap", "settings"): "settings-primary-11111111"},
-        "include_label_prefix": prefixes,
-    }
-    return primary_manifest(canary(), kept, **(words | changes))
+TARGET = Deployment()
+
+
+def primary(of: Obj | None = None, *, value: str = "podinfo", prefixes: tuple[str, ...] = (), replicas: int | None = 2) -> Obj:
+    kept = TARGET.kept(canary(), of or deployment(), "abc", {"configmap/settings": "1" * 16})["data"]
+    wanted = Wanted(
+        selector_label="app", label_value=value, run_id="run-1", revision="abc", replicas=replicas, include_label_prefix=prefixes,
+        config_names={("configmap", "settings"): "settings-primary-11111111"},
+    )  # fmt: skip
+    return TARGET.primary(canary(), kept, wanted)
+
+
+def workload_facts(of: Obj, history: list[Obj], pods: list[Obj] | None) -> WorkloadFacts:
+    return TARGET.facts(of, [slim_history(copy.deepcopy(each)) for each in history], pods, {})
 
 
 def test_the_selector_is_the_first_of_the_known_labels() -> None:
@@ -145,7 +150,7 @@ def test_the_kept_template_stays_as_it_was() -> None:
 def test_a_kept_revision_holds_what_a_primary_is_made_of() -> None:
     labelled = template()
     labelled["metadata"]["labels"]["pod-template-hash"] = "abc"
-    kept = kept_revision(canary(), deployment(labelled), "abc", {"configmap/settings": "1" * 16})
+    kept = TARGET.kept(canary(), deployment(labelled), "abc", {"configmap/settings": "1" * 16})
     assert kept["metadata"]["name"] == "podinfo-abc"
     assert kept["metadata"]["labels"] == {"flagger.app/canary": "podinfo", "flagger.app/revision": "abc"}
     assert kept["metadata"]["ownerReferences"][0]["uid"] == "canary-uid"
@@ -161,7 +166,7 @@ def test_a_kept_revision_holds_what_a_primary_is_made_of() -> None:
 
 
 def test_a_target_without_replicas_or_configs_keeps_none() -> None:
-    data = kept_revision(canary(), deployment(replicas=0), "abc", None)["data"]
+    data = TARGET.kept(canary(), deployment(replicas=0), "abc", None)["data"]
     assert "replicas" not in data
     assert "configs" not in data
 
@@ -188,7 +193,22 @@ def test_the_label_of_a_canary_whose_name_is_too_long_stays_unique() -> None:
 
 @pytest.mark.fault("Q-31")
 def test_scaling_is_a_patch() -> None:
-    assert scale_patch(3) == {"spec": {"replicas": 3}}
+    assert TARGET.scaling(deployment(), 3) == [{"op": "add", "path": "/spec/replicas", "value": 3}]
+    assert TARGET.scaling(deployment(), 2) == []
+    assert TARGET.scaling(deployment(replicas=None), 1) == []
+
+
+def test_the_template_is_restored_where_it_differs() -> None:
+    of = deployment()
+    kept = TARGET.kept(canary(), of, "abc", None)["data"]["template"]
+    assert TARGET.restoring(of, kept) == []
+    assert TARGET.restoring(deployment(template(hostname="other")), kept) == [{"op": "replace", "path": "/spec/template", "value": kept}]
+
+
+def test_the_revision_is_the_hash_of_the_replica_set_that_holds_the_template() -> None:
+    history = [slim_history(each) for each in sets()]
+    assert TARGET.revision(deployment(OLD), history) == "old"
+    assert TARGET.revision(deployment(template(hostname="newer")), history) == ""
 
 
 NEW, OLD = template(), template(hostname="old")
@@ -252,130 +272,5 @@ def test_why_no_pod_can_be_made_is_read() -> None:
 def test_a_primary_tells_its_run_and_the_revision_it_was_made_of() -> None:
     made = primary()
     made["metadata"] |= {"uid": "deployment-uid", "generation": 1, "annotations": {"deployment.kubernetes.io/revision": "1"}}
-    facts = workload_facts(made, [replicaset(made["spec"]["template"], 1, "p")], [], pods_known=False)
+    facts = workload_facts(made, [replicaset(made["spec"]["template"], 1, "p")], None)
     assert (facts.flagger_id, facts.source_revision, facts.pods_known, facts.revision) == ("run-1", "abc", False, "p")
-
-
-def status(name: str = "podinfo", **fields: Any) -> Obj:
-    return {"name": name, "ready": False, "restartCount": 0} | fields
-
-
-def test_containers_are_read_in_their_roles_and_states() -> None:
-    of = pod(
-        initContainerStatuses=[
-            status("migrate", state={"terminated": {"exitCode": 0, "reason": "Completed"}}, ready=True),
-            status("proxy", state={"running": {}}, ready=True, started=True),
-        ],
-        containerStatuses=[
-            status(
-                state={"waiting": {"reason": "CrashLoopBackOff", "message": "back-off"}},
-                lastState={"terminated": {"exitCode": 3, "reason": "Error", "message": "bad"}},
-                restartCount=4,
-                image="resolved",
-            )
-        ],
-    )
-    of["spec"]["initContainers"] = [{"name": "migrate", "image": "m"}, {"name": "proxy", "image": "p", "restartPolicy": "Always"}]
-    facts = pod_facts(of)
-    assert facts.containers == (
-        ContainerFacts("migrate", "init", "m", "terminated", "Completed", "", 0, True),
-        ContainerFacts("proxy", "sidecar", "p", "running", ready=True, started=True),
-        ContainerFacts(
-            "podinfo", "main", IMAGE, "waiting", "CrashLoopBackOff", "back-off", restarts=4,
-            last_reason="Error", last_message="bad", last_exit_code=3,
-        ),
-    )  # fmt: skip
-    assert facts.created == 1767225600
-
-
-def test_a_pod_without_statuses_names_its_containers_and_why_it_is_not_scheduled() -> None:
-    facts = pod_facts(pod(phase="Pending", conditions=[{"type": "PodScheduled", "status": "False", "message": "0/1 nodes are available"}]))
-    assert facts.containers == (ContainerFacts("podinfo", image=IMAGE),)
-    assert facts.unschedulable == "0/1 nodes are available"
-    assert not facts.ready
-
-
-def test_readiness_and_leaving_are_read() -> None:
-    ready = pod(conditions=[{"type": "Ready", "status": "True"}, {"type": "PodScheduled", "status": "True"}])
-    assert (pod_facts(ready).ready, pod_facts(ready).terminating, pod_facts(ready).unschedulable) == (True, False, "")
-    ready["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
-    assert pod_facts(ready).terminating
-    gone = pod_facts(pod(phase="Failed", reason="Evicted", message="low on memory"))
-    assert (gone.phase, gone.reason, gone.message) == ("Failed", "Evicted", "low on memory")
-
-
-def event(reason: str, message: str, at: str, kind: str = "Warning", **fields: Any) -> Obj:
-    return {"type": kind, "reason": reason, "message": message, "lastTimestamp": at, **fields}
-
-
-def test_warnings_are_told_newest_first_and_once() -> None:
-    events = [
-        event("FailedMount", "old", "2026-01-01T00:00:01Z"),
-        event("Unhealthy", "newer", "2026-01-01T00:00:03Z"),
-        event("Unhealthy", "newer", "2026-01-01T00:00:02Z"),
-        event("Pulling", "x", "2026-01-01T00:00:04Z", "Normal"),
-    ]
-    assert pod_facts(pod(), events).events == (("Unhealthy", "newer"), ("FailedMount", "old"))
-    many = [event("Unhealthy", str(n), f"2026-01-01T00:00:{n:02}Z") for n in range(20)]
-    assert pod_facts(pod(), many).events[0] == ("Unhealthy", "19")
-    assert len(pod_facts(pod(), many).events) == 5
-
-
-def test_a_pull_is_under_way_while_the_kubelet_said_nothing_newer() -> None:
-    app: Obj = {"involvedObject": {"fieldPath": "spec.containers{app}"}}
-    setup: Obj = {"involvedObject": {"fieldPath": "spec.initContainers{setup}"}}
-    pulling = event("Pulling", "x", "2026-01-01T00:00:04Z", "Normal", **app)
-    assert pod_facts(pod(), [pulling]).pulling == {"app"}
-    before = event("Pulled", "x", "2026-01-01T00:00:03Z", "Normal", **app)
-    other = event("Pulled", "x", "2026-01-01T00:00:09Z", "Normal", **setup)
-    assert pod_facts(pod(), [before, pulling, other]).pulling == {"app"}
-    for at in ("2026-01-01T00:00:04Z", "2026-01-01T00:00:05Z"):
-        assert pod_facts(pod(), [pulling, event("Failed", "x", at, **app)]).pulling == frozenset()
-    assert pod_facts(pod(), [event("Pulling", "of no container", "2026-01-01T00:00:09Z", "Normal")]).pulling == frozenset()
-
-
-def test_pull_secrets_are_read_by_name() -> None:
-    of = pod()
-    of["spec"]["imagePullSecrets"] = [{"name": "team"}, {}, {"name": "mine"}]
-    assert pod_facts(of).pull_secrets == ("team", "mine")
-
-
-def test_a_missing_pull_secret_is_told_as_long_as_the_newest_pull_goes_without_it() -> None:
-    absent = event("FailedToRetrieveImagePullSecret", "team", "2026-01-01T00:00:04Z")
-    told = (("FailedToRetrieveImagePullSecret", "team"),)
-    assert pod_facts(pod(), [absent]).events == told
-    assert pod_facts(pod(), [absent, event("Pulling", "x", "2026-01-01T00:00:05Z", "Normal")]).events == told
-    assert pod_facts(pod(), [absent, event("Pulling", "x", "2026-01-01T00:00:17Z", "Normal")]).events == ()
-
-
-END = {"exitCode": 137, "reason": "Error", "startedAt": "2026-01-01T00:01:00Z", "finishedAt": "2026-01-01T00:02:00Z"}
-
-
-@pytest.mark.parametrize(
-    ("message", "at", "killed"),
-    [
-        ("Container podinfo failed liveness probe, will be restarted", "2026-01-01T00:01:40Z", True),
-        ("Container podinfo failed startup probe, will be restarted", "2026-01-01T00:02:00Z", True),
-        ("Container podinfo failed liveness probe, will be restarted", "2026-01-01T00:00:30Z", False),
-        ("Container podinfo failed liveness probe, will be restarted", "2026-01-01T00:03:00Z", False),
-        ("Container other failed liveness probe, will be restarted", "2026-01-01T00:01:40Z", False),
-        ("Stopping container podinfo", "2026-01-01T00:01:40Z", False),
-    ],
-)
-@pytest.mark.parametrize("code", [137, 0])
-@pytest.mark.parametrize("where", ["state", "lastState"])
-def test_a_kill_by_a_probe_is_told_by_the_kubelet_s_event_of_that_end(message: str, at: str, killed: bool, where: str, code: int) -> None:
-    of = pod(containerStatuses=[status() | {where: {"terminated": END | {"exitCode": code}}}])
-    assert pod_facts(of, [event("Killing", message, at, "Normal")]).probe_kills == (frozenset({"podinfo"}) if killed else frozenset())
-
-
-def test_times_of_events_are_read_wherever_they_stand() -> None:
-    of = pod(containerStatuses=[status(state={"terminated": END})])
-    message = "Container podinfo failed liveness probe, will be restarted"
-    for stamp in (
-        {"series": {"lastObservedTime": "2026-01-01T00:01:59.5Z"}, "lastTimestamp": "2026-01-01T00:00:00Z"},
-        {"eventTime": "2026-01-01T00:01:59.123456Z"},
-        {"metadata": {"creationTimestamp": "2026-01-01T00:01:59Z"}},
-    ):
-        told = {"reason": "Killing", "note": message, "regarding": {"fieldPath": "spec.containers{podinfo}"}, **stamp}
-        assert pod_facts(of, [told]).probe_kills == {"podinfo"}

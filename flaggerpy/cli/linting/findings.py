@@ -78,6 +78,7 @@ RULES: dict[str, LintRule] = _rules(
     ("deadline-below-probes", W, "progressDeadlineSeconds is over before the startup probes give up."),
     ("no-replicas", W, "The target has no replicas; the controller gives it one for a release."),
     ("recreate-strategy", W, "Strategy Recreate stops all pods of the primary at the promotion."),
+    ("daemonset-gap", N, "At the promotion a node has no pod of the primary for as long as a start takes."),
     # --for-flagger
     ("flagger-refuses", E, "Flagger 1.44 refuses this."),
     ("flagger-ignores", W, "Flagger 1.44 drops or ignores this."),

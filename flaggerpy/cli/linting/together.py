@@ -21,7 +21,9 @@ from flaggerpy.rollout.traffic import needed
 from flaggerpy.routers.nginx import leads_to
 from flaggerpy.routers.registry import known_providers
 from flaggerpy.routers.services import main_port, service_names
-from flaggerpy.targets.deployment import selector_of
+from flaggerpy.targets.daemonset import host_ports, unfit
+from flaggerpy.targets.primary import selector_of
+from flaggerpy.targets.registry import TARGETS
 from flaggerpy.targets.startup import startup
 
 Obj = Mapping[str, Any]
@@ -98,7 +100,7 @@ def _where(document: Document) -> str:
 def _names(files: Files, document: Document, canary: Canary) -> Iterator[Finding]:
     """Objects that stand where the controller puts its own, and the Service that it takes over."""
     home = files.home(document)
-    generated = [("Deployment", primary_name(canary.target))]
+    generated = [(canary.kind, primary_name(canary.target))]
     if canary.spec.service:
         generated += [("Service", name) for name in service_names(canary)[1:]]
     for kind, name in generated:
@@ -120,21 +122,41 @@ def _names(files: Files, document: Document, canary: Canary) -> Iterator[Finding
 
 
 def _target(files: Files, document: Document, canary: Canary) -> Iterator[Finding]:
-    if canary.kind != "Deployment":
+    if canary.kind not in TARGETS:
         return
-    target = files.find("Deployment", files.home(document), canary.target)
+    target = files.find(canary.kind, files.home(document), canary.target)
     if target is None:
-        text = f"spec.targetRef: Deployment {canary.target} is not among the files, so nothing was compared with it"
+        text = f"spec.targetRef: {canary.kind} {canary.target} is not among the files, so nothing was compared with it"
         yield found("target-not-in-files", document, "spec.targetRef.name", text)
         return
     wrong = misshapen(target.obj)
     if wrong:
         yield found("target-unfit", target, wrong, f"{wrong}: is missing or cannot be read")
         return
-    spec = _map(target.obj.get("spec"))
     label = selector_of(target.obj, Settings().selector_label_names)
     if isinstance(label, str):
         yield found("target-unfit", target, "spec.selector.matchLabels", label)
+    yield from _daemon_set(canary, target) if canary.kind == "DaemonSet" else _deployment(document, canary, target)
+    yield from _ports(document, canary, target)
+    yield from _deadline(document, canary, target)
+
+
+def _daemon_set(canary: Canary, target: Document) -> Iterator[Finding]:
+    wrong, template = unfit(target.obj), _map(_map(target.obj.get("spec")).get("template"))
+    if wrong:
+        yield found("target-unfit", target, "spec.template" if host_ports(template) else "spec.updateStrategy", wrong)
+        return
+    rolling = _map(_map(_map(target.obj.get("spec")).get("updateStrategy")).get("rollingUpdate"))
+    if str(rolling.get("maxUnavailable", 1)) not in ("0", "0%"):
+        text = (
+            f"spec.updateStrategy: at the promotion a node's pod of {primary_name(canary.target)} stops before the new one starts, while a "
+            "part of the traffic is theirs; write rollingUpdate with maxSurge: 1 and maxUnavailable: 0 where a node has room for both"
+        )
+        yield found("daemonset-gap", target, "spec.updateStrategy", text)
+
+
+def _deployment(document: Document, canary: Canary, target: Document) -> Iterator[Finding]:
+    spec = _map(target.obj.get("spec"))
     if spec.get("paused"):
         text = f"deployment {canary.target} is paused (spec.paused), so no pods of a new template are made"
         yield found("target-unfit", target, "spec.paused", text)
@@ -147,8 +169,6 @@ def _target(files: Files, document: Document, canary: Canary) -> Iterator[Findin
             "before new ones start, while a part of the traffic is theirs; write RollingUpdate"
         )
         yield found("recreate-strategy", target, "spec.strategy", text)
-    yield from _ports(document, canary, target)
-    yield from _deadline(document, canary, target)
     replicas = int(spec["replicas"]) if isinstance(spec.get("replicas"), int) else 1
     plan = canary.spec.plan
     for name, threshold in (
@@ -174,11 +194,11 @@ def _ports(document: Document, canary: Canary, target: Document) -> Iterator[Fin
         names = sorted({str(port["name"]) for port in ports if port.get("name")})
         if wanted not in names:
             have = f"; there are {', '.join(names)}" if names else "; none of its ports has a name"
-            text = f"{field}: no container of Deployment {canary.target} has a port named {wanted}{have}"
+            text = f"{field}: no container of {canary.kind} {canary.target} has a port named {wanted}{have}"
             yield found("port-mismatch", document, field, text)
     elif ports and wanted not in [port.get("containerPort") for port in ports]:
         have = ", ".join(str(port.get("containerPort")) for port in ports)
-        text = f"{field}: no container of Deployment {canary.target} declares port {wanted}; they declare {have}"
+        text = f"{field}: no container of {canary.kind} {canary.target} declares port {wanted}; they declare {have}"
         yield found("port-not-declared", document, field, text)
 
 

@@ -249,6 +249,17 @@ WAITING: tuple[Cause, ...] = (
         example="ValidatingAdmissionPolicy 'NAME' with binding 'BINDING' denied request: ..",
     ),
     Cause(
+        id="no-node",
+        cls="waiting",
+        reasons="FailedCreate",
+        pattern=r"no node matches",
+        what="no pod can be made: no node matches the DaemonSet",
+        means="{message}",
+        advice="Add or label a node, or correct nodeSelector, affinity and tolerations of the pod template.",
+        command="kubectl get nodes --show-labels",
+        example="of a DaemonSet that is not scaled to zero, whose status wants a pod on no node",
+    ),
+    Cause(
         id="pod-refused",
         cls="waiting",
         reasons="FailedCreate",

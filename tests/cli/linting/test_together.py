@@ -110,6 +110,33 @@ def test_what_does_not_fit_together_is_told(rule: str, objects: list[Obj], words
     assert words in told[0].message
 
 
+DAEMON_CANARY = at(CANARY, "spec.targetRef.kind", "DaemonSet")
+SURGE: Obj = {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+DAEMONSET = at(at(at(DEPLOYMENT, "kind", "DaemonSet"), "spec.replicas", None), "spec.updateStrategy", SURGE)
+
+
+def test_a_daemonset_that_can_be_released_has_nothing_wrong() -> None:
+    assert findings(DAEMON_CANARY, DAEMONSET, TEMPLATE, ALERT) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "objects", "words"),
+    [
+        ("target-not-in-files", [DEPLOYMENT], "DaemonSet podinfo is not among the files"),
+        ("target-unfit", [at(DAEMONSET, "spec.updateStrategy", {"type": "OnDelete"})], "but have OnDelete"),
+        ("target-unfit", [at(DAEMONSET, "spec.template.spec.hostNetwork", True)], "takes port 9898 of its nodes"),
+        ("target-unfit", [at(DAEMONSET, "spec.selector.matchLabels", {"tier": "web"})], "daemonset podinfo.test spec.selector"),
+        ("daemonset-gap", [at(DAEMONSET, "spec.updateStrategy", None)], "write rollingUpdate with maxSurge: 1"),
+        ("generated-name-taken", [DAEMONSET, at(DAEMONSET, "metadata.name", "podinfo-primary")], "DaemonSet podinfo-primary"),
+        ("port-not-declared", [at(DAEMONSET, f"{CONTAINER}.ports", [{"containerPort": 80}])], "no container of DaemonSet podinfo"),
+    ],
+)
+def test_what_does_not_fit_to_a_daemonset_is_told(rule: str, objects: list[Obj], words: str) -> None:
+    told = [each for each in findings(DAEMON_CANARY, *objects) if each.rule.id == rule]
+    assert told, findings(DAEMON_CANARY, *objects)
+    assert words in told[0].message
+
+
 def test_a_named_port_must_be_there() -> None:
     named = at(CANARY, "spec.service.targetPort", "http")
     assert "port-mismatch" not in rules(findings(named, DEPLOYMENT))
