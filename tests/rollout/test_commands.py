@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from flaggerpy.api.status import Phase
 from flaggerpy.model.world import MISSING_IMAGE, START, Killed, World, ended, in_phase, weights_of
 from flaggerpy.rollout import effects as fx
-from flaggerpy.rollout.facts import Giver, Measurement, Split
+from flaggerpy.rollout.decide import decide
+from flaggerpy.rollout.facts import UNKNOWN, Giver, Measurement, Split, WorkloadFacts
 
 METRIC = {"name": "m", "thresholdRange": {"min": 99}}
 
@@ -459,3 +461,15 @@ def test_there_is_nothing_to_abort_of_a_canary_that_is_new() -> None:
     give(w, "abort")
     w.look()
     assert said(w, "Nothing to abort: app.test is new") == 1
+
+
+def test_a_way_back_waits_while_what_is_kept_or_what_the_target_has_cannot_be_told() -> None:
+    w = released("v2", "v3")
+    give(w, "rollback-to", "v1")
+    facts = w.facts()
+    assert isinstance(facts.target, WorkloadFacts)
+    for unknown in (replace(facts, kept=UNKNOWN), replace(facts, target=replace(facts.target, fresh=False))):
+        decision = decide(w.canary, w.typed, unknown, w.now)
+        assert not [effect for effect in decision.effects if isinstance(effect, fx.ClearCommand | fx.RestoreTarget)]
+        assert decision.status.reverting is None
+    w.settle(lambda w: w.typed.last_promoted_spec == "v1", limit=120)

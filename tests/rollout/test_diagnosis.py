@@ -356,3 +356,12 @@ def test_every_exit_code_has_a_cause(code: int) -> None:
 def test_shortening_keeps_the_bound(text: str, limit: int) -> None:
     assert len(shortened(text, limit)) <= limit
     assert len(text) > limit or shortened(text, limit) == text
+
+
+def test_a_working_directory_that_cannot_be_entered_is_named() -> None:
+    message = 'error during container init: chdir to cwd ("/srv/app") set in config.json failed: permission denied'
+    container = waiting("RunContainerError", message)
+    found = diagnose(pod(container), container)
+    assert found is not None
+    assert found.cause == "working-directory"
+    assert "/srv/app" in found.what

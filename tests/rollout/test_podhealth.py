@@ -527,3 +527,14 @@ def test_what_befalls_a_whole_pod_is_told_of_its_main_container() -> None:
     shown = judge([evicted], [], PodHealth(), now=0, ready_threshold=100, desired=1).shown
     assert [(failure.container, failure.reason) for failure in shown] == [("podinfo", "Evicted")]
     assert "low on resource: memory; a new pod takes its place" in shown[0].diagnosis
+
+
+def test_switched_off_no_failure_is_judged_however_short_its_grace() -> None:
+    watch = Watch(policy=PodHealth(enabled=False, certain_grace="0s"))
+    assert watch.look(*both(MISSING_IMAGE)).verdict is None
+    assert Watch(policy=PodHealth(certain_grace="0s")).look(*both(MISSING_IMAGE)).verdict is not None
+
+
+def test_a_pod_that_has_ended_for_good_is_not_waited_for() -> None:
+    gone = pod(running(ready=False), name="podinfo-3", phase="Failed")
+    assert Watch(desired=3).look(*both(running()), gone).waiting == "1 of 3 pod is not created yet"
