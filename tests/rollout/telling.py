@@ -329,7 +329,8 @@ def of_forecasts() -> str:
         "hooks alone": {**STEPS, "webhooks": [gate for gate in GATES if gate["type"] == "rollout"]},
         "back at once": {**WEIGHTED, "stepWeightPromotion": 100},
     }
-    for strategy, spec in {**STRATEGIES, **{name: {"analysis": plan} for name, plan in plans.items()}}.items():
+    strict = {"nothing forgiven": {"analysis": {**WEIGHTED, "threshold": 1}, "podHealth": {"maxRestarts": 0}}}
+    for strategy, spec in {**STRATEGIES, **{name: {"analysis": plan} for name, plan in plans.items()}, **strict}.items():
         for circumstances in seen:
             told = forecast(Scene(**spec).canary, circumstances)
             lines.append(f"{strategy}, {circumstances}: {told.best:g}s to {told.worst:g}s, back in {told.rollback}")

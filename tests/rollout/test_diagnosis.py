@@ -147,7 +147,7 @@ def test_a_missing_pull_secret_is_no_cause_of_another_failure() -> None:
 
 def test_a_pull_that_takes_its_time_is_told_as_that() -> None:
     found = told(diagnose(pod(pulling=frozenset({"podinfo"})), waiting("ContainerCreating")))
-    assert (found.cause, found.class_, found.quiet) == ("pulling", "waiting", True)
+    assert (found.cause, found.class_, found.quiet, found.reason) == ("pulling", "waiting", True, "Pulling")
     assert found.what == f"image {IMAGE} of container podinfo is still being pulled"
     assert told(diagnose(pod(pulling=frozenset({"other"})), waiting("ContainerCreating"))).cause == "creating"
     mount = ("FailedMount", 'MountVolume.SetUp failed for volume "v" : configmap "c" not found')

@@ -14,7 +14,7 @@ from flaggerpy.model.strategies import STRATEGIES
 from flaggerpy.model.world import GOOD, MISSING_IMAGE, World, ended, in_phase
 from flaggerpy.rollout.decide import decide
 from flaggerpy.rollout.draft import Draft
-from flaggerpy.rollout.effects import ForgetRevisions, ScaleTarget
+from flaggerpy.rollout.effects import ForgetRevisions, RecordEvent, ScaleTarget
 from flaggerpy.rollout.facts import UNKNOWN, Facts, Measurement, RouteFacts, Split, WorkloadFacts
 from flaggerpy.rollout.phases import TABLE, Cause, legal
 from flaggerpy.rollout.traffic import complete
@@ -109,6 +109,14 @@ def test_a_route_that_nobody_judges_gets_five_seconds() -> None:
     told = RouteFacts(split=Split(20), accepted=None, written_at=world.now - 1)
     assert "to take effect" in waits_for(world, route=told)
     assert "to take effect" not in waits_for(world, route=replace(told, written_at=world.now - 6))
+
+
+def test_a_route_of_the_user_that_nobody_judges_is_taken_over_five_seconds_after_a_write() -> None:
+    world = World(foreign=True)
+    world.settle(lambda w: w.announced_at is not None)
+    told = RouteFacts(split=None, accepted=None, foreign=True, announced=True, leads=False, written_at=world.now - 4)
+    assert waits_for(world, route=told) == "the gateway to follow the route of app"
+    assert waits_for(world, route=replace(told, written_at=world.now - 6)) == "the route of app to lead to the primary"
 
 
 @pytest.mark.fault("Q-9")
@@ -452,3 +460,32 @@ def test_a_metrics_server_that_is_back_lets_the_run_go_on_in_the_same_look() -> 
     world.settle(lambda w: w.typed.run is not None and w.typed.run.unmeasured_since is None, limit=30)
     assert world.typed.progress is not None
     assert "cannot be reached" not in world.typed.progress.waiting_for
+
+
+def test_a_canary_whose_status_was_lost_takes_what_its_primary_runs_for_promoted() -> None:
+    world = World().initialised()
+    world.release("v2")
+    world.settle(ended)
+    world.status = {}
+    world.release("v3")
+    world.settle(in_phase(Phase.INITIALIZED))
+    assert world.typed.last_promoted_spec == "v2"
+    assert world.primary is not None
+    assert world.primary.template == "v2"
+    world.settle(ended)
+    assert world.typed.history[0].revision == "v3"
+
+
+def test_traffic_that_is_left_on_a_canary_goes_back_though_it_is_one_percent() -> None:
+    world = World().initialised()
+    world.status = {**world.status, "canaryWeight": 1}
+    world.look()
+    assert world.typed.canary_weight == 0
+
+
+def test_an_event_may_be_of_another_phase_than_the_canary() -> None:
+    world = World().initialised()
+    draft = Draft(world.canary, world.typed, world.facts(), world.now)
+    draft.event("Normal", "one")
+    draft.event("Normal", "two", phase=Phase.FAILED)
+    assert [effect.phase for effect in draft.effects if isinstance(effect, RecordEvent)] == ["Initialized", "Failed"]

@@ -317,6 +317,10 @@ def test_crashes_count_together_only_within_ten_minutes() -> None:
     watch.look(pod(ended(1, restarts=1, last=1)), after=300)
     assert watch.look(pod(ended(1, restarts=2, last=1)), after=301).verdict is None
     watch = Watch()
+    watch.look(pod(ended(1)))
+    watch.look(pod(ended(1, restarts=1, last=1)), after=300)
+    assert watch.look(pod(ended(1, restarts=2, last=1)), after=300).verdict is not None
+    watch = Watch()
     watch.look(pod(running()))
     watch.look(pod(ended(1)), after=3600)  # a long quiet time before the first crash takes nothing from the window
     watch.look(pod(ended(1, restarts=1, last=1)), after=300)
@@ -441,6 +445,7 @@ def test_people_see_at_most_ten_pods_of_a_kilobyte_each() -> None:
     for failure in health.shown:
         assert len(json.dumps(failure.model_dump(), ensure_ascii=False).encode()) <= SHOWN_BYTES
         assert failure.diagnosis
+        assert len(failure.message) <= 120  # what is cut off of both is cut off of the kubelet's words first
     short = Watch().look(pod(MISSING_IMAGE)).shown[0]
     assert short.diagnosis.startswith(f"image {IMAGE} of container podinfo does not exist: the registry")
     assert "Push the image" in short.diagnosis
