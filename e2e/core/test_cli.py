@@ -83,7 +83,7 @@ def test_a_paused_release_holds_its_step_until_it_is_resumed(stage: Stage) -> No
     paused = run(stage, "pause", "app")
     assert paused.returncode == Exit.OK, paused.stdout + paused.stderr
     held = stage.status()["canaryWeight"]
-    time.sleep(13)  # in two intervals nothing may happen
+    time.sleep(13)  # nothing may happen in two intervals: there is no event to wait for
     assert stage.status()["canaryWeight"] == held
     page = run(stage, "describe", "app").stdout
     assert "paused     no step is taken" in page

@@ -219,7 +219,9 @@ def the_status_stays_small(world: World, decision: Decision) -> None:
     held = bool(world.problems) or world.canary.spec.suspend
     ended = status.run is None or status.run.verdict is not None
     # While nobody can tell which revision the target has, no verdict is given: the run has no traffic, and is rolled back afterwards.
-    bound = MAX_RELAPSES + (status.canary_weight == 0)
+    target = world.facts().target
+    untold = target is UNKNOWN or (target is not None and not target.fresh)
+    bound = MAX_RELAPSES + (untold and status.canary_weight == 0)
     must(ended or held or (status.run is not None and status.run.relapses <= bound), "a run relapses for ever")
 
 

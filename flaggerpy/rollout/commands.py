@@ -138,7 +138,7 @@ def _rollback_to(d: Draft) -> bool:
         d.set(reverting=None)
         return False
     if not again:
-        given = orders.order(d, "rollback-to", "")
+        given = orders.order(d, "rollback-to")
         d.set(reverting=Reverting(revision=wanted, before=present, by=given.by, at=given.at))
         d.event(
             "Warning",

@@ -18,7 +18,7 @@ def observe(
     complete: bool,
     settle: float,
     now: float,
-    stopped: bool = False,
+    stopped: bool,
 ) -> DeadlineState:
     """The memory after looking at the workload once more; `None` begins it. Times in epoch seconds, `settle` in seconds.
 

@@ -209,7 +209,7 @@ def filled(
         "kind": "config",
         "object": "(unknown)",
         "key": "(unknown)",
-        "path": groups.get("cwd", "(unknown)"),
+        "path": groups.get("cwd"),
         "names": "other names",
         "quota": "(unknown)",
         "level": "(unknown)",

@@ -85,8 +85,7 @@ def _keep(d: Draft) -> None:
         _back_to_primary(d, kept)
     if d.facts.supports_weights and d.facts.primary is not None:
         ensure_route(d)
-        if not routed(d):
-            return
+        routed(d)
 
 
 def _forget(d: Draft) -> None:

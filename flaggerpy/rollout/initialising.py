@@ -143,7 +143,7 @@ def _initialised(d: Draft) -> None:
     d.enter(Phase.INITIALIZED, Cause.INITIALISED)
     d.set(
         tracked_configs=tracked, promoted_configs=tracked,
-        promoted_images=run.images, applied_images=run.images, pod_failures=[], failed_checks=0, canary_weight=0, iterations=0,
+        promoted_images=run.images, pod_failures=[], failed_checks=0, canary_weight=0, iterations=0,
     )  # fmt: skip
     d.event("Normal", f"Initialization done! {d.canary.key}")
     d.alert("info", f"New {d.canary.kind} detected, initialization completed.", with_facts=True)

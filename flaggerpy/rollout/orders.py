@@ -18,7 +18,7 @@ REMEMBERED = 8
 Command = Literal["abort", "retry", "promote", "skip", "rollback-to", "pause", "resume"]
 
 
-def order(d: Draft, command: Command, detail: str) -> Order:
+def order(d: Draft, command: Command, detail: str = "") -> Order:
     """The order as it is remembered."""
     giver = d.facts.givers.get(command)
     return Order(command=command, by=giver.by if giver else "", at=timestamp(giver.at if giver else d.now), detail=detail)
@@ -34,7 +34,7 @@ def repeated(d: Draft, command: Command) -> bool:
     run = d.status.run
     if run is None or command not in d.facts.givers:
         return False
-    given = order(d, command, "")
+    given = order(d, command)
     return any((known.command, known.by, known.at) == (given.command, given.by, given.at) for known in run.orders)
 
 

@@ -92,8 +92,7 @@ def reachable(d: Draft) -> bool:
     """True once every metric was answered again after the server could not be reached; asks once an interval."""
     due = (d.run.analysed_at or 0.0) + d.canary.spec.plan.interval_seconds
     if d.now < due:
-        d.wait("the metrics server, which cannot be reached", since=d.run.unmeasured_since)
-        d.wake_at(due)
+        d.wait("the metrics server, which cannot be reached", since=d.run.unmeasured_since, until=due, then="it is asked again")
         return False
     if _metrics_failure(d) in (Result.PENDING, Result.HELD):
         return False

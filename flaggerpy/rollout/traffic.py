@@ -180,5 +180,5 @@ def drained(d: Draft) -> bool:
         d.set_run(drained=True, drain_since=since)
         return True
     d.set_run(drain_since=since)
-    d.wait("requests under way to end (drain)", since=since, until=since + DRAIN)
+    d.wait("requests under way to end (drain)", until=since + DRAIN)
     return False

@@ -48,6 +48,7 @@ class Teller:
         self.lines: list[str] = []
         self._began = scene.now
         self._did: tuple[str, ...] = ()
+        self._wakes: float | None = None
         scene.checks = [self._listen]
 
     def say(self, text: str) -> None:
@@ -55,8 +56,16 @@ class Teller:
 
     def _listen(self, world: World, decision: Decision) -> None:
         before, after = world.typed, decision.status
-        for line in (*_status(before, after, self._began), *_events(decision), *_owed(before, after), *self._doings(decision)):
+        told = (*_status(before, after, self._began), *_events(decision), *_owed(before, after), *self._doings(decision))
+        for line in (*told, *self._wake(decision, after)):
             self.say(f"{f'+{world.now - self._began:g}s':>8}  {line}")
+
+    def _wake(self, decision: Decision, after: CanaryStatus) -> Iterator[str]:
+        """When it is looked again though nothing happens, where that is not when what is waited for is over."""
+        wakes, until = decision.wake, after.progress.until if after.progress else None
+        if wakes is not None and wakes != self._wakes and (until is None or abs(from_timestamp(until) - wakes) > 0.5):
+            yield f"looks again {wakes - self._began:+.1f}s"
+        self._wakes = wakes
 
     def _doings(self, decision: Decision) -> Iterator[str]:
         """What is done, where it is not what the last look did already."""
@@ -320,7 +329,8 @@ def of_forecasts() -> str:
         "hooks alone": {**STEPS, "webhooks": [gate for gate in GATES if gate["type"] == "rollout"]},
         "back at once": {**WEIGHTED, "stepWeightPromotion": 100},
     }
-    for strategy, spec in {**STRATEGIES, **{name: {"analysis": plan} for name, plan in plans.items()}}.items():
+    strict = {"nothing forgiven": {"analysis": {**WEIGHTED, "threshold": 1}, "podHealth": {"maxRestarts": 0}}}
+    for strategy, spec in {**STRATEGIES, **{name: {"analysis": plan} for name, plan in plans.items()}, **strict}.items():
         for circumstances in seen:
             told = forecast(Scene(**spec).canary, circumstances)
             lines.append(f"{strategy}, {circumstances}: {told.best:g}s to {told.worst:g}s, back in {told.rollback}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from flaggerpy.api.status import Phase
 from flaggerpy.model.world import MISSING_IMAGE, START, Killed, World, ended, in_phase, weights_of
 from flaggerpy.rollout import effects as fx
-from flaggerpy.rollout.facts import Giver, Measurement, Split
+from flaggerpy.rollout.decide import decide
+from flaggerpy.rollout.facts import UNKNOWN, Giver, Measurement, Split, WorkloadFacts
 
 METRIC = {"name": "m", "thresholdRange": {"min": 99}}
 
@@ -142,6 +144,16 @@ def test_readiness_and_settling_are_never_skipped() -> None:
     w = world()
     w.release("v2")
     w.settle(in_phase(Phase.PROGRESSING))
+    give(w, "skip")
+    w.look()
+    assert said(w, "pods are not ready and settled, and that is never skipped") == 1
+    assert w.route == Split(0)
+
+
+def test_pods_that_are_ready_and_not_settled_skip_nothing_either() -> None:
+    w = world()
+    w.release("v2")
+    w.settle(lambda w: w.typed.progress is not None and "podHealth.settle" in w.typed.progress.waiting_for)
     give(w, "skip")
     w.look()
     assert said(w, "pods are not ready and settled, and that is never skipped") == 1
@@ -287,6 +299,26 @@ def test_an_order_that_was_taken_back_before_it_was_carried_out_is_forgotten() -
     assert w.typed.reverting is None
     assert w.target is not None
     assert w.target.template == "v3"
+
+
+def test_an_order_that_is_carried_out_already_is_taken_off_and_the_run_begins_at_once() -> None:
+    w = released("v2", "v3")
+    give(w, "rollback-to", "v1")
+    w.carry_out = lambda effect, decision: None  # type: ignore[method-assign] # all but the last effect: the annotation stays on
+    w.look()
+    del w.carry_out
+    w.release("v1")
+    decision = w.look()
+    assert fx.ClearCommand("rollback-to") in decision.effects
+    assert decision.status.phase is Phase.PROGRESSING
+
+
+def test_what_is_not_kept_is_refused_though_nothing_else_is_there() -> None:
+    w = world()
+    give(w, "rollback-to", "v9")
+    w.run_for(3)
+    assert said(w, "Refused to roll app.test back to v9: its template is not kept") == 1
+    assert said(w, "not kept;") == 0
 
 
 @pytest.mark.parametrize(
@@ -459,3 +491,15 @@ def test_there_is_nothing_to_abort_of_a_canary_that_is_new() -> None:
     give(w, "abort")
     w.look()
     assert said(w, "Nothing to abort: app.test is new") == 1
+
+
+def test_a_way_back_waits_while_what_is_kept_or_what_the_target_has_cannot_be_told() -> None:
+    w = released("v2", "v3")
+    give(w, "rollback-to", "v1")
+    facts = w.facts()
+    assert isinstance(facts.target, WorkloadFacts)
+    for unknown in (replace(facts, kept=UNKNOWN), replace(facts, target=replace(facts.target, fresh=False))):
+        decision = decide(w.canary, w.typed, unknown, w.now)
+        assert not [effect for effect in decision.effects if isinstance(effect, fx.ClearCommand | fx.RestoreTarget)]
+        assert decision.status.reverting is None
+    w.settle(lambda w: w.typed.last_promoted_spec == "v1", limit=120)

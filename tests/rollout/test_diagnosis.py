@@ -147,7 +147,7 @@ def test_a_missing_pull_secret_is_no_cause_of_another_failure() -> None:
 
 def test_a_pull_that_takes_its_time_is_told_as_that() -> None:
     found = told(diagnose(pod(pulling=frozenset({"podinfo"})), waiting("ContainerCreating")))
-    assert (found.cause, found.class_, found.quiet) == ("pulling", "waiting", True)
+    assert (found.cause, found.class_, found.quiet, found.reason) == ("pulling", "waiting", True, "Pulling")
     assert found.what == f"image {IMAGE} of container podinfo is still being pulled"
     assert told(diagnose(pod(pulling=frozenset({"other"})), waiting("ContainerCreating"))).cause == "creating"
     mount = ("FailedMount", 'MountVolume.SetUp failed for volume "v" : configmap "c" not found')
@@ -357,3 +357,12 @@ def test_every_exit_code_has_a_cause(code: int) -> None:
 def test_shortening_keeps_the_bound(text: str, limit: int) -> None:
     assert len(shortened(text, limit)) <= limit
     assert len(text) > limit or shortened(text, limit) == text
+
+
+def test_a_working_directory_that_cannot_be_entered_is_named() -> None:
+    message = 'error during container init: chdir to cwd ("/srv/app") set in config.json failed: permission denied'
+    container = waiting("RunContainerError", message)
+    found = diagnose(pod(container), container)
+    assert found is not None
+    assert found.cause == "working-directory"
+    assert "/srv/app" in found.what

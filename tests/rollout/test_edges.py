@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 
-from flaggerpy.api.status import CanaryStatus, Phase
+from flaggerpy.api.status import CanaryStatus, Phase, from_timestamp
+from flaggerpy.model.begins import BEGINS, befall, go, initialised
+from flaggerpy.model.scene import Scene
+from flaggerpy.model.strategies import STRATEGIES
 from flaggerpy.model.world import GOOD, MISSING_IMAGE, World, ended, in_phase
 from flaggerpy.rollout.decide import decide
 from flaggerpy.rollout.draft import Draft
-from flaggerpy.rollout.effects import ForgetRevisions
-from flaggerpy.rollout.facts import UNKNOWN, Facts, RouteFacts, Split, WorkloadFacts
+from flaggerpy.rollout.effects import ForgetRevisions, RecordEvent, ScaleTarget
+from flaggerpy.rollout.facts import UNKNOWN, Facts, Measurement, RouteFacts, Split, WorkloadFacts
 from flaggerpy.rollout.phases import TABLE, Cause, legal
 from flaggerpy.rollout.traffic import complete
 
@@ -106,6 +109,14 @@ def test_a_route_that_nobody_judges_gets_five_seconds() -> None:
     told = RouteFacts(split=Split(20), accepted=None, written_at=world.now - 1)
     assert "to take effect" in waits_for(world, route=told)
     assert "to take effect" not in waits_for(world, route=replace(told, written_at=world.now - 6))
+
+
+def test_a_route_of_the_user_that_nobody_judges_is_taken_over_five_seconds_after_a_write() -> None:
+    world = World(foreign=True)
+    world.settle(lambda w: w.announced_at is not None)
+    told = RouteFacts(split=None, accepted=None, foreign=True, announced=True, leads=False, written_at=world.now - 4)
+    assert waits_for(world, route=told) == "the gateway to follow the route of app"
+    assert waits_for(world, route=replace(told, written_at=world.now - 6)) == "the route of app to lead to the primary"
 
 
 @pytest.mark.fault("Q-9")
@@ -388,3 +399,93 @@ def test_pods_that_were_taken_away_are_no_relapse_of_the_revision(reason: str, r
     assert decision.status.canary_weight == 0
     assert decision.status.run is not None
     assert decision.status.run.relapses == relapses
+
+
+def test_configs_that_cannot_be_read_are_named() -> None:
+    assert waits_for(running(), configs=UNKNOWN) == "the newest state of app: its ConfigMaps and Secrets cannot be read"
+
+
+@pytest.mark.parametrize(("primary", "size"), [(None, 1), (3, 3)])
+def test_the_bootstrap_of_a_target_at_zero_takes_the_size_of_its_primary_or_one(primary: int | None, size: int) -> None:
+    world = World()
+    assert world.target is not None
+    world.target.replicas = 0
+    if primary is not None:
+        world.primary = replace(world.target, name="app-primary", replicas=primary)
+    world.look()
+    assert world.typed.run is not None
+    assert world.typed.run.replicas == size
+
+
+def test_a_release_at_its_very_end_does_not_turn_back_to_a_canary_without_ready_pods() -> None:
+    scene = Scene(**STRATEGIES["weighted"])
+    initialised(scene)
+    befall(scene, "a good template")
+    go(scene, lambda: scene.phase is Phase.FINALISING)
+    facts = scene.facts()
+    assert isinstance(facts.target, WorkloadFacts)
+    lost = replace(facts.target, pods=tuple(replace(pod, ready=False) for pod in facts.target.pods), ready=0, available=0, serving=0)
+    assert isinstance(facts.primary, WorkloadFacts)
+    pods = tuple(replace(pod, ready=False) for pod in facts.primary.pods)
+    empty = replace(facts.primary, pods=pods, ready=0, available=0, serving=0)
+    decision = decide(scene.canary, scene.typed, replace(facts, target=lost, primary=empty), scene.now)
+    assert decision.status.phase is Phase.FINALISING
+
+
+def test_an_undone_promotion_whose_former_template_is_lost_leaves_the_traffic_where_it_is() -> None:
+    scene = Scene(**STRATEGIES["weighted"])
+    BEGINS["a promotion that is being undone"](scene)
+    weight = scene.typed.canary_weight
+    facts = scene.facts()
+    assert isinstance(facts.route, RouteFacts)
+    facts = replace(facts, kept=frozenset(), route=replace(facts.route, accepted=True, split=Split(weight)))
+    decision = decide(scene.canary, scene.typed, facts, scene.now)
+    assert (decision.status.phase, decision.status.canary_weight, decision.status.run) == (Phase.FAILED, weight, None)
+    assert not [effect for effect in decision.effects if isinstance(effect, ScaleTarget)]
+
+
+def test_a_metrics_server_that_is_back_lets_the_run_go_on_in_the_same_look() -> None:
+    world = World(analysis={"interval": "10s", "threshold": 3, "stepWeight": 20, "maxWeight": 40, "metrics": [{"name": "m"}]}).initialised()
+    down = {"m": True}
+    world.metrics["m"] = lambda at: Measurement("unreachable" if down["m"] else "value", 100.0, "refused" if down["m"] else "", at)
+    world.release("v2")
+    sentence = "the metrics server, which cannot be reached"
+    world.settle(lambda w: w.typed.progress is not None and w.typed.progress.waiting_for == sentence, limit=300)
+    progress = world.typed.progress
+    assert progress is not None
+    assert progress.until is not None
+    assert world.typed.run is not None
+    assert from_timestamp(progress.until) == pytest.approx((world.typed.run.analysed_at or 0.0) + 10, abs=1.0)
+    down["m"] = False
+    world.settle(lambda w: w.typed.run is not None and w.typed.run.unmeasured_since is None, limit=30)
+    assert world.typed.progress is not None
+    assert "cannot be reached" not in world.typed.progress.waiting_for
+
+
+def test_a_canary_whose_status_was_lost_takes_what_its_primary_runs_for_promoted() -> None:
+    world = World().initialised()
+    world.release("v2")
+    world.settle(ended)
+    world.status = {}
+    world.release("v3")
+    world.settle(in_phase(Phase.INITIALIZED))
+    assert world.typed.last_promoted_spec == "v2"
+    assert world.primary is not None
+    assert world.primary.template == "v2"
+    world.settle(ended)
+    assert world.typed.history[0].revision == "v3"
+
+
+def test_traffic_that_is_left_on_a_canary_goes_back_though_it_is_one_percent() -> None:
+    world = World().initialised()
+    world.status = {**world.status, "canaryWeight": 1}
+    world.look()
+    assert world.typed.canary_weight == 0
+
+
+def test_an_event_may_be_of_another_phase_than_the_canary() -> None:
+    world = World().initialised()
+    draft = Draft(world.canary, world.typed, world.facts(), world.now)
+    draft.event("Normal", "one")
+    draft.event("Normal", "two", phase=Phase.FAILED)
+    assert [effect.phase for effect in draft.effects if isinstance(effect, RecordEvent)] == ["Initialized", "Failed"]

@@ -317,6 +317,10 @@ def test_crashes_count_together_only_within_ten_minutes() -> None:
     watch.look(pod(ended(1, restarts=1, last=1)), after=300)
     assert watch.look(pod(ended(1, restarts=2, last=1)), after=301).verdict is None
     watch = Watch()
+    watch.look(pod(ended(1)))
+    watch.look(pod(ended(1, restarts=1, last=1)), after=300)
+    assert watch.look(pod(ended(1, restarts=2, last=1)), after=300).verdict is not None
+    watch = Watch()
     watch.look(pod(running()))
     watch.look(pod(ended(1)), after=3600)  # a long quiet time before the first crash takes nothing from the window
     watch.look(pod(ended(1, restarts=1, last=1)), after=300)
@@ -441,6 +445,7 @@ def test_people_see_at_most_ten_pods_of_a_kilobyte_each() -> None:
     for failure in health.shown:
         assert len(json.dumps(failure.model_dump(), ensure_ascii=False).encode()) <= SHOWN_BYTES
         assert failure.diagnosis
+        assert len(failure.message) <= 120  # what is cut off of both is cut off of the kubelet's words first
     short = Watch().look(pod(MISSING_IMAGE)).shown[0]
     assert short.diagnosis.startswith(f"image {IMAGE} of container podinfo does not exist: the registry")
     assert "Push the image" in short.diagnosis
@@ -527,3 +532,14 @@ def test_what_befalls_a_whole_pod_is_told_of_its_main_container() -> None:
     shown = judge([evicted], [], PodHealth(), now=0, ready_threshold=100, desired=1).shown
     assert [(failure.container, failure.reason) for failure in shown] == [("podinfo", "Evicted")]
     assert "low on resource: memory; a new pod takes its place" in shown[0].diagnosis
+
+
+def test_switched_off_no_failure_is_judged_however_short_its_grace() -> None:
+    watch = Watch(policy=PodHealth(enabled=False, certain_grace="0s"))
+    assert watch.look(*both(MISSING_IMAGE)).verdict is None
+    assert Watch(policy=PodHealth(certain_grace="0s")).look(*both(MISSING_IMAGE)).verdict is not None
+
+
+def test_a_pod_that_has_ended_for_good_is_not_waited_for() -> None:
+    gone = pod(running(ready=False), name="podinfo-3", phase="Failed")
+    assert Watch(desired=3).look(*both(running()), gone).waiting == "1 of 3 pod is not created yet"
