@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from flaggerpy.api import names
+from flaggerpy.api.canary import AutoscalerRef
 from flaggerpy.cluster import kinds
 from flaggerpy.cluster.client import Client
 from flaggerpy.cluster.errors import Conflict, Invalid, NotFound
@@ -27,12 +28,14 @@ from flaggerpy.controller.keeping import Keeping
 from flaggerpy.controller.look import Look, StaleError
 from flaggerpy.controller.ownership import owner_of
 from flaggerpy.controller.patches import covers, difference
-from flaggerpy.controller.seeing import Seeing
+from flaggerpy.controller.seeing import Seeing, scaler_objects
 from flaggerpy.controller.world import World
 from flaggerpy.rollout import effects as fx
 from flaggerpy.rollout.effects import Effect
+from flaggerpy.rollout.facts import Unknown
 from flaggerpy.routers import services
 from flaggerpy.routers.base import RouteSplit
+from flaggerpy.targets import scalers
 
 Obj = dict[str, Any]
 
@@ -69,6 +72,9 @@ class Executor:
             fx.ForgetRevisions: self._forget_revisions,
             fx.EnsurePrimary: self._ensure_primary,
             fx.ScaleTarget: self._scale_target,
+            fx.ScalePrimary: self._scale_primary,
+            fx.EnsureScaler: self._ensure_scaler,
+            fx.HoldScaler: self._hold_scaler,
             fx.RestoreTarget: self._restore_target,
             fx.SetSplit: self._set_split,
             fx.AnnounceBackends: self._announce_backends,
@@ -179,6 +185,33 @@ class Executor:
     async def _scale_target(self, look: Look, effect: fx.ScaleTarget) -> None:
         await self._scale(look, look.canary.target, effect.replicas)
 
+    async def _scale_primary(self, look: Look, effect: fx.ScalePrimary) -> None:
+        await self._scale(look, names.primary_name(look.canary.target), effect.replicas)
+
+    async def _ensure_scaler(self, look: Look, effect: fx.EnsureScaler) -> None:
+        ref, (source, have) = self._scalers(look)
+        kind = kinds.KNOWN[(scalers.KINDS[ref.kind].group, ref.kind)]
+        if have is not None and (operations := scalers.pause_patch(have, paused=False)):
+            # an annotation of somebody else's would outlive every apply of ours
+            have = await self._patch(look, kind, have, operations)
+        wanted = scalers.twin(look.canary, ref, source, have, floor=effect.floor, follow=effect.follow)
+        if wanted is not None:
+            await self._applier.apply(wanted, have)
+
+    async def _hold_scaler(self, look: Look, effect: fx.HoldScaler) -> None:
+        ref, (source, _) = self._scalers(look)
+        if source is None or not (operations := scalers.pause_patch(source, paused=effect.paused)):
+            return
+        await self._patch(look, kinds.KNOWN[(scalers.KINDS[ref.kind].group, ref.kind)], source, operations)
+
+    def _scalers(self, look: Look) -> tuple[AutoscalerRef, tuple[Obj | None, Obj | None]]:
+        """The reference and both objects as the caches have them now. Raises StaleError while they are not followed."""
+        ref = look.canary.spec.autoscaler_ref
+        if ref is None or isinstance(look.snapshot.scalers, Unknown):
+            raise StaleError("the autoscaler's kind is not followed yet")
+        source, twin = (self._world.route(each, look.key.namespace) for each in scaler_objects(look.canary))
+        return ref, (source, twin)
+
     async def _scale(self, look: Look, name: str, replicas: int) -> None:
         have = self._world.deployments.get(look.key.namespace, name)
         if have is None or int(have["spec"].get("replicas", 1)) == replicas:
@@ -189,16 +222,20 @@ class Executor:
 
     async def _patch_target(self, look: Look, have: Obj, operation: Obj) -> None:
         """One change of a Deployment of the user's, refused by the server when it is not as it was looked at."""
-        name = have["metadata"]["name"]
         operations = [{"op": "test", "path": "/metadata/resourceVersion", "value": have["metadata"]["resourceVersion"]}, operation]
+        await self._patch(look, kinds.DEPLOYMENT, have, operations)
+
+    async def _patch(self, look: Look, kind: kinds.Kind, have: Obj, operations: list[Obj]) -> Obj:
+        name = have["metadata"]["name"]
         try:
-            made = await self._client.json_patch(kinds.DEPLOYMENT, look.key.namespace, name, operations)
+            made = await self._client.json_patch(kind, look.key.namespace, name, operations)
         except (Invalid, Conflict) as error:
-            await self._applier.read_again(kinds.DEPLOYMENT, look.key.namespace, name)
-            raise StaleError(f"deployment {name} has changed: {error}") from error
+            await self._applier.read_again(kind, look.key.namespace, name)
+            raise StaleError(f"{kind} {name} has changed: {error}") from error
         except NotFound as error:
-            raise StaleError(f"deployment {name} is gone") from error
+            raise StaleError(f"{kind} {name} is gone") from error
         self._world.wrote(made)
+        return made
 
     # --- the Canary itself -------------------------------------------------------------------------------------------------------------
 
