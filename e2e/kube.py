@@ -36,6 +36,7 @@ API_VERSION = {
     **dict.fromkeys(("TraefikService", "IngressRoute"), "traefik.io/v1alpha1"),
     "Lease": "coordination.k8s.io/v1",
     "EndpointSlice": "discovery.k8s.io/v1",
+    "HorizontalPodAutoscaler": "autoscaling/v2",
 }
 PLURAL = {"Endpoints": "endpoints"}
 

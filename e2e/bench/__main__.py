@@ -19,7 +19,7 @@ from types import ModuleType
 
 from e2e.bench.figures import Outcome, outcome_of, page, text_table
 from e2e.bench.rig import rig
-from e2e.bench.scenarios import detection, failing, idle, length, memory, safety, takeover
+from e2e.bench.scenarios import detection, failing, handover, idle, length, memory, safety, takeover
 from e2e.sandbox import Sandbox
 from e2e.sandbox.build import build
 from e2e.sandbox.console import say
@@ -36,6 +36,7 @@ SCENARIOS: dict[str, ModuleType] = {
     "failing": failing,
     "safety": safety,
     "takeover": takeover,
+    "handover": handover,
 }
 FLEET = {"memory", "idle", "detection"}
 

@@ -21,12 +21,14 @@ class Second:
     at: int
     sent: int
     lost: int
+    p99: float = 0.0
+    """Milliseconds within which 99 of 100 answers came."""
 
 
 def seconds(lines: Iterable[str]) -> list[Second]:
     """The seconds of the program's output, its total left out."""
     found = (json.loads(line) for line in lines if line.strip())
-    return [Second(one["at"], one["sent"], one["lost"]) for one in found if not one.get("total")]
+    return [Second(one["at"], one["sent"], one["lost"], one.get("p99_ms", 0.0)) for one in found if not one.get("total")]
 
 
 def between(counted: Sequence[Second], since: float, until: float) -> tuple[int, int]:

@@ -7,4 +7,4 @@ if [ "$base" = "$(git rev-parse HEAD)" ]; then
     echo "nothing but what is at origin" >&2
     exit 1
 fi
-! git diff --quiet "$base" HEAD -- flaggerpy/routers flaggerpy/metrics/builtin.py e2e/providers e2e/sandbox
+! git diff --quiet "$base" HEAD -- flaggerpy/routers flaggerpy/metrics/builtin.py flaggerpy/targets/scalers.py flaggerpy/rollout/handover.py e2e/providers e2e/sandbox

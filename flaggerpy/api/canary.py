@@ -68,6 +68,9 @@ class AutoscalerRef(ObjectRef):
     """KEDA only: for each trigger, by its name, the query that the primary's ScaledObject uses instead."""
     primary_scaler_replicas: ScalerReplicas | None = None
     """Bounds of the primary's autoscaler. Default: those of the target's autoscaler."""
+    sync: Literal["promote", "always"] = "promote"
+    """Flaggerpy only: when the primary's autoscaler follows changes of the target's: with a promotion (Flagger's way), or always, at
+    once; during a release its upper bound then only rises. Default: promote."""
 
 
 class CrossNamespaceRef(Model):

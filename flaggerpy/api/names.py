@@ -46,6 +46,10 @@ COPY_TO_PRIMARY = "flagger.app/copy-to-primary"
 REVISION_OF = "flagger.app/canary"
 REVISION_LABEL = "flagger.app/revision"
 
+# Ours: on the primary's autoscaler: which words of the user's it is a copy of, and its floor with the bounds that this replaces.
+SCALER_SOURCE = "flagger.app/scaler-source"
+SCALER_FLOOR = "flagger.app/scaler-floor"
+
 
 def primary_name(name: str) -> str:
     """The primary's twin of a workload, Service or config."""

@@ -26,6 +26,7 @@ BUILT_PROVIDERS = (
     "kubernetes", "gatewayapi:v1", "gatewayapi:v1beta1", "contour", "istio", "linkerd", "smi:v1alpha1", "smi:v1alpha2", "smi:v1alpha3",
     "traefik", "nginx",
 )  # fmt: skip
+_SCALER_GROUPS = {"HorizontalPodAutoscaler": "autoscaling", "ScaledObject": "keda.sh"}
 
 
 def spec_problems(
@@ -159,13 +160,8 @@ def _not_built(spec: Obj, default_provider: str, providers: Collection[str]) -> 
             f"spec.targetRef: kind {target['kind']} of {target['apiVersion']} is not built yet; "
             f"{' and '.join(BUILT_TARGETS)} of apps/v1 can be released"
         )
-    if "autoscalerRef" in spec and target["kind"] == "DaemonSet":
-        found.append("spec.autoscalerRef: a DaemonSet has one pod on each node and cannot be scaled; take autoscalerRef out")
-    elif "autoscalerRef" in spec:
-        found.append(
-            f"spec.autoscalerRef: {spec['autoscalerRef']['kind']} is not built yet; "
-            "take autoscalerRef out and let no autoscaler act on the target"
-        )
+    if "autoscalerRef" in spec:
+        found += _scaler_problems(spec)
     provider = spec.get("provider")
     usable = f"can be used: {', '.join(providers)}"
     if provider is not None and provider not in providers:
@@ -173,6 +169,18 @@ def _not_built(spec: Obj, default_provider: str, providers: Collection[str]) -> 
     elif provider is None and default_provider and default_provider not in providers:
         found.append(f"spec.provider: is not given, and {default_provider}, the controller's -mesh-provider, is not built yet; {usable}")
     return found
+
+
+def _scaler_problems(spec: Obj) -> list[str]:
+    ref, kind = spec["autoscalerRef"], spec["targetRef"]["kind"]
+    if kind == "DaemonSet":
+        return ["spec.autoscalerRef: a DaemonSet has one pod on each node and cannot be scaled; take autoscalerRef out"]
+    if kind != "Deployment":
+        return [f"spec.autoscalerRef: nothing scales a {kind}; take autoscalerRef out"]
+    group = _SCALER_GROUPS[ref["kind"]]
+    if ref["apiVersion"].partition("/")[0] != group:
+        return [f"spec.autoscalerRef.apiVersion: {ref['kind']} is of {group}, not {ref['apiVersion']}"]
+    return []
 
 
 def _foreign_references(obj: Obj) -> list[str]:

@@ -233,6 +233,14 @@ class RunState(Model):
     drained: bool = False
     replicas: int | None = None
     """Desired size of the canary in this run."""
+    floor: int | None = None
+    """Pods that the primary's autoscaler keeps in this run, at least: what carried all traffic before it, and what the demand grew to."""
+    demand: int = 0
+    """Pods that all traffic was seen to need in this run."""
+    capacity: int = 0
+    """Pods that the canary was made for, at its present weight or the one that comes next: no sign that the demand has grown."""
+    capacity_since: float | None = None
+    """Since when the next step waits for pods that the target's autoscaler takes away again."""
     deadline: DeadlineState | None = None
     primary_deadline: DeadlineState | None = None
     failures: list[FailureState] = []
@@ -314,6 +322,10 @@ class CanaryStatus(Model):
     """The last promoted revisions whose templates are kept, newest first: `flaggerpy rollback-to` takes them (ours)."""
     reverting: Reverting | None = None
     """An earlier template that the target is being given back, by order of a person (ours)."""
+    resizing: int | None = None
+    """Internal: the size that somebody gave an idle target, on its way to the primary."""
+    floor_since: str | None = None
+    """Internal: since when the floor of the primary's autoscaler outlives its run."""
     run: RunState | None = None
     """Internal: the controller's memory of the run under way."""
     outbox: list[OutboxItem] = []

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from flaggerpy.api import names
+from flaggerpy.api.canary import AutoscalerRef
 from flaggerpy.cluster import kinds
 from flaggerpy.cluster.client import Client
 from flaggerpy.cluster.errors import Conflict, Invalid, NotFound
@@ -27,13 +28,15 @@ from flaggerpy.controller.keeping import Keeping
 from flaggerpy.controller.look import Look, StaleError
 from flaggerpy.controller.ownership import owner_of
 from flaggerpy.controller.patches import covers, difference
-from flaggerpy.controller.seeing import Seeing
+from flaggerpy.controller.seeing import Seeing, scaler_objects
 from flaggerpy.controller.workloads import resource_of
 from flaggerpy.controller.world import World
 from flaggerpy.rollout import effects as fx
 from flaggerpy.rollout.effects import Effect
+from flaggerpy.rollout.facts import Unknown
 from flaggerpy.routers import services
 from flaggerpy.routers.base import RouteSplit
+from flaggerpy.targets import scalers
 from flaggerpy.targets.registry import target_for
 
 Obj = dict[str, Any]
@@ -71,6 +74,9 @@ class Executor:
             fx.ForgetRevisions: self._forget_revisions,
             fx.EnsurePrimary: self._ensure_primary,
             fx.ScaleTarget: self._scale_target,
+            fx.ScalePrimary: self._scale_primary,
+            fx.EnsureScaler: self._ensure_scaler,
+            fx.HoldScaler: self._hold_scaler,
             fx.RestoreTarget: self._restore_target,
             fx.SetSplit: self._set_split,
             fx.AnnounceBackends: self._announce_backends,
@@ -173,25 +179,55 @@ class Executor:
         if have is None:
             raise StaleError(f"{look.canary.kind} {look.canary.target} is gone")
         if operations := target_for(look.canary.kind).restoring(have, template):
-            await self._patch_target(look, have, operations)
+            await self._patch(look, resource_of(look.canary.kind), have, operations)
 
     # --- sizes -------------------------------------------------------------------------------------------------------------------------
 
     async def _scale_target(self, look: Look, effect: fx.ScaleTarget) -> None:
-        kind, have = target_for(look.canary.kind), self._target(look)
-        operations = kind.scaling(have, effect.replicas) if have is not None else []
+        await self._scale(look, look.canary.target, effect.replicas)
+
+    async def _scale_primary(self, look: Look, effect: fx.ScalePrimary) -> None:
+        await self._scale(look, names.primary_name(look.canary.target), effect.replicas)
+
+    async def _scale(self, look: Look, name: str, replicas: int) -> None:
+        kind, have = target_for(look.canary.kind), self._world.workload(look.canary.kind, look.key.namespace, name)
+        operations = kind.scaling(have, replicas) if have is not None else []
         if have is None or not operations:
             return
-        if effect.replicas < kind.size(have) and not await self._seeing.prove(look.snapshot):
-            raise StaleError(f"caches lagged before scaling {look.canary.target} down")
-        await self._patch_target(look, have, operations)
+        if replicas < kind.size(have) and not await self._seeing.prove(look.snapshot):
+            raise StaleError(f"caches lagged before scaling {name} down")
+        await self._patch(look, resource_of(look.canary.kind), have, operations)
+
+    async def _ensure_scaler(self, look: Look, effect: fx.EnsureScaler) -> None:
+        ref, (source, have) = self._scalers(look)
+        kind = kinds.KNOWN[(scalers.KINDS[ref.kind].group, ref.kind)]
+        if have is not None and (operations := scalers.pause_patch(have, paused=False)):
+            # an annotation of somebody else's would outlive every apply of ours
+            have = await self._patch(look, kind, have, operations)
+        wanted = scalers.twin(look.canary, ref, source, have, floor=effect.floor, follow=effect.follow)
+        if wanted is not None:
+            await self._applier.apply(wanted, have)
+
+    async def _hold_scaler(self, look: Look, effect: fx.HoldScaler) -> None:
+        ref, (source, _) = self._scalers(look)
+        if source is None or not (operations := scalers.pause_patch(source, paused=effect.paused)):
+            return
+        await self._patch(look, kinds.KNOWN[(scalers.KINDS[ref.kind].group, ref.kind)], source, operations)
+
+    def _scalers(self, look: Look) -> tuple[AutoscalerRef, tuple[Obj | None, Obj | None]]:
+        """The reference and both objects as the caches have them now. Raises StaleError while they are not followed."""
+        ref = look.canary.spec.autoscaler_ref
+        if ref is None or isinstance(look.snapshot.scalers, Unknown):
+            raise StaleError("the autoscaler's kind is not followed yet")
+        source, twin = (self._world.route(each, look.key.namespace) for each in scaler_objects(look.canary))
+        return ref, (source, twin)
 
     def _target(self, look: Look) -> Obj | None:
         return self._world.workload(look.canary.kind, look.key.namespace, look.canary.target)
 
-    async def _patch_target(self, look: Look, have: Obj, operations: Sequence[Obj]) -> None:
-        """One change of the user's workload, refused by the server when it is not as it was looked at."""
-        name, kind = have["metadata"]["name"], resource_of(look.canary.kind)
+    async def _patch(self, look: Look, kind: kinds.Kind, have: Obj, operations: Sequence[Obj]) -> Obj:
+        """One change of an object, refused by the server when it is not as it was looked at."""
+        name = have["metadata"]["name"]
         test = {"op": "test", "path": "/metadata/resourceVersion", "value": have["metadata"]["resourceVersion"]}
         try:
             made = await self._client.json_patch(kind, look.key.namespace, name, [test, *operations])
@@ -201,6 +237,7 @@ class Executor:
         except NotFound as error:
             raise StaleError(f"{kind.kind} {name} is gone") from error
         self._world.wrote(made)
+        return made
 
     # --- the Canary itself -------------------------------------------------------------------------------------------------------------
 

@@ -14,11 +14,11 @@ from flaggerpy.api.canary import Canary
 from flaggerpy.api.status import CanaryStatus, from_timestamp
 from flaggerpy.controller.background import Answers
 from flaggerpy.controller.patches import covers, digest
-from flaggerpy.rollout.facts import UNKNOWN, Facts, Found, Giver, RouteFacts, Split, Unknown, WorkloadFacts
+from flaggerpy.rollout.facts import UNKNOWN, Facts, Found, Giver, RouteFacts, ScalerFacts, Split, Unknown, WorkloadFacts
 from flaggerpy.routers import services
 from flaggerpy.routers.base import Observed, Router, RouteSplit
 from flaggerpy.routers.base import Settings as RouterSettings
-from flaggerpy.targets import budgets
+from flaggerpy.targets import budgets, scalers
 from flaggerpy.targets.configs import followed_by
 from flaggerpy.targets.metadata import other_labels
 from flaggerpy.targets.registry import target_for
@@ -56,6 +56,8 @@ class Snapshot:
     services: Mapping[str, Obj | None] = field(default_factory=dict)
     routes: Sequence[Obj] | None = ()
     route_written_at: float | None = None
+    scalers: tuple[Obj | None, Obj | None] | Unknown = UNKNOWN
+    """The autoscaler that autoscalerRef names and the primary's, None for one that is not there; UNKNOWN while they are not followed."""
     kept: frozenset[str] = frozenset()
     configs: Mapping[str, str] | Unknown | None = None
     config_problem: str = ""
@@ -88,6 +90,7 @@ def facts_of(snapshot: Snapshot) -> Facts:
     return Facts(
         target=_workload(canary, snapshot.target),
         primary=_workload(canary, snapshot.primary),
+        scaler=_scaler(snapshot),
         configs=snapshot.configs,
         config_problem=snapshot.config_problem,
         primary_stale=_stale(snapshot),
@@ -135,6 +138,13 @@ def _workload(canary: Canary, workload: Workload) -> WorkloadFacts | Unknown | N
         about.setdefault(str((event.get("involvedObject") or {}).get("name")), []).append(event)
     facts = target_for(canary.kind).facts(workload.obj, workload.history, workload.pods, about)
     return replace(facts, problem=workload.problem or facts.problem)
+
+
+def _scaler(snapshot: Snapshot) -> ScalerFacts | Unknown | None:
+    ref = snapshot.canary.spec.autoscaler_ref
+    if ref is None:
+        return None
+    return UNKNOWN if isinstance(snapshot.scalers, Unknown) else scalers.facts(snapshot.canary, ref, *snapshot.scalers)
 
 
 def observed_route(snapshot: Snapshot) -> Observed | None:

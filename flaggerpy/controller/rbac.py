@@ -48,6 +48,9 @@ def rules(providers: Iterable[str]) -> list[Obj]:
         _rule("flagger.app", ("metrictemplates", "alertproviders"), READ),
         _rule("apps", ("deployments", "daemonsets"), OWN),
         _rule("apps", ("replicasets",), READ),
+        # the user's autoscalers are read, and paused (KEDA); the primary's are made beside them
+        _rule("autoscaling", ("horizontalpodautoscalers",), APPLY),
+        _rule("keda.sh", ("scaledobjects",), APPLY),
         _rule("apps", ("controllerrevisions",), OWN),
         _rule("", ("services",), OWN),
         _rule("", ("configmaps", "secrets"), OWN),

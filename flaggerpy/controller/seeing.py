@@ -34,11 +34,12 @@ from flaggerpy.controller.settings import Settings
 from flaggerpy.controller.unmade import Unmade
 from flaggerpy.controller.workloads import HISTORIES, resource_of, selector_text
 from flaggerpy.controller.world import World, kind_ref
-from flaggerpy.rollout.facts import Found, Unknown
+from flaggerpy.rollout.facts import UNKNOWN, Found, Unknown
 from flaggerpy.routers import services
 from flaggerpy.routers.base import RouteObject, Router
 from flaggerpy.routers.base import Settings as RouterSettings
 from flaggerpy.routers.registry import UnknownProvider, known_providers, router_for
+from flaggerpy.targets import scalers
 from flaggerpy.targets.configs import followed_by
 from flaggerpy.targets.primary import selector_of
 
@@ -118,12 +119,13 @@ class Seeing:
         problems = list(self._spec_problems(key, obj))
         router = self._router(canary, problems)
         wanted = router.objects(canary) if router and canary.spec.service else []
+        sized = scaler_objects(canary)
         await self._read_events(key)
         await self._world.first_workloads(canary.kind, FIRST_ROUTES)
-        await self._world.first_routes(wanted, FIRST_ROUTES)
+        await self._world.first_routes([*wanted, *sized], FIRST_ROUTES)
         self._read_live_where_it_stands(key, canary, status, wanted)
         found = await self._promoted(key, canary, status)
-        tracked, follows, target = await self._read_configs(key, canary, wanted)
+        tracked, follows, target = await self._read_configs(key, canary, [*wanted, *sized])
         world = self._world
         primary = world.workload(canary.kind, key.namespace, primary_name(canary.target))
         problems += self._rivals(key, canary)
@@ -136,7 +138,8 @@ class Seeing:
         standing = {name: world.services.get(key.namespace, name) for name in _service_names(canary)}
         problems += services.service_problems(canary, standing)
         followed, not_served = world.follow_routes(wanted)
-        problems += not_served
+        sizes_followed, sizes_not_served = world.follow_routes(sized)
+        problems += not_served + sizes_not_served
         self._resized.look(key, canary, status, target)
         routes = [route for route in (world.route(each, key.namespace) for each in wanted) if route is not None]
         return Snapshot(
@@ -150,6 +153,7 @@ class Seeing:
             services=standing,
             routes=routes if followed else None,
             route_written_at=self._written_at(key, routes),
+            scalers=_pair([world.route(each, key.namespace) for each in sized]) if sized and sizes_followed else UNKNOWN,
             kept=frozenset(world.kept(key).values()),
             found=found,
             configs=tracked.checksums if tracked else None,
@@ -372,6 +376,20 @@ class Seeing:
         self.route_writes.pop(key, None)
         self._resized.forget(key)
         self._conflicts.forget(key)
+
+
+def scaler_objects(canary: Canary) -> list[RouteObject]:
+    """The autoscaler that the Canary names, and the primary's; none where it names none."""
+    ref = canary.spec.autoscaler_ref
+    if ref is None:
+        return []
+    kind = scalers.KINDS[ref.kind]
+    return [RouteObject(kind.group, kind.version, kind.plural, kind.kind, name) for name in (ref.name, primary_name(ref.name))]
+
+
+def _pair(found: Sequence[Obj | None]) -> tuple[Obj | None, Obj | None]:
+    source, twin = found
+    return source, twin
 
 
 def _service_names(canary: Canary) -> tuple[str, ...]:

@@ -36,6 +36,7 @@ ASK_AGAIN_SECONDS = 15.0
 TOMBSTONES = 1000
 SWEPT = frozenset({kinds.DEPLOYMENT, kinds.REPLICA_SET, kinds.DAEMON_SET})
 """What begins a release: while a Canary is idle nothing else would ever find that an event of these got lost."""
+SCALERS = frozenset({kinds.HORIZONTAL_POD_AUTOSCALER, kinds.SCALED_OBJECT})
 WATCH_LAG = 2.0
 """Seconds that a watch may be behind a list."""
 OUR_KINDS = {"canaries": kinds.CANARY, "metrictemplates": kinds.METRIC_TEMPLATE, "alertproviders": kinds.ALERT_PROVIDER}
@@ -350,7 +351,12 @@ class World:
             await asyncio.sleep(ASK_AGAIN_SECONDS)
             self.client.forget_discovery()
         self._not_served.pop(kind, None)
-        watcher = Watcher(self.client, kind, self._namespace, project=packed(as_is), on_change=self._told(kind.plural))
+        sizes = kind in SCALERS
+        told = self._told(kind.plural)
+        watcher = Watcher(
+            self.client, kind, self._namespace, project=packed(slim_scaler if sizes else as_is),
+            on_change=only_if_different(told) if sizes else told,
+        )  # fmt: skip
         self._routes[kind] = (watcher, View(watcher.cache))
         watcher.start()
         await watcher.synced.wait()
@@ -434,6 +440,35 @@ def slim_canary(obj: Obj) -> Obj:
 def as_is(obj: Obj) -> Obj:
     """Routes keep their managedFields: they tell when we wrote last."""
     return obj
+
+
+def slim_scaler(obj: Obj) -> Obj:
+    """An autoscaler without its status: what it measures is its own affair, and changes all the time.
+
+    It keeps kubectl's annotation: a patch has to know whether the user's object has any.
+    """
+    annotations = (obj.get("metadata") or {}).get("annotations")
+    slim(obj)
+    obj.pop("status", None)
+    if annotations is not None:
+        obj["metadata"]["annotations"] = annotations
+    return obj
+
+
+def only_if_different(told: OnChange) -> OnChange:
+    """Tell of changes in what is kept of an object; a version alone wakes nobody."""
+
+    def changed(at: ObjectKey, new: Obj | None, old: Obj | None) -> None:
+        if _without_version(opened(new)) != _without_version(opened(old)):
+            told(at, new, old)
+
+    return changed
+
+
+def _without_version(obj: Obj | None) -> Obj | None:
+    if obj is None:
+        return None
+    return {**obj, "metadata": {name: value for name, value in obj["metadata"].items() if name != "resourceVersion"}}
 
 
 def _slim_history(obj: Obj) -> Obj:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flaggerpy.model.scene import GATES, Scene
-from flaggerpy.model.world import GOOD, MISSING_IMAGE, NEVER_READY, Behaviour, Side
+from flaggerpy.model.world import GOOD, MISSING_IMAGE, NEVER_READY, Autoscaler, Behaviour, Side
 from flaggerpy.rollout.facts import Giver, ImageAnswer, Split
 
 CRASHING = Behaviour(crash_every=6.0, ready_after=1.0)
@@ -122,7 +122,8 @@ def _blind(fact: str) -> Event:
     def apply(scene: Scene) -> None:
         scene.blind ^= {fact}
 
-    return Event(f"{fact} cannot be read, or again", apply, lambda scene: fact != "route" or scene.weights)
+    there: dict[str, Callable[[Scene], bool]] = {"route": lambda scene: scene.weights, "scaler": lambda scene: scene.scaler is not None}
+    return Event(f"{fact} cannot be read, or again", apply, there.get(fact, lambda scene: True))
 
 
 def _sized(side: str, change: Callable[[int], int]) -> Callable[[Scene], None]:
@@ -179,6 +180,18 @@ def _death(write: int) -> Event:
     return Event(f"death before write {write}", apply)
 
 
+def _scaler(**changes: Any) -> Callable[[Scene], None]:
+    def apply(scene: Scene) -> None:
+        assert scene.scaler is not None
+        scene.scaler = replace(scene.scaler, **changes)
+
+    return apply
+
+
+def _scaler_is(check: Callable[[Autoscaler], bool]) -> Callable[[Scene], bool]:
+    return lambda scene: scene.scaler is not None and check(scene.scaler)
+
+
 def _has(side: str) -> Callable[[Scene], bool]:
     return lambda scene: getattr(scene, side) is not None
 
@@ -204,6 +217,10 @@ EVENTS: tuple[Event, ...] = (
     Event("the primary is scaled", _sized("primary", lambda size: 3 if size != 3 else 2), _has("primary")),
     Event("the primary is scaled to zero", _sized("primary", lambda size: 0), lambda scene: _size(scene.primary) > 0),
     Event("somebody edits the primary", _edit_primary, lambda scene: scene.primary is not None and not scene.primary_stale),
+    Event("the demand grows", _scaler(demand=4), _scaler_is(lambda scaler: scaler.demand < 4)),
+    Event("the demand falls", _scaler(demand=1), _scaler_is(lambda scaler: scaler.demand > 1)),
+    Event("the primary's autoscaler is gone", _scaler(twin=False, floor=None), _scaler_is(lambda scaler: scaler.twin)),
+    Event("the autoscaler's pause is gone", _scaler(paused=False), _scaler_is(lambda scaler: scaler.paused)),
     Event("somebody edits the route", _drift, lambda scene: scene.weights and scene.route is not None and scene.route != Split(50)),
     Event("the route is refused", _set("refused", True), lambda scene: scene.weights and not scene.refused),
     Event("the route is accepted", _set("refused", False), lambda scene: scene.refused),
@@ -219,7 +236,7 @@ EVENTS: tuple[Event, ...] = (
     Event("other steps", _steps, lambda scene: "stepWeight" in scene.spec["analysis"]),
     Event("the spec cannot be honoured", _set("problems", ("spec.x: no",)), lambda scene: not scene.problems),
     Event("the spec is put right", _set("problems", ()), lambda scene: bool(scene.problems)),
-    *(_blind(fact) for fact in ("target", "primary", "kept", "route")),
+    *(_blind(fact) for fact in ("target", "primary", "kept", "route", "scaler")),
     Event("the deployment controller lags", _set("lagging", True), lambda scene: not scene.lagging),
     Event("the deployment controller keeps up", _set("lagging", False), lambda scene: scene.lagging),
     Event("the Canary is deleted", _delete, lambda scene: not scene.deleting),

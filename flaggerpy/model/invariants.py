@@ -225,6 +225,34 @@ def the_status_stays_small(world: World, decision: Decision) -> None:
     must(ended or held or (status.run is not None and status.run.relapses <= bound), "a run relapses for ever")
 
 
+def a_side_has_the_pods_for_what_is_led_to_it(world: World, decision: Decision) -> None:
+    """With an autoscaler, and where the other side serves as well: what a run found, and never less, carries all traffic (P-2)."""
+    run, scaler, facts = decision.status.run, world.scaler, world.facts()
+    before = world.route.canary if world.route is not None else None
+    if scaler is None or run is None or run.floor is None or before is None or run.verdict is not None:
+        return
+    target, primary = facts.target, facts.primary
+    if not isinstance(target, WorkloadFacts) or not isinstance(primary, WorkloadFacts):
+        return
+    for split in splits(decision):
+        raised = split.canary > max(before, world.typed.canary_weight)
+        if raised and serving_count(primary) > 0 and f"pods/{split.canary}" not in run.gates_passed:
+            need = min(-(-run.floor * split.canary // 100), scaler.most)
+            must(ready_count(target) >= need, f"{split.canary}% is led to a canary of fewer than {need} pods")
+        if split.canary < before and decision.status.phase is Phase.FINALISING and ready_count(target) > 0:
+            need = min(max(run.floor, ready_count(target) if before == 100 else 0), scaler.most)
+            must(serving_count(primary) >= need, f"all is led to a primary of fewer than {need} pods")
+
+
+def a_floor_holds_as_long_as_its_run(world: World, decision: Decision) -> None:
+    before, run = world.typed.run, decision.status.run
+    if before is not None and run is not None and before.id == run.id and before.floor is not None:
+        must(run.floor is not None and run.floor >= before.floor, "the primary's floor falls in a run")
+    for effect in decision.effects:
+        if isinstance(effect, fx.EnsureScaler) and effect.floor is None:
+            must(world.phase in IDLE | {Phase.WAITING}, f"the primary's floor is taken off in {world.phase}")
+
+
 CHECKS: tuple[Callable[[World, Decision], None], ...] = (
     traffic_goes_only_to_ready_pods_of_the_run,
     nothing_that_is_routed_to_is_scaled_down,
@@ -240,6 +268,8 @@ CHECKS: tuple[Callable[[World, Decision], None], ...] = (
     every_state_ends_or_says_what_it_waits_for,
     conditions_are_consistent,
     the_status_stays_small,
+    a_side_has_the_pods_for_what_is_led_to_it,
+    a_floor_holds_as_long_as_its_run,
 )
 
 
@@ -303,6 +333,9 @@ def at_the_end(scene: Scene) -> None:
     must(not bootstrapped or scene.primary.source_revision == status.last_promoted_spec, "the primary does not run what was promoted last")
     must(not bootstrapped or scene.primary.replicas > 0, "the primary is left at zero")
     must(not bootstrapped or not scene.primary_stale, "the primary is left as somebody edited it")
+    if scene.scaler is not None and bootstrapped:
+        must(scene.scaler.twin, "the primary has no autoscaler")
+        must(scene.scaler.paused == scene.scaler.pauses, "the target's autoscaler is not held at zero")
     again = scene.look()
     must(scene.quiet and again.status.to_obj() == scene.status, "an ended release changes")
     must(all(isinstance(effect, fx.Deliver) for effect in again.effects), f"an ended release acts: {again.effects}")

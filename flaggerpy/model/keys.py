@@ -11,10 +11,10 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from flaggerpy.api.status import CanaryStatus, DeadlineState, FailureState, Phase, RunState, timestamp
+from flaggerpy.api.status import CanaryStatus, DeadlineState, FailureState, Phase, RunState, from_timestamp, timestamp
 from flaggerpy.model.invariants import last_left, raised_at, written_in_run
 from flaggerpy.model.scene import MOST_CRASHES, Scene
-from flaggerpy.model.world import GOOD, Behaviour, Side
+from flaggerpy.model.world import GOOD, SYNC, Behaviour, Side
 from flaggerpy.rollout.imagecheck import DONE, PATIENCE
 from flaggerpy.rollout.podhealth import CRASH_WINDOW
 from flaggerpy.rollout.revision import release_revision
@@ -27,6 +27,7 @@ _UNTOLD = frozenset({
     "last_applied_spec", "last_promoted_spec", "session_affinity_cookie", "previous_session_affinity_cookie",
     "primary_session_affinity_cookie",
     "tracked_configs", "promoted_configs", "promoted_revisions", "reverting", "flagger_applied", "flagger_promoted",
+    "floor_since",
 })
 _RUN_UNTOLD = frozenset({
     "id", "revision", "attempt", "images", "started_at",
@@ -41,6 +42,7 @@ _RUN_AGES = {
     "primary_weight_step_at": 11.0,
     "drain_since": 6.0,
     "no_data_at": 11.0,
+    "capacity_since": LONG,
     "unmeasured_since": LONG,
 }
 """Where the core looks no further back: a second more than the interval, the settling, the drain, the deadline."""
@@ -127,7 +129,7 @@ class _Names:
             behaviour = self.scene.behaviour.get(pod.revision, GOOD)
             pods.append((self.revision(pod.revision), self.id(pod.flagger_id), pod.lost, self.pod_age(pod.born, behaviour)))
         head = (side.replicas, self.revision(side.template), self.revision(side.source_revision), self.id(side.flagger_id))
-        return (*head, tuple(pods))
+        return (*head, self.age(side.missized, SYNC + 1), tuple(pods))
 
     def pod_age(self, born: float, behaviour: Behaviour) -> Any:
         age = round(self.scene.now - born, 2)
@@ -137,7 +139,9 @@ class _Names:
 
     def status(self, status: CanaryStatus) -> tuple[Any, ...]:
         cookies = (status.session_affinity_cookie is None, status.previous_session_affinity_cookie is None)
-        return (*((name, str(value)) for name, value in status.__dict__.items() if name not in _UNTOLD), cookies)
+        told = ((name, str(value)) for name, value in status.__dict__.items() if name not in _UNTOLD)
+        floored = from_timestamp(status.floor_since) if status.floor_since else None
+        return (*told, cookies, self.age(floored, LONG))
 
     def run(self, run: RunState, phase: Phase) -> tuple[Any, ...]:
         fields: list[Any] = []

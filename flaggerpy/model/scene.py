@@ -12,7 +12,7 @@ from typing import Any
 
 from flaggerpy.api.canary import Canary
 from flaggerpy.api.status import CanaryStatus, Phase
-from flaggerpy.model.world import GOOD, ROUTE_LAG, Killed, Pod, Side, World
+from flaggerpy.model.world import GOOD, ROUTE_LAG, SYNC, Killed, Pod, Side, World
 from flaggerpy.rollout import effects as fx
 from flaggerpy.rollout.decision import Decision
 from flaggerpy.rollout.facts import UNKNOWN, Answer, Facts, Measurement, PodFacts, WorkloadFacts
@@ -135,9 +135,10 @@ class Scene(World):
     def _traces(self) -> tuple[Any, ...]:
         sides = tuple((s.replicas, s.template, s.source_revision, s.flagger_id) if s else None for s in (self.target, self.primary))
         return (
-            id(self.status), self.route, self.route_at, self.foreign, self.announced_at, self.leads_at, len(self.kept), self.services,
-            self.apex, self.reverted, tuple(self.finalizers), tuple(self.commands), len(self.answers), len(self.measurements),
-            len(self.delivered), len(self.image_answers), sides, tuple(answer.ok for answer in self.answers.values()),
+            id(self.status), self.scaler, self.route, self.route_at, self.foreign, self.announced_at, self.leads_at, len(self.kept),
+            self.services, self.apex, self.reverted, tuple(self.finalizers), tuple(self.commands), len(self.answers),
+            len(self.measurements), len(self.delivered), len(self.image_answers), sides,
+            tuple(answer.ok for answer in self.answers.values()),
         )  # fmt: skip
 
     def come_to_rest(self) -> Decision:
@@ -160,6 +161,7 @@ class Scene(World):
                         times.append(told.at + effect.every)
         for side in (self.target, self.primary):
             times += [time for pod in (side.pods if side else []) for time in self._turns(pod)]
+            times += [side.missized + SYNC] if side is not None and side.missized is not None else []
         return min((time for time in times if time > self.now + 1e-6), default=None)
 
     def _turns(self, pod: Pod) -> list[float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flaggerpy.model.scene import GATES
+from flaggerpy.model.world import Autoscaler
 
 WEIGHTED: dict[str, Any] = {"interval": "10s", "threshold": 2, "stepWeight": 30, "maxWeight": 60, "metrics": [{"name": "m"}]}
 STEPS: dict[str, Any] = {"interval": "10s", "threshold": 2, "iterations": 2}
@@ -17,5 +18,7 @@ STRATEGIES: dict[str, dict[str, Any]] = {
     "A/B": {"analysis": {**STEPS, "match": [{"headers": {"x": {"exact": "y"}}}]}},
     "by Services": {"analysis": STEPS, "weights": False},
     "adopting": {"analysis": WEIGHTED, "foreign": True},
+    "scaled": {"analysis": {**WEIGHTED, "stepWeight": 50, "maxWeight": 100}, "scaler": Autoscaler(), "replicas": 3},
+    "scaled by KEDA": {"analysis": STEPS, "scaler": Autoscaler(pauses=True), "replicas": 3},
     "skipped": {"skipAnalysis": True, "analysis": WEIGHTED, "podHealth": {"imageCheck": "Fail"}},
 }

@@ -28,6 +28,7 @@ from flaggerpy.rollout.facts import (
     Measurement,
     PodFacts,
     RouteFacts,
+    ScalerFacts,
     Split,
     Unknown,
     WorkloadFacts,
@@ -37,6 +38,8 @@ from flaggerpy.rollout.revision import release_revision
 START = 1_800_000_000.0
 STARTUP = 1.0
 ROUTE_LAG = 0.2
+SYNC = 15.0
+"""Seconds after which an autoscaler follows the load: the period of an HPA."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +71,25 @@ class Pod:
     lost: bool = False
 
 
+@dataclass(frozen=True)
+class Autoscaler:
+    """The target's autoscaler and the primary's: both size their side by its share of a `demand`, in pods.
+
+    `pauses`: it scales a target up from zero unless it is paused (KEDA). `twin` and `floor` are the primary's.
+    """
+
+    demand: int = 3
+    least: int = 1
+    most: int = 4
+    pauses: bool = False
+    paused: bool = False
+    twin: bool = False
+    floor: int | None = None
+
+
 @dataclass
 class Side:
-    """A Deployment with its pods."""
+    """A Deployment with its pods. `missized` is since when its autoscaler sees another size than its load asks for."""
 
     name: str
     replicas: int
@@ -79,6 +98,7 @@ class Side:
     flagger_id: str = ""
     source_revision: str = ""
     counter: int = 0
+    missized: float | None = None
 
 
 class Killed(Exception):
@@ -88,7 +108,7 @@ class Killed(Exception):
 class World:
     def __init__(
         self, *, name: str = "app", namespace: str = "test", weights: bool = True, mirror: bool = True, replicas: int = 2,
-        foreign: bool = False, **spec: Any,
+        foreign: bool = False, scaler: Autoscaler | None = None, **spec: Any,
     ) -> None:  # fmt: skip
         body: dict[str, Any] = {
             "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
@@ -96,7 +116,11 @@ class World:
             "progressDeadlineSeconds": 60,
             "analysis": {"interval": "10s", "threshold": 2, "stepWeight": 20, "maxWeight": 60},
         }
+        if scaler is not None:
+            kind = "ScaledObject" if scaler.pauses else "HorizontalPodAutoscaler"
+            body["autoscalerRef"] = {"apiVersion": "keda.sh/v1alpha1" if scaler.pauses else "autoscaling/v2", "kind": kind, "name": name}
         body.update(spec)
+        self.scaler = scaler
         self.spec: dict[str, Any] = {name: value for name, value in body.items() if value is not None}
         self.name, self.namespace = name, namespace
         self.now = START
@@ -157,7 +181,8 @@ class World:
     # the cluster's own controllers
 
     def reconcile(self) -> None:
-        """What the deployment controller does: pods for templates, old ones gone once the new are ready."""
+        """What autoscalers do, and the deployment controller: pods for templates, old ones gone once the new are ready."""
+        self._autoscale()
         for side in (self.target, self.primary):
             if side is None:
                 continue
@@ -170,6 +195,30 @@ class World:
             if side.replicas == 0 or sum(self.is_ready(pod) for pod in mine) >= side.replicas:
                 old = []
             side.pods = mine + old
+
+    def _autoscale(self) -> None:
+        scaler = self.scaler
+        if scaler is None:
+            return
+        served = self.apex or (self.route is not None and not self.foreign)
+        share = (self.route.canary if self.route else 0) if served else 100
+        if self.target is not None:
+            if scaler.paused:
+                self.target.replicas, self.target.missized = 0, None
+            elif self.target.replicas > 0 or scaler.pauses:
+                self._follow_load(self.target, share, scaler.least)
+        if self.primary is not None and scaler.twin and self.primary.replicas > 0:
+            self._follow_load(self.primary, 100 - share, max(scaler.floor or 0, scaler.least))
+
+    def _follow_load(self, side: Side, share: int, least: int) -> None:
+        assert self.scaler is not None
+        wanted = min(max(-(-self.scaler.demand * share // 100), least), self.scaler.most)
+        if side.replicas == wanted:
+            side.missized = None
+        elif side.missized is None:
+            side.missized = self.now
+        elif self.now >= side.missized + SYNC - 1e-6:
+            side.replicas, side.missized = wanted, None
 
     def is_ready(self, pod: Pod) -> bool:
         """True when the pod answers its readiness probe now."""
@@ -251,6 +300,7 @@ class World:
         return Facts(
             target=self._facts_of(self.target),
             primary=self._facts_of(self.primary),
+            scaler=self._scaler_facts(),
             configs=self.configs,
             primary_stale=self.primary_stale and self.primary is not None,
             services_ready=self.services,
@@ -271,6 +321,15 @@ class World:
             supports_weights=self.weights,
             supports_mirror=self.mirror,
         )
+
+    def _scaler_facts(self) -> ScalerFacts | None:
+        scaler = self.scaler
+        if scaler is None:
+            return None
+        return ScalerFacts(
+            name="autoscaler app", least=scaler.least, most=scaler.most, primary_most=scaler.most,
+            paused=scaler.paused if scaler.pauses else None, twin=scaler.twin, floor=scaler.floor,
+        )  # fmt: skip
 
     def _route(self, accepted: bool) -> RouteFacts:
         return RouteFacts(
@@ -335,7 +394,8 @@ class World:
         brought = (len(self.answers), len(self.measurements), len(self.image_answers), len(self.delivered))
         counts = (*brought, len(self.kept), self.services, self.apex)
         sides = tuple((s.replicas, s.source_revision, s.flagger_id) if s else None for s in (self.target, self.primary))
-        return (repr(self.status), self.route, self.foreign, self.announced_at, self.leads_at, *counts, len(self.finalizers), sides)
+        routed = (self.route, self.scaler)
+        return (repr(self.status), *routed, self.foreign, self.announced_at, self.leads_at, *counts, len(self.finalizers), sides)
 
     def carry_out(self, effect: fx.Effect, decision: Decision) -> None:
         """What the executor does."""
@@ -359,6 +419,18 @@ class World:
                 self.fault()
                 if self.target is not None:
                     self.target.replicas = replicas
+            case fx.ScalePrimary(replicas=replicas):
+                self.fault()
+                if self.primary is not None:
+                    self.primary.replicas = replicas
+            case fx.EnsureScaler(floor=floor):
+                self.fault()
+                if self.scaler is not None:
+                    self.scaler = replace(self.scaler, twin=True, floor=floor)
+            case fx.HoldScaler(paused=paused):
+                self.fault()
+                if self.scaler is not None:
+                    self.scaler = replace(self.scaler, paused=paused)
             case fx.RestoreTarget(revision=revision):
                 self.fault()
                 if self.target is not None:

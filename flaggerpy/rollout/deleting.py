@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from flaggerpy.api.names import FINALIZER
 from flaggerpy.api.status import Phase, RunState
+from flaggerpy.rollout import handover
 from flaggerpy.rollout.draft import Draft
-from flaggerpy.rollout.effects import AddFinalizer, RemoveFinalizer, RestoreRouting, ScaleTarget
+from flaggerpy.rollout.effects import AddFinalizer, RemoveFinalizer, RestoreRouting
 from flaggerpy.rollout.facts import UNKNOWN
 from flaggerpy.rollout.phases import Cause
 from flaggerpy.rollout.traffic import DRAIN, complete, shortfall
@@ -48,8 +49,8 @@ def _target_serves(d: Draft) -> bool:
     if target is None:
         return True
     deadline = d.run.started_at + d.canary.spec.progress_deadline_seconds
-    if target.replicas == 0:
-        d.do(ScaleTarget(d.run.replicas or (d.primary.replicas if d.primary else 0) or 1))
+    if target.replicas == 0 or handover.is_paused(d):
+        handover.scale_up(d, handover.size_alone(d))
     if complete(target, d.canary.spec.plan.canary_ready_threshold):
         return True
     if d.now >= deadline:

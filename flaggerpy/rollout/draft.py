@@ -15,7 +15,7 @@ from flaggerpy.api.conditions import set_conditions
 from flaggerpy.api.status import CanaryStatus, HistoryEntry, OutboxItem, Phase, Progress, RunState, timestamp
 from flaggerpy.rollout.decision import Decision
 from flaggerpy.rollout.effects import Deliver, Effect, ForgetRevisions, RecordEvent
-from flaggerpy.rollout.facts import UNKNOWN, Facts, WorkloadFacts
+from flaggerpy.rollout.facts import UNKNOWN, Facts, ScalerFacts, WorkloadFacts
 from flaggerpy.rollout.phases import ACTIVE, Cause, legal
 from flaggerpy.rollout.revision import release_revision
 
@@ -64,6 +64,11 @@ class Draft:
     def primary(self) -> WorkloadFacts | None:
         """The primary when it is known to exist."""
         return self.facts.primary if isinstance(self.facts.primary, WorkloadFacts) else None
+
+    @property
+    def scaler(self) -> ScalerFacts | None:
+        """The target's autoscaler where it has one that is known."""
+        return self.facts.scaler if isinstance(self.facts.scaler, ScalerFacts) else None
 
     @property
     def target_revision(self) -> str:

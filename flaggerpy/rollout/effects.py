@@ -58,6 +58,31 @@ class ScaleTarget:
 
 
 @dataclass(frozen=True)
+class ScalePrimary:
+    """The primary has this many replicas; what its autoscaler makes of that is its own affair."""
+
+    replicas: int
+
+
+@dataclass(frozen=True)
+class EnsureScaler:
+    """The primary's autoscaler stands, with this floor (pods; None: with its own bounds only).
+
+    `follow`: it is a copy of the target's autoscaler as that stands now; else it stays what it was, but for the floor.
+    """
+
+    floor: int | None
+    follow: bool
+
+
+@dataclass(frozen=True)
+class HoldScaler:
+    """The target's autoscaler is held at zero pods, or let go: a pause of KEDA's, which is all that is ever written of it."""
+
+    paused: bool
+
+
+@dataclass(frozen=True)
 class RestoreTarget:
     """The target has the kept template of that revision; refused when it changed since it was looked at."""
 
@@ -167,6 +192,9 @@ Effect = (
     | ForgetRevisions
     | EnsurePrimary
     | ScaleTarget
+    | ScalePrimary
+    | EnsureScaler
+    | HoldScaler
     | RestoreTarget
     | SetSplit
     | AnnounceBackends

@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Final, Literal
 
 from flaggerpy.api.images import ImageAnswer as ImageAnswer
+from flaggerpy.api.scalers import ScalerFacts as ScalerFacts
 from flaggerpy.api.workloads import ContainerFacts as ContainerFacts
 from flaggerpy.api.workloads import PodFacts as PodFacts
 from flaggerpy.api.workloads import WorkloadFacts as WorkloadFacts
@@ -118,6 +119,8 @@ class Facts:
 
     target: WorkloadFacts | Unknown | None = UNKNOWN
     primary: WorkloadFacts | Unknown | None = UNKNOWN
+    scaler: ScalerFacts | Unknown | None = None
+    """The autoscaler that `autoscalerRef` names, None where it names none."""
     configs: Mapping[str, str] | Unknown | None = None
     """Checksums of the tracked ConfigMaps and Secrets of the target, None when tracking is off."""
     config_problem: str = ""

@@ -6,7 +6,7 @@ Nothing is written here while nothing changed: each effect is asked for only whe
 from __future__ import annotations
 
 from flaggerpy.api.status import IDLE, Phase
-from flaggerpy.rollout import starting
+from flaggerpy.rollout import handover, starting
 from flaggerpy.rollout.adopting import keep_promoted
 from flaggerpy.rollout.draft import Draft
 from flaggerpy.rollout.effects import EnsurePrimary, ForgetRevisions
@@ -20,6 +20,11 @@ from flaggerpy.rollout.upkeep import mend_primary
 
 def idle(d: Draft) -> None:
     """Keep what was generated, and look for a new revision."""
+    _idle(d)
+    handover.release(d)
+
+
+def _idle(d: Draft) -> None:
     if d.status.phase is Phase.FAILED and not d.status.last_promoted_spec:
         _bootstrap_again(d)
         return
@@ -27,7 +32,7 @@ def idle(d: Draft) -> None:
     if d.facts.target is UNKNOWN:
         return
     target = d.fit_target(": the primary keeps serving")
-    if target is None:
+    if target is None or not handover.may_begin(d):
         return
     revision = d.target_revision
     if not revision:
@@ -39,6 +44,7 @@ def idle(d: Draft) -> None:
         if d.status.last_applied_spec != revision:
             # Back to what runs: never a release, and the revision that was given up counts as new when it comes again.
             d.set(last_applied_spec=revision, applied_images=d.status.promoted_images, tracked_configs=d.status.promoted_configs)
+        handover.follow_size(d)
         return
     asked = d.status.run is not None and d.status.run.revision == revision
     if revision != d.status.last_applied_spec:
@@ -50,6 +56,11 @@ def idle(d: Draft) -> None:
 
 def waiting(d: Draft) -> None:
     """Before the confirm-rollout gate: nothing is scaled; the newest revision is the one that is approved."""
+    _waiting(d)
+    handover.release(d)
+
+
+def _waiting(d: Draft) -> None:
     if d.run.verdict is not None:
         roll_back(d)
         return
@@ -74,6 +85,7 @@ def _keep(d: Draft) -> None:
     ensure_services(d)
     keep_promoted(d)
     _forget(d)
+    handover.keep(d)
     promoted = d.status.last_promoted_spec
     kept = isinstance(d.facts.kept, frozenset) and promoted in d.facts.kept
     if d.facts.primary is None and kept:

@@ -9,9 +9,9 @@ first, as a route may need it for its parent and nobody can be using it.
 from __future__ import annotations
 
 from flaggerpy.api.status import Phase, RunState
-from flaggerpy.rollout import health
+from flaggerpy.rollout import handover, health
 from flaggerpy.rollout.draft import Draft
-from flaggerpy.rollout.effects import CheckProviders, EnsurePrimary, EnsureServices, KeepRevision, ScaleTarget
+from flaggerpy.rollout.effects import CheckProviders, EnsurePrimary, EnsureServices, KeepRevision
 from flaggerpy.rollout.facts import UNKNOWN, Found, WorkloadFacts
 from flaggerpy.rollout.phases import Cause
 from flaggerpy.rollout.revision import run_id
@@ -26,7 +26,7 @@ def initialising(d: Draft) -> None:
         d.wait(f"the state of {d.canary.target}")
         return
     target = d.fit_target()
-    if target is None:
+    if target is None or not handover.may_begin(d):
         return
     revision = d.target_revision
     if not revision:
@@ -46,7 +46,7 @@ def initialising(d: Draft) -> None:
         d.do(EnsureServices(apex=not d.facts.apex_exists))
         d.wait(f"the Services of {d.canary.apex} to be made")
         return
-    if not announced(d) or not routed(d):
+    if not handover.floor_stands(d) or not announced(d) or not routed(d):
         return
     if not d.facts.apex_ready:
         d.do(EnsureServices(apex=True))
@@ -55,7 +55,7 @@ def initialising(d: Draft) -> None:
     if not drained(d):
         return
     if target.replicas > 0:
-        d.do(ScaleTarget(0))
+        handover.to_zero(d)
         d.wait(f"{d.canary.target} to be scaled to zero")
         return
     _initialised(d)
@@ -116,6 +116,7 @@ def _primary_ready(d: Draft) -> bool:
         return False
     if primary.replicas == 0:
         d.do(EnsurePrimary(run.revision, primary.flagger_id or run.id, run.replicas or 1))
+    handover.take_over(d)
     verdict = health.judge_primary(d)
     if health.rolled_out(d):
         return True

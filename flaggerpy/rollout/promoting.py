@@ -6,9 +6,9 @@ What is promoted is the kept template of the run's revision, whatever the target
 from __future__ import annotations
 
 from flaggerpy.api.status import Phase
-from flaggerpy.rollout import health
+from flaggerpy.rollout import handover, health
 from flaggerpy.rollout.draft import Draft
-from flaggerpy.rollout.effects import CountRelease, EnsurePrimary, ScaleTarget
+from flaggerpy.rollout.effects import CountRelease, EnsurePrimary
 from flaggerpy.rollout.facts import UNKNOWN
 from flaggerpy.rollout.phases import Cause
 from flaggerpy.rollout.rollback import begin_undo, expire_cookie
@@ -33,8 +33,11 @@ def promoting(d: Draft) -> None:
     run = d.run
     leave_unfit(d)
     ensure_route(d)
+    if d.run.primary_weight_step_at is None:
+        handover.raise_floor(d)
+    handover.hold_floor(d, promoted=True)
     if not _promoted_by_flagger(d):
-        d.do(EnsurePrimary(run.revision, run.id, run.replicas))
+        d.do(EnsurePrimary(run.revision, run.id, handover.primary_size(d)))
     if d.facts.primary is UNKNOWN:
         d.wait(f"the state of {d.canary.target}-primary, which cannot be read")
         return
@@ -55,6 +58,8 @@ def promoting(d: Draft) -> None:
             then="the promotion is undone: the primary gets its last promoted template back",
             advice=verdict.advice,
         )
+        return
+    if not handover.floor_stands(d, until=verdict.until):
         return
     _shift(d)
 
@@ -87,7 +92,7 @@ def finalising(d: Draft) -> None:
         d.wait(f"the state of {d.canary.target}, which cannot be read")
         return
     if target is not None and target.replicas > 0:
-        d.do(ScaleTarget(0))
+        handover.to_zero(d)
         d.wait(f"{d.canary.target} to be scaled to zero")
         return
     _succeed(d)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Literal
 
 from flaggerpy.api.status import Phase
-from flaggerpy.rollout import health, rounds
+from flaggerpy.rollout import handover, health, rounds
 from flaggerpy.rollout.draft import Draft
-from flaggerpy.rollout.effects import CountRelease, EnsurePrimary, ForgetRevisions, ScaleTarget
+from flaggerpy.rollout.effects import CountRelease, EnsurePrimary, ForgetRevisions
 from flaggerpy.rollout.facts import UNKNOWN
 from flaggerpy.rollout.phases import Cause
 from flaggerpy.rollout.safety import all_to_canary, keep_cut, leave_unfit
@@ -28,6 +28,7 @@ def begin_rollback(
 ) -> None:  # fmt: skip
     """Decide that the run has failed, tell it, and take the first step back. `told` and `alert` replace the texts."""
     d.turn(why)
+    handover.raise_floor(d)
     keep_cut(d)
     d.set_run(verdict=cause, verdict_severity=severity, outcome=outcome)
     d.event("Warning", told or f"Rolling back {d.canary.key} {cause}")
@@ -58,7 +59,8 @@ def begin_undo(d: Draft, cause: str) -> None:
 
 
 def roll_back(d: Draft) -> None:
-    """One step further back; safe to repeat."""
+    """One step further back; safe to repeat. The primary has what carried all traffic before the run, and grows meanwhile if need be."""
+    handover.hold_floor(d)
     if d.run.undo_promotion and not _primary_restored(d):
         return
     if d.primary is None or (serving_count(d.primary) == 0 and serving_count(d.target) > 0):
@@ -82,7 +84,7 @@ def roll_back(d: Draft) -> None:
         d.wait(f"the state of {d.canary.target}, which cannot be read")
         return
     if d.target is not None and d.target.replicas > 0:
-        d.do(ScaleTarget(0))
+        handover.to_zero(d)
         d.wait(f"{d.canary.target} to be scaled to zero")
         return
     fail(d, Cause.ROLLED_BACK)
@@ -121,7 +123,7 @@ def _primary_back(d: Draft) -> None:
     if promoted and d.facts.primary is not UNKNOWN and isinstance(d.facts.kept, frozenset) and promoted in d.facts.kept:
         run = d.status.run
         identity = (run.primary_id or f"{run.id}-undo") if run else promoted
-        d.do(EnsurePrimary(promoted, identity, run.replicas if run else None))
+        d.do(EnsurePrimary(promoted, identity, handover.primary_size(d) if run else None))
 
 
 def _primary_restored(d: Draft) -> bool:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from flaggerpy.api.canary import Webhook
 from flaggerpy.api.status import Phase
-from flaggerpy.rollout import adopting, health, imagecheck, orders, rounds, safety, starting
+from flaggerpy.rollout import adopting, handover, health, imagecheck, orders, rounds, safety, starting
 from flaggerpy.rollout.draft import Draft
-from flaggerpy.rollout.effects import EnsurePrimary, KeepRevision, RecordEvent, ScaleTarget
+from flaggerpy.rollout.effects import EnsurePrimary, KeepRevision, RecordEvent
 from flaggerpy.rollout.facts import UNKNOWN, WorkloadFacts
 from flaggerpy.rollout.phases import Cause
 from flaggerpy.rollout.promoting import promote
@@ -96,13 +96,14 @@ def _keep_up(d: Draft, target: WorkloadFacts, *, may_scale: bool) -> None:
         d.do(KeepRevision(run.revision))
     adopting.keep_promoted(d)
     ensure_services(d)
-    if target.replicas == 0:
+    handover.hold_floor(d)
+    if target.replicas == 0 or handover.is_paused(d):
         if may_scale:
-            d.do(ScaleTarget(run.replicas or 1))
+            handover.scale_up(d, run.replicas or 1)
     elif target.replicas != run.replicas:
         d.set_run(replicas=target.replicas)
     if d.facts.primary is None and d.status.last_promoted_spec:
-        d.do(EnsurePrimary(d.status.last_promoted_spec, d.status.last_promoted_spec, run.replicas))
+        d.do(EnsurePrimary(d.status.last_promoted_spec, d.status.last_promoted_spec, handover.primary_size(d)))
     mend_primary(d)
 
 
@@ -128,7 +129,7 @@ def _ready(d: Draft, target: WorkloadFacts, verdict: health.Verdict) -> bool:
         lacking = shortfall(d.primary, plan.primary_ready_threshold) if d.primary else "it is not there"
         d.wait(f"{d.canary.target}-primary.{d.canary.namespace} not ready: {lacking}")
         return False
-    return True
+    return handover.floor_stands(d)
 
 
 def _primary_is_waived(d: Draft) -> bool:
@@ -275,6 +276,8 @@ def _advance_weight(d: Draft) -> None:
     if following is None:
         _finish(d)
         return
+    if not handover.canary_has_pods(d, following):
+        return
     if not d.run.mirrored and not _traffic_gates(d):
         return
     _expose(d)
@@ -303,7 +306,7 @@ def _advance_iterations(d: Draft) -> None:
     if d.canary.spec.strategy == "ab-testing" or not d.facts.supports_weights or d.run.routed_to_canary:
         _finish(d)
         return
-    if not _promotion_gates(d):
+    if not handover.canary_has_pods(d, FULL) or not _promotion_gates(d):
         return
     mirrored = d.run.mirrored
     _expose(d)
@@ -318,7 +321,7 @@ def _expose(d: Draft) -> None:
     """A new step: its clock starts when the route is seen to carry it."""
     d.set_run(
         analysed_at=None, step_ready_pods=ready_count(d.target), cut=None, asked_round=d.run.asked_round + 1, drained=False,
-        drain_since=None, skip=False, closed_gate="", gate_closed_at=None,
+        drain_since=None, skip=False, closed_gate="", gate_closed_at=None, capacity_since=None,
     )  # fmt: skip
 
 

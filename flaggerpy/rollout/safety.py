@@ -33,6 +33,8 @@ def _cut(d: Draft) -> None:
     target = d.target
     ready, weight = ready_count(target), d.status.canary_weight
     base = min(d.run.step_ready_pods, target.replicas) if target is not None and target.replicas > 0 else d.run.step_ready_pods
+    if base < d.run.step_ready_pods:
+        d.set_run(step_ready_pods=base)  # who took pods away may give others back, which are not lost while they start
     if serving_count(d.primary) == 0:
         # Nobody else can take the traffic: the pods that are left must, be they those of an older template that is being replaced.
         return

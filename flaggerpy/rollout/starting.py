@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from flaggerpy.api.status import Order, Phase, RunState
-from flaggerpy.rollout import imagecheck, rounds
+from flaggerpy.rollout import handover, imagecheck, rounds
 from flaggerpy.rollout.draft import Draft
-from flaggerpy.rollout.effects import KeepRevision, ScaleTarget
+from flaggerpy.rollout.effects import KeepRevision
 from flaggerpy.rollout.facts import WorkloadFacts
 from flaggerpy.rollout.phases import Cause
 from flaggerpy.rollout.revision import run_id
@@ -23,7 +23,7 @@ def new_run(d: Draft, target: WorkloadFacts, revision: str) -> RunState:
         orders = [Order(command="rollback-to", by=going.by, at=going.at, detail=f"from {going.before} to {going.revision}")]
         d.set(reverting=None)
     attempt = 1 + max((entry.attempt for entry in d.status.history if entry.revision == revision), default=0)
-    replicas = target.replicas or (d.primary.replicas if d.primary else 0) or 1
+    replicas = target.replicas or handover.first_size(d)
     return RunState(
         id=run_id(d.canary.uid, revision, attempt),
         revision=revision,
@@ -44,7 +44,7 @@ def detect(d: Draft, target: WorkloadFacts, revision: str, cause: Cause) -> None
 def prepare(d: Draft, target: WorkloadFacts, revision: str) -> None:
     """A run of this revision, which has not begun. The one that is being prepared already is kept."""
     if d.status.run is None or d.status.run.revision != revision:
-        d.set(run=new_run(d, target, revision), failed_checks=0, pod_failures=[])
+        d.set(run=new_run(d, target, revision), failed_checks=0, pod_failures=[], resizing=None)
 
 
 def gates(d: Draft, cause: Cause) -> None:
@@ -90,7 +90,7 @@ def begin(d: Draft, cause: Cause) -> None:
         # ordered by a person while it cannot be read: it is scaled when it can
         d.wait(f"the state of {canary.target}, which cannot be read")
         return
-    d.do(ScaleTarget(d.run.replicas or 1))
+    handover.scale_up(d, d.run.replicas or 1)
     d.wait(f"{canary.target} to be scaled up")
 
 
@@ -104,7 +104,7 @@ def restart(d: Draft, target: WorkloadFacts, revision: str) -> None:
     # a primary without a ready pod gets nothing: what is left of the older canary serves until its pods are replaced
     weight = d.status.canary_weight if alone else 0
     d.set(run=new_run(d, target, revision), canary_weight=weight, iterations=0, failed_checks=0, pod_failures=[])
-    d.set_run(carried_weight=old.carried_weight)
+    d.set_run(carried_weight=old.carried_weight, floor=old.floor, demand=old.demand)
     _applied(d)
     ensure_route(d)
     d.do(KeepRevision(revision))

@@ -297,10 +297,10 @@ BROKEN = [
         schema=False,
     ),
     Broken(
-        "autoscaler",
-        {"autoscalerRef": {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "name": "podinfo"}},
-        "spec.autoscalerRef",
-        "HorizontalPodAutoscaler is not built yet",
+        "autoscaler of another group",
+        {"autoscalerRef": {"apiVersion": "keda.sh/v1alpha1", "kind": "HorizontalPodAutoscaler", "name": "podinfo"}},
+        "spec.autoscalerRef.apiVersion",
+        "HorizontalPodAutoscaler is of autoscaling",
         schema=False,
     ),
 ]

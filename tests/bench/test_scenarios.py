@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from e2e.bench import controllers, fleet
-from e2e.bench.scenarios import detection, length
+from e2e.bench.load import Second
+from e2e.bench.scenarios import detection, handover, length
 
 
 @pytest.mark.parametrize(("count", "percent", "rank"), [(20, 95, 19), (20, 50, 10), (1, 95, 1), (5, 95, 5), (25, 95, 24)])
@@ -29,3 +30,10 @@ def test_a_pretended_pod_runs_and_is_ready_in_every_container() -> None:
     status = fleet.running(pod, "192.0.2.7", "2026-01-02T03:04:05Z")["status"]
     assert [container["ready"] for container in status["containerStatuses"]] == [True, True]
     assert {condition["type"]: condition["status"] for condition in status["conditions"]}["Ready"] == "True"
+
+
+def test_what_a_switch_costs_is_counted_once_and_within_its_time() -> None:
+    told = [(99, 9, 900.0), (100, 1, 20.0), (108, 2, 50.0), (116, 4, 80.0), (130, 9, 900.0)]
+    counted = [Second(at, 10, lost, p99) for at, lost, p99 in told]
+    assert handover.worst(counted, [100.4, 102.0]) == (7, 80.0)
+    assert handover.worst(counted, []) == (0, 0.0)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-SCALERS = "autoscalers: not built yet (issue 6)"
 CHART = "the chart: not built yet (issue 7)"
 COMING_AND_GOING = "deletion without `revertOnDeletion`: not built yet (issue 6)"
 
@@ -101,15 +100,12 @@ FAULTS: dict[str, Fault] = {
     "Q-30": Fault("Another interval starts a second loop beside the first, and a loop may outlive its Canary."),
     "Q-31": Fault(
         "Objects are read into partial types and written back whole: fields that Flagger does not know are lost.",
-        SCALERS,
     ),
     "Q-32": Fault(
         "A primary ScaledObject copies the pause of its source and stays at zero pods; rewritten queries hit more than names.",
-        SCALERS,
     ),
     "Q-33": Fault(
         "The primary's HPA never gets the labels and annotations of its source and is written anew at every tick.",
-        SCALERS,
     ),
     "Q-34": Fault(
         "Built-in metrics select the wrong series: the primary's pods for DaemonSets, the target where the Service has another name.",

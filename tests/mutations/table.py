@@ -19,8 +19,28 @@ class Mutation:
 MUTATIONS = (
     Mutation(
         "promote unpinned", "promoting.py",
-        "EnsurePrimary(run.revision, run.id, run.replicas)", "EnsurePrimary(d.target_revision, run.id, run.replicas)",
+        "EnsurePrimary(run.revision, run.id,", "EnsurePrimary(d.target_revision, run.id,",
         "what was never analysed is promoted",
+    ),
+    Mutation(
+        "raise the weight without pods", "handover.py",
+        "    if target.replicas >= need:\n", "    if True:\n",
+        "a canary of three pods gets the load of thirty",
+    ),
+    Mutation(
+        "switch back without pods", "handover.py",
+        "    if primary.replicas < floor:\n        d.wait(", "    if False:\n        d.wait(",
+        "a primary that shrank while it was idle gets all traffic at once",
+    ),
+    Mutation(
+        "let the primary shrink", "handover.py",
+        "d.set_run(floor=_capped(d, max(primary.replicas, 1)))", "d.set_run(floor=1)",
+        "the way back leads to a primary that is too small",
+    ),
+    Mutation(
+        "take the floor off at once", "handover.py",
+        "if d.now < since + SETTLED:", "if False:",
+        "the primary shrinks before its autoscaler sees the traffic that came back",
     ),
     Mutation(
         "skip the drain", "traffic.py",

@@ -13,6 +13,7 @@
 //	FAIL_AFTER      FAIL_PERCENT counts only so long after the start
 //	                POST /crash?code=1          exits at once
 //	LINGER          serves on for so long after SIGTERM, before it drains
+//	CAPACITY        requests a second that it can serve: each takes its turn, and gets a 503 where that is more than a second away
 //
 // /healthz, /readyz, /version and /metrics never fail by FAIL_PERCENT or DELAY. On SIGTERM it lets the requests under way finish.
 // A POST that is not one of the above is answered like a GET, so that load tests may post.
@@ -28,6 +29,7 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -40,6 +42,32 @@ type server struct {
 	failPercent, delayMillis    atomic.Int64
 	unready, unhealthy          atomic.Bool
 	served, failed, unreadyHits atomic.Int64
+	turn                        time.Duration
+	queue                       sync.Mutex
+	free                        time.Time
+}
+
+const patience = time.Second
+
+// waitsItsTurn says whether the request was served within its patience: one at a time, each for 1/CAPACITY seconds.
+func (s *server) waitsItsTurn() bool {
+	if s.turn == 0 {
+		return true
+	}
+	s.queue.Lock()
+	now := time.Now()
+	if s.free.Before(now) {
+		s.free = now
+	}
+	wait := s.free.Sub(now) + s.turn
+	if wait > patience {
+		s.queue.Unlock()
+		return false
+	}
+	s.free = s.free.Add(s.turn)
+	s.queue.Unlock()
+	time.Sleep(wait)
+	return true
 }
 
 func env(name, fallback string) string {
@@ -84,6 +112,10 @@ func (s *server) ready(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (s *server) answer(w http.ResponseWriter, r *http.Request) {
+	if !s.waitsItsTurn() {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return
+	}
 	if delay := s.delayMillis.Load(); delay > 0 {
 		time.Sleep(time.Duration(delay) * time.Millisecond)
 	}
@@ -141,6 +173,9 @@ func main() {
 	s.readyAfter, s.failAfter = duration("READY_AFTER"), duration("FAIL_AFTER")
 	s.failPercent.Store(integer(env("FAIL_PERCENT", "0"), 0))
 	s.delayMillis.Store(duration("DELAY").Milliseconds())
+	if capacity := integer(env("CAPACITY", "0"), 0); capacity > 0 {
+		s.turn = time.Second / time.Duration(capacity)
+	}
 	s.unready.Store(os.Getenv("UNREADY") != "")
 	s.unhealthy.Store(os.Getenv("UNHEALTHY") != "")
 	if crashAfter := duration("CRASH_AFTER"); crashAfter > 0 {
