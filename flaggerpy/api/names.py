@@ -46,6 +46,9 @@ COPY_TO_PRIMARY = "flagger.app/copy-to-primary"
 REVISION_OF = "flagger.app/canary"
 REVISION_LABEL = "flagger.app/revision"
 
+# Ours: on the Services of a primary that was left behind when its Canary went; a Canary of that name has them again.
+LEFT_BY = "flagger.app/left-by"
+
 
 def primary_name(name: str) -> str:
     """The primary's twin of a workload, Service or config."""

@@ -16,7 +16,7 @@ from flaggerpy.controller.background import Answers
 from flaggerpy.controller.patches import covers, digest
 from flaggerpy.controller.workloads import with_templates
 from flaggerpy.rollout.facts import UNKNOWN, Facts, Found, Giver, RouteFacts, Split, Unknown, WorkloadFacts
-from flaggerpy.routers import services
+from flaggerpy.routers import manifest, services, wayback
 from flaggerpy.routers.base import Observed, Router, RouteSplit
 from flaggerpy.routers.base import Settings as RouterSettings
 from flaggerpy.targets import budgets
@@ -85,16 +85,19 @@ def facts_of(snapshot: Snapshot) -> Facts:
     canary, router = snapshot.canary, snapshot.router
     observed = observed_route(snapshot)
     services_ready, apex_ready = services_in_shape(snapshot)
+    target = Workload() if canary.deleting and ends(snapshot.target.obj) else snapshot.target
     return Facts(
-        target=_workload(snapshot.target),
-        primary=_workload(snapshot.primary),
+        target=_workload(target),
+        primary=_primary(snapshot),
         configs=snapshot.configs,
         config_problem=snapshot.config_problem,
         primary_stale=_stale(snapshot),
         services_ready=services_ready,
         apex_ready=apex_ready,
         apex_exists=snapshot.services.get(canary.apex) is not None,
+        apex_back=not canary.deleting or apex_back(snapshot) is None,
         route=_route(snapshot, observed),
+        route_back=wayback.next_step(router, canary, list(snapshot.routes)) if canary.deleting and router and snapshot.routes else "",
         kept=snapshot.kept,
         found=snapshot.found,
         quiet_since=snapshot.quiet_since,
@@ -139,6 +142,14 @@ def _workload(workload: Workload) -> WorkloadFacts | None:
         events=by_pod,
     )
     return replace(facts, problem=workload.problem or facts.problem)
+
+
+def _primary(snapshot: Snapshot) -> WorkloadFacts | None:
+    facts, obj = _workload(snapshot.primary), snapshot.primary.obj
+    if facts is None or obj is None:
+        return None
+    owners = obj["metadata"].get("ownerReferences") or ()
+    return replace(facts, owned=any(owner.get("uid") == snapshot.canary.uid for owner in owners))
 
 
 def observed_route(snapshot: Snapshot) -> Observed | None:
@@ -222,6 +233,30 @@ def services_in_shape(snapshot: Snapshot) -> tuple[bool, bool]:
     fine = {obj["metadata"]["name"]: services.in_shape(obj, snapshot.services.get(obj["metadata"]["name"])) for obj in wanted}
     apex = fine.pop(snapshot.canary.apex)
     return all(fine.values()), apex
+
+
+def ends(obj: Obj | None) -> bool:
+    """True for a workload that is being deleted: it makes no pods any more."""
+    return obj is not None and bool(obj["metadata"].get("deletionTimestamp"))
+
+
+def apex_back(snapshot: Snapshot, standing: Obj | None = None) -> Obj | None:
+    """The manifest that leads the apex Service back to the target when the Canary goes; None when nothing is left to do.
+
+    `standing` is the Service as it was read live, if it was: caches leave out kubectl's copy of it.
+    """
+    canary = snapshot.canary
+    apex = standing or snapshot.services.get(canary.apex)
+    if canary.spec.service is None or apex is None:
+        return None
+    label, value = snapshot.selector or (None, "")
+    if not manifest.is_ours(apex, canary):
+        return services.restored_apex(canary, selector_label=label, label_value=value, current=apex)
+    if label is None or snapshot.target.obj is None or ends(snapshot.target.obj):
+        return None  # it goes with the Canary
+    wanted = next(obj for obj in desired_services(snapshot, with_apex=True) if obj["metadata"]["name"] == canary.apex)
+    led = services.led_to_target(wanted, selector_label=label, label_value=value)
+    return None if (apex.get("spec") or {}).get("selector") == led["spec"]["selector"] else led
 
 
 def cookie_value(run_id: str) -> str:

@@ -134,6 +134,7 @@ class Seeing:
         followed, not_served = world.follow_routes(wanted)
         problems += not_served
         self._resized.look(key, canary, status, target)
+        followed = followed or (canary.deleting and world.unserved(wanted))
         routes = [route for route in (world.route(each, key.namespace) for each in wanted) if route is not None]
         return Snapshot(
             canary=canary,
