@@ -57,7 +57,8 @@ def taken(provider: str, canary: Canary, theirs: Obj, weight: int = 0) -> Obj:
 
 def walk(provider: str, canary: Canary, route: Obj) -> list[tuple[str, Obj]]:
     """The steps to the end, each with the route after it."""
-    router, out = router_for(provider), []
+    router = router_for(provider)
+    out: list[tuple[str, Obj]] = []
     while step := wayback.next_step(router, canary, [route]):
         [manifest] = wayback.manifests(router, canary, [route], step)
         route = applied(route, manifest)

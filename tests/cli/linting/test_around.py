@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.cli.linting.test_together import CANARY, DEPLOYMENT, SERVICE, findings, rules
+from tests.cli.linting.test_single import findings, rules
+from tests.cli.linting.test_together import CANARY, DEPLOYMENT, SERVICE
 
 Obj = dict[str, Any]
 
