@@ -19,7 +19,6 @@ from flaggerpy.cluster.client import Client
 from flaggerpy.cluster.errors import ApiError
 from flaggerpy.cluster.events import EventRecorder
 from flaggerpy.controller.gather import ends
-from flaggerpy.controller.world import World
 
 Obj = dict[str, Any]
 
@@ -32,14 +31,13 @@ _log = logging.getLogger(__name__)
 class Farewell:
     """Looks after the targets of Canaries that went."""
 
-    def __init__(self, client: Client, world: World, recorder: EventRecorder) -> None:
+    def __init__(self, client: Client, recorder: EventRecorder) -> None:
         self._client = client
-        self._world = world
         self._recorder = recorder
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def gone(self, obj: Obj) -> None:
-        """A Canary was deleted; `obj` is the last that was known of it."""
+    def gone(self, obj: Obj, size: int) -> None:
+        """A Canary was deleted; `obj` is the last that was known of it, `size` the replicas that its primary had."""
         if not (obj.get("status") or {}).get("lastPromotedSpec"):
             return  # it had not taken the target's traffic over
         try:
@@ -48,8 +46,6 @@ class Farewell:
             return
         if canary.kind != kinds.DEPLOYMENT.kind:
             return
-        primary = self._world.deployments.get(canary.namespace, primary_name(canary.target))
-        size = int(primary["spec"].get("replicas", 1)) if primary else 1
         task = asyncio.create_task(self._look(canary, size), name=f"farewell of {canary.key}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -98,7 +98,7 @@ class Controller:
             revert_by_default=settings.revert_on_deletion,
             holds=lambda: self.election.holds(),
         )
-        self.farewell = Farewell(client, self.world, self.recorder)
+        self.farewell = Farewell(client, self.recorder)
         self.watching = Watching(
             client.configuration, settings.namespace, self.world.feed, on_restart=self._kopf_restarted
         )
@@ -215,7 +215,7 @@ class Controller:
                 worker = Worker(key, self.parts)
                 await worker.run()
             if worker.last is not None:
-                self.farewell.gone(worker.last)
+                self.farewell.gone(worker.last, worker.size)
             self._forget(key)
         finally:
             del self._workers[key]

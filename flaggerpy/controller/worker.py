@@ -105,6 +105,8 @@ class Worker:
         self.failures = 0
         self.last: Obj | None = None
         """The Canary as it was looked at last."""
+        self.size = 1
+        """How many replicas its primary had then."""
         self._parts = parts
         self._trouble = ""
         self._told = ""
@@ -177,6 +179,8 @@ class Worker:
         if self._flagger_lives(obj, flagger_wrote(snapshot.objects())):
             return True
         snapshot.quiet_since = self._quiet_since
+        if snapshot.primary.obj is not None:
+            self.size = int(snapshot.primary.obj["spec"].get("replicas", 1))
         now = parts.client.now()
         decision = parts.decide(canary, status, facts_of(snapshot), now)
         if decision.status.phase != status.phase and decision.status.phase in PROVEN and not await parts.eyes.prove(snapshot):

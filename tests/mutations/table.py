@@ -79,7 +79,7 @@ MUTATIONS = (
     ),
     Mutation(
         "stop what serves for a target that does not", "deleting.py",
-        "            d.do(LeaveBehind(primary=True))\n", "",
+        "    d.do(LeaveBehind(primary=True))\n", "",
         "a deletion takes the application down",
     ),
     Mutation(
