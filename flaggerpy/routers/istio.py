@@ -68,7 +68,9 @@ class Istio:
         found = []
         have = manifest.find(current, "VirtualService", canary.apex)
         if have is not None and not manifest.is_ours(have, canary):
-            found.append(_given_back(canary, have))
+            # one that was never taken over, or has been given back, is left alone
+            if manifest.ORIGINAL in (have["metadata"].get("annotations") or {}) or manifest.names_primary(canary, have):
+                found.append(_given_back(canary, have))
         for name in manifest.our_services(canary):
             found += manifest.restored(canary, manifest.find(current, "DestinationRule", name))
         return found
