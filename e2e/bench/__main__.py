@@ -19,7 +19,7 @@ from types import ModuleType
 
 from e2e.bench.figures import Outcome, outcome_of, page, text_table
 from e2e.bench.rig import rig
-from e2e.bench.scenarios import detection, failing, handover, idle, length, memory, safety, takeover
+from e2e.bench.scenarios import coming, detection, failing, handover, idle, length, memory, safety, takeover
 from e2e.sandbox import Sandbox
 from e2e.sandbox.build import build
 from e2e.sandbox.console import say
@@ -35,6 +35,7 @@ SCENARIOS: dict[str, ModuleType] = {
     "length": length,
     "failing": failing,
     "safety": safety,
+    "coming": coming,
     "takeover": takeover,
     "handover": handover,
 }

@@ -131,6 +131,14 @@ RULES: tuple[Rule, ...] = (
         "-",
         "deletion",
     ),
+    Rule(
+        "Q-61",
+        "The route that the Canary made goes on leading visitors in: it leads to the target and stays",
+        r"objects/end/HTTPRoute deletion",
+        "-",
+        "is there",
+        "deletion",
+    ),
     Rule("Q-49", "Labels of the apex Service do not leak to the route", rf"{MOMENT}/HTTP(Route|Proxy) .*/labels/app", ".+", "-"),
     # strategies
     Rule("Q-60", "A release without analysis waits for the primary like any other", "phases|promoted", scenarios="skip"),

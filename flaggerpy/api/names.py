@@ -50,6 +50,9 @@ REVISION_LABEL = "flagger.app/revision"
 SCALER_SOURCE = "flagger.app/scaler-source"
 SCALER_FLOOR = "flagger.app/scaler-floor"
 
+# Ours: on what a primary that was left behind needs of ours; a Canary of the name that it says has it again.
+LEFT_BY = "flagger.app/left-by"
+
 
 def primary_name(name: str) -> str:
     """The primary's twin of a workload, Service or config."""

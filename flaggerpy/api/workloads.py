@@ -86,5 +86,7 @@ class WorkloadFacts:
     """The pod template's `flagger-id` annotation (set on primaries)."""
     source_revision: str = ""
     """On a primary: which revision of the target its template was taken from (annotation, ours)."""
+    owned: bool = True
+    """On a primary: it belongs to its Canary and goes with it. One that an earlier Canary left behind has to be had again."""
     problem: str = ""
     """Why the workload cannot be released at all, as a sentence; "" when it can."""

@@ -16,7 +16,7 @@ from flaggerpy.api import names
 from flaggerpy.api.canary import AutoscalerRef
 from flaggerpy.cluster import kinds
 from flaggerpy.cluster.client import Client
-from flaggerpy.cluster.errors import Conflict, Invalid, NotFound
+from flaggerpy.cluster.errors import ApiError, Conflict, Invalid, NotFound
 from flaggerpy.cluster.events import EventRecorder
 from flaggerpy.controller.applying import Applier
 from flaggerpy.controller.background import Background
@@ -25,9 +25,10 @@ from flaggerpy.controller.exporting import Exporting
 from flaggerpy.controller.gather import desired_services, observed_route, route_split, same_cookies
 from flaggerpy.controller.inbox import Key
 from flaggerpy.controller.keeping import Keeping
+from flaggerpy.controller.leaving import Leaving
 from flaggerpy.controller.look import Look, StaleError
 from flaggerpy.controller.ownership import owner_of
-from flaggerpy.controller.patches import covers, difference
+from flaggerpy.controller.patches import difference
 from flaggerpy.controller.seeing import Seeing, scaler_objects
 from flaggerpy.controller.workloads import resource_of
 from flaggerpy.controller.world import World
@@ -68,6 +69,7 @@ class Executor:
         self._recorder = recorder
         self._exported = exported
         self._conflicts = conflicts
+        self._leaving = Leaving(client, world, seeing, applier)
         self._table: dict[type[Any], Callable[[Look, Any], Awaitable[None]]] = {
             fx.EnsureServices: self._ensure_services,
             fx.KeepRevision: self._keep_revision,
@@ -81,6 +83,7 @@ class Executor:
             fx.SetSplit: self._set_split,
             fx.AnnounceBackends: self._announce_backends,
             fx.RestoreRouting: self._restore_routing,
+            fx.LeaveBehind: self._leave_behind,
             fx.AskHook: self._ask_hook,
             fx.Measure: self._measure,
             fx.CheckProviders: self._check_providers,
@@ -126,16 +129,15 @@ class Executor:
             await self._apply_route(look, manifest, routes)
 
     async def _restore_routing(self, look: Look, effect: fx.RestoreRouting) -> None:
-        snapshot, canary = look.snapshot, look.canary
-        if snapshot.selector and canary.spec.service:
-            label, value = snapshot.selector
-            apex = self._world.services.get(canary.namespace, canary.apex)
-            restored = services.restored_apex(canary, selector_label=label, label_value=value, current=apex)
-            if restored is not None and not covers(apex, restored):
-                await self._applier.apply(restored, apex)
-        if snapshot.router is not None and snapshot.routes:
-            for manifest in snapshot.router.restore(canary, list(snapshot.routes)):
-                await self._apply_route(look, manifest, list(snapshot.routes))
+        try:
+            await self._leaving.restore(look, effect.step)
+        except (StaleError, ApiError) as error:
+            if not effect.lenient:
+                raise
+            _log.warning("%s of %s is left as it is: %s", "the Service" if effect.step == "apex" else "the route", look.canary.apex, error)
+
+    async def _leave_behind(self, look: Look, effect: fx.LeaveBehind) -> None:
+        await self._leaving.leave(look, with_primary=effect.primary)
 
     async def _apply_route(self, look: Look, manifest: Obj, routes: list[Obj]) -> None:
         have = next((obj for obj in routes if _names(obj) == _names(manifest)), None)

@@ -15,7 +15,7 @@ from flaggerpy.api.status import CanaryStatus, from_timestamp
 from flaggerpy.controller.background import Answers
 from flaggerpy.controller.patches import covers, digest
 from flaggerpy.rollout.facts import UNKNOWN, Facts, Found, Giver, RouteFacts, ScalerFacts, Split, Unknown, WorkloadFacts
-from flaggerpy.routers import services
+from flaggerpy.routers import manifest, services, wayback
 from flaggerpy.routers.base import Observed, Router, RouteSplit
 from flaggerpy.routers.base import Settings as RouterSettings
 from flaggerpy.targets import budgets, scalers
@@ -87,9 +87,10 @@ def facts_of(snapshot: Snapshot) -> Facts:
     canary, router = snapshot.canary, snapshot.router
     observed = observed_route(snapshot)
     services_ready, apex_ready = services_in_shape(snapshot)
+    target = Workload() if canary.deleting and ends(snapshot.target.obj) else snapshot.target
     return Facts(
-        target=_workload(canary, snapshot.target),
-        primary=_workload(canary, snapshot.primary),
+        target=_workload(canary, target),
+        primary=_primary(snapshot),
         scaler=_scaler(snapshot),
         configs=snapshot.configs,
         config_problem=snapshot.config_problem,
@@ -97,7 +98,9 @@ def facts_of(snapshot: Snapshot) -> Facts:
         services_ready=services_ready,
         apex_ready=apex_ready,
         apex_exists=snapshot.services.get(canary.apex) is not None,
+        apex_back=not canary.deleting or apex_back(snapshot) is None,
         route=_route(snapshot, observed),
+        route_back=wayback.next_step(router, canary, list(snapshot.routes)) if canary.deleting and router and snapshot.routes else "",
         kept=snapshot.kept,
         found=snapshot.found,
         quiet_since=snapshot.quiet_since,
@@ -138,6 +141,14 @@ def _workload(canary: Canary, workload: Workload) -> WorkloadFacts | Unknown | N
         about.setdefault(str((event.get("involvedObject") or {}).get("name")), []).append(event)
     facts = target_for(canary.kind).facts(workload.obj, workload.history, workload.pods, about)
     return replace(facts, problem=workload.problem or facts.problem)
+
+
+def _primary(snapshot: Snapshot) -> WorkloadFacts | Unknown | None:
+    facts, obj = _workload(snapshot.canary, snapshot.primary), snapshot.primary.obj
+    if not isinstance(facts, WorkloadFacts) or obj is None:
+        return facts
+    owners = obj["metadata"].get("ownerReferences") or ()
+    return replace(facts, owned=any(owner.get("uid") == snapshot.canary.uid for owner in owners))
 
 
 def _scaler(snapshot: Snapshot) -> ScalerFacts | Unknown | None:
@@ -228,6 +239,30 @@ def services_in_shape(snapshot: Snapshot) -> tuple[bool, bool]:
     fine = {obj["metadata"]["name"]: services.in_shape(obj, snapshot.services.get(obj["metadata"]["name"])) for obj in wanted}
     apex = fine.pop(snapshot.canary.apex)
     return all(fine.values()), apex
+
+
+def ends(obj: Obj | None) -> bool:
+    """True for a workload that is being deleted: it makes no pods any more."""
+    return obj is not None and bool(obj["metadata"].get("deletionTimestamp"))
+
+
+def apex_back(snapshot: Snapshot, standing: Obj | None = None) -> Obj | None:
+    """The manifest that leads the apex Service back to the target when the Canary goes; None when nothing is left to do.
+
+    `standing` is the Service as it was read live, if it was: caches leave out kubectl's copy of it.
+    """
+    canary = snapshot.canary
+    apex = standing or snapshot.services.get(canary.apex)
+    if canary.spec.service is None or apex is None:
+        return None
+    label, value = snapshot.selector or (None, "")
+    if not manifest.is_ours(apex, canary):
+        return services.restored_apex(canary, selector_label=label, label_value=value, current=apex)
+    if label is None or snapshot.target.obj is None or ends(snapshot.target.obj):
+        return None  # it goes with the Canary
+    wanted = next(obj for obj in desired_services(snapshot, with_apex=True) if obj["metadata"]["name"] == canary.apex)
+    led = services.led_to_target(wanted, selector_label=label, label_value=value)
+    return None if (apex.get("spec") or {}).get("selector") == led["spec"]["selector"] else led
 
 
 def cookie_value(run_id: str) -> str:

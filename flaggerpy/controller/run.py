@@ -26,6 +26,7 @@ from flaggerpy.controller.configs import ConfigReader
 from flaggerpy.controller.conflicts import Conflicts
 from flaggerpy.controller.executor import Executor
 from flaggerpy.controller.exporting import Exporting
+from flaggerpy.controller.farewell import Farewell
 from flaggerpy.controller.inbox import Inbox, Key
 from flaggerpy.controller.keeping import Keeping
 from flaggerpy.controller.outside import Beyond
@@ -94,8 +95,10 @@ class Controller:
             decide=decide,
             on_decision=self.exporting.decided,
             kstatus=settings.kstatus_conditions,
+            revert_by_default=settings.revert_on_deletion,
             holds=lambda: self.election.holds(),
         )
+        self.farewell = Farewell(client, self.recorder)
         self.watching = Watching(
             client.configuration, settings.namespace, self.world.feed, on_restart=self._kopf_restarted
         )
@@ -156,6 +159,7 @@ class Controller:
         await self._end_workers()
         await self.election.stop()
         await self.background.stop()
+        await self.farewell.stop()
         await self.recorder.stop()
         # kopf takes 5 s to end when it has only just begun; it writes nothing, so the process need not wait
         await self.watching.stop(KOPF_SECONDS)
@@ -208,7 +212,10 @@ class Controller:
     async def _work(self, key: Key) -> None:
         try:
             with about(canary=str(key)):
-                await Worker(key, self.parts).run()
+                worker = Worker(key, self.parts)
+                await worker.run()
+            if worker.last is not None:
+                self.farewell.gone(worker.last, worker.size)
             self._forget(key)
         finally:
             del self._workers[key]

@@ -141,6 +141,8 @@ class Seeing:
         sizes_followed, sizes_not_served = world.follow_routes(sized)
         problems += not_served + sizes_not_served
         self._resized.look(key, canary, status, target)
+        followed = followed or (canary.deleting and world.unserved(wanted))
+        sizes_followed = sizes_followed or (canary.deleting and world.unserved(sized))
         routes = [route for route in (world.route(each, key.namespace) for each in wanted) if route is not None]
         return Snapshot(
             canary=canary,

@@ -73,6 +73,8 @@ class Settings:
     """Where the HTTP server listens; "" is everywhere."""
     kstatus_conditions: bool = True
     """Whether Ready and Reconciling are written; Stalled always is."""
+    revert_on_deletion: bool = False
+    """Whether the deletion of a Canary that does not set `revertOnDeletion` gives its target the traffic back."""
     ignored: tuple[str, ...] = field(default=(), metadata={"flag": False})
     """Flags that were given and have no effect here, to be named once in the log."""
 

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from flaggerpy.api.canary import Canary, parse_canary
 from flaggerpy.api.conditions import CONFLICT, READY, RECONCILING, STALLED
+from flaggerpy.api.names import FINALIZER
 from flaggerpy.api.status import CanaryStatus, Condition, Phase, parse_status, timestamp
 from flaggerpy.cluster import kinds
 from flaggerpy.cluster.client import Client
@@ -32,6 +33,7 @@ from flaggerpy.controller.world import World
 from flaggerpy.rollout.decision import Decision
 from flaggerpy.rollout.effects import CountRelease, Effect, RecordEvent
 from flaggerpy.rollout.facts import Facts
+from flaggerpy.targets.registry import target_for
 from flaggerpy.telemetry.logs import about
 
 Obj = dict[str, Any]
@@ -90,6 +92,8 @@ class Parts:
     """Whether Ready and Reconciling are written."""
     holds: Callable[[], bool] = lambda: True
     """Whether nobody else can be leading: asked before each write."""
+    revert_by_default: bool = False
+    """Whether a Canary that does not say gives its target the traffic back when it is deleted."""
     started_at: float = 0.0
     """When this replica was ready to lead (epoch seconds): a Flagger that wrote later is still at work."""
 
@@ -100,6 +104,10 @@ class Worker:
     def __init__(self, key: Key, parts: Parts) -> None:
         self.key = key
         self.failures = 0
+        self.last: Obj | None = None
+        """The Canary as it was looked at last."""
+        self.size = 1
+        """How many replicas its primary had then."""
         self._parts = parts
         self._trouble = ""
         self._told = ""
@@ -160,11 +168,20 @@ class Worker:
         parts = self._parts
         if self._flagger_lives(obj, parts.world.flagger_wrote.get(obj["metadata"]["uid"], 0.0)):
             return True
-        canary, status = self._parsed(obj)
+        self.last = obj
+        try:
+            canary, status = self._parsed(obj)
+        except ValidationError as error:
+            if not self._is_held(obj):
+                raise
+            await self._let_go(obj, error)
+            return True
         snapshot = await parts.eyes.look(self.key, obj, canary, status)
         if self._flagger_lives(obj, flagger_wrote(snapshot.objects())):
             return True
         snapshot.quiet_since = self._quiet_since
+        if snapshot.primary.obj is not None:
+            self.size = target_for(canary.kind).size(snapshot.primary.obj)
         now = parts.client.now()
         decision = parts.decide(canary, status, facts_of(snapshot), now)
         if decision.status.phase != status.phase and decision.status.phase in PROVEN and not await parts.eyes.prove(snapshot):
@@ -224,8 +241,26 @@ class Worker:
         try:
             status = parse_status(obj)
         except ValidationError as error:
-            raise RefusedError(f"status cannot be read, it was not written by this controller: {error.errors()[0]['loc']}") from None
-        return parse_canary(obj), status
+            if not self._is_held(obj):
+                raise RefusedError(f"status cannot be read, it was not written by this controller: {error.errors()[0]['loc']}") from None
+            status = CanaryStatus()  # whatever it was, it ends here
+        canary = parse_canary(obj)
+        if self._parts.revert_by_default and "revertOnDeletion" not in (obj.get("spec") or {}):
+            canary = canary.model_copy(update={"spec": canary.spec.model_copy(update={"revert_on_deletion": True})})
+        return canary, status
+
+    def _is_held(self, obj: Obj) -> bool:
+        """Whether it is being deleted, and waits for us."""
+        metadata = obj["metadata"]
+        return bool(metadata.get("deletionTimestamp")) and FINALIZER in (metadata.get("finalizers") or ())
+
+    async def _let_go(self, obj: Obj, error: ValidationError) -> None:
+        """A Canary that cannot be read cannot be reverted, and must not hang for that."""
+        self._parts.hands.tell(self.key, obj, f"{sentence_of(error)}: the Canary goes, and nothing is given back")
+        metadata = obj["metadata"]
+        finalizers = [name for name in metadata["finalizers"] if name != FINALIZER]
+        body = {"metadata": {"resourceVersion": metadata["resourceVersion"], "finalizers": finalizers}}
+        self._parts.world.wrote_canary(await self._parts.client.merge_patch(kinds.CANARY, *self.key, body))
 
     async def _carry_out(self, look: Look, effects: tuple[Effect, ...]) -> None:
         """All effects in order; after a failure only what merely tells about the decision, which is not asked for again."""

@@ -80,6 +80,7 @@ class World:
         self._kept: dict[Key, dict[str, str]] = {}
         self._routes: dict[Kind, tuple[Watcher, View]] = {}
         self._not_served: dict[Kind, str] = {}
+        self._absent: set[Kind] = set()
         self._answered: dict[Kind, asyncio.Event] = {}
         self._pods: dict[tuple[Key, str], tuple[str, Watcher]] = {}
         self._tasks: dict[object, asyncio.Task[None]] = {}
@@ -324,6 +325,10 @@ class World:
                 problems.append(self._not_served[kind])
         return ready, problems
 
+    def unserved(self, wanted: Iterable[RouteObject]) -> bool:
+        """Whether the cluster said that it has none of these kinds: then there are no such routes."""
+        return all(_kind(route) in self._absent for route in wanted)
+
     async def first_routes(self, wanted: Iterable[RouteObject], within: float) -> None:
         """Wait, so many seconds at most, until what these kinds hold is known, or that they are not served.
 
@@ -341,6 +346,7 @@ class World:
             try:
                 if await self.client.serves(kind):
                     break
+                self._absent.add(kind)
                 problem = f"the cluster does not serve {kind.kind} of {kind.api_version}: its CustomResourceDefinition is missing"
             except ApiError as error:
                 problem = f"{kind.kind} of {kind.api_version} cannot be looked up: {error}"
@@ -351,6 +357,7 @@ class World:
             await asyncio.sleep(ASK_AGAIN_SECONDS)
             self.client.forget_discovery()
         self._not_served.pop(kind, None)
+        self._absent.discard(kind)
         sizes = kind in SCALERS
         told = self._told(kind.plural)
         watcher = Watcher(

@@ -253,6 +253,43 @@ def a_floor_holds_as_long_as_its_run(world: World, decision: Decision) -> None:
             must(world.phase in IDLE | {Phase.WAITING}, f"the primary's floor is taken off in {world.phase}")
 
 
+def a_canary_goes_only_when_its_traffic_is_looked_after(world: World, decision: Decision) -> None:
+    """With the finalizer go the primary and its Services: what they serve is the target's by then, or they stay."""
+    reverts = world.deleting and world.canary.spec.revert_on_deletion and decision.status.phase is Phase.TERMINATING
+    if fx.RemoveFinalizer() not in decision.effects or not reverts or not decision.status.last_applied_spec:
+        return
+    facts, run = world.facts(), decision.status.run
+    target, primary = facts.target, facts.primary
+    must(target is not UNKNOWN and primary is not UNKNOWN, "the Canary goes while a side cannot be read")
+    if not isinstance(primary, WorkloadFacts) or serving_count(primary) == 0:
+        return
+    if fx.LeaveBehind(primary=True) in decision.effects:
+        must(not world.back, "a primary is left behind whose route leads away already")
+        return
+    if target is None or (run is not None and world.now >= (run.progressing_at or world.now) + world.canary.spec.progress_deadline_seconds):
+        return
+    must(isinstance(target, WorkloadFacts) and serving_count(target) > 0, "the Canary goes while the target does not serve")
+    must(world.reverted, "the Canary goes while its Service or route leads to what goes with it")
+    must(world.now >= (world.back_at or 0.0) + DRAIN - 1e-6, "the Canary goes before requests under way had their time to end")
+
+
+def a_route_is_given_back_step_by_step(world: World, decision: Decision) -> None:
+    target, primary = world.facts().target, world.facts().primary
+    alone = isinstance(primary, WorkloadFacts | None) and serving_count(primary) == 0
+    for effect in decision.effects:
+        if isinstance(effect, fx.SetSplit):
+            must(not (world.deleting and world.back), "a route that is being given back is taken again")
+        if not isinstance(effect, fx.RestoreRouting) or effect.lenient or target is None or alone:
+            continue
+        serves = isinstance(target, WorkloadFacts) and ready_count(target) > 0
+        must(serves or world.back > 0 or not world.apex, "traffic is given to a target without pods")
+        took_over = world.foreign and world.leads_at is not None
+        if effect.step == "lead" and not took_over:
+            must(world.back == 1 and world.now >= (world.back_at or 0.0) + WARM, "a route leads to backends before proxies know them")
+        if effect.step == "end" and (took_over or not world.foreign):
+            must(world.back == 2 and world.now >= (world.back_at or 0.0) + WARM, "a route forgets backends that proxies still lead to")
+
+
 CHECKS: tuple[Callable[[World, Decision], None], ...] = (
     traffic_goes_only_to_ready_pods_of_the_run,
     nothing_that_is_routed_to_is_scaled_down,
@@ -265,6 +302,8 @@ CHECKS: tuple[Callable[[World, Decision], None], ...] = (
     the_status_is_written_before_the_route,
     what_cannot_be_read_is_left_alone,
     a_held_release_is_not_moved_forward,
+    a_canary_goes_only_when_its_traffic_is_looked_after,
+    a_route_is_given_back_step_by_step,
     every_state_ends_or_says_what_it_waits_for,
     conditions_are_consistent,
     the_status_stays_small,
@@ -322,7 +361,8 @@ def at_the_end(scene: Scene) -> None:
     if scene.deleting:
         asked = scene.phase is Phase.TERMINATING and scene.canary.spec.revert_on_deletion and not scene.unheld
         served = scene.target is None or scene.target.replicas > 0
-        must(not asked or (scene.reverted and served), "gone without having given the target back")
+        untouched = not scene.typed.last_applied_spec
+        must(not asked or untouched or scene.left or (scene.reverted and served), "gone without having given the target back")
         return
     status = scene.typed
     must(scene.primary is not None, "there is no primary")
@@ -331,7 +371,9 @@ def at_the_end(scene: Scene) -> None:
     must(not bootstrapped or not carries(scene.route), "the route leads to a canary that is idle")
     must(status.canary_weight == 0, f"an idle release has weight {status.canary_weight}")
     must(not bootstrapped or scene.primary.source_revision == status.last_promoted_spec, "the primary does not run what was promoted last")
-    must(not bootstrapped or scene.primary.replicas > 0, "the primary is left at zero")
+    # KEDA goes up from zero by itself
+    scales = scene.scaler is not None and scene.scaler.pauses
+    must(not bootstrapped or scene.primary.replicas > 0 or scales, "the primary is left at zero")
     must(not bootstrapped or not scene.primary_stale, "the primary is left as somebody edited it")
     if scene.scaler is not None and bootstrapped:
         must(scene.scaler.twin, "the primary has no autoscaler")

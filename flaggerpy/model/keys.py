@@ -53,7 +53,7 @@ _SCENE_UNTOLD = frozenset({
     "status", "behaviour", "target", "primary", "route_at",
     "announced_at", "leads_at", "route_writes", "kept", "answers",
     "measurements", "delivered", "revisions", "spec", "configs", "commands",
-    "announcements", "unfit", "givers", "images", "image_answers",
+    "announcements", "back_at", "unfit", "givers", "images", "image_answers",
     "born", "copied", "quiet_since",
 })
 
@@ -98,6 +98,7 @@ class _Names:
             tuple((item.kind, item.phase) for item in status.outbox),
             self.memory(run),
             (self.age(scene.route_at, 11.0), self.age(scene.announced_at, 3.0), self.age(scene.leads_at, 3.0)),
+            self.age(scene.back_at, 6.0),
             self.witness(run),
             str(sorted(scene.spec.items())),
         )
@@ -158,7 +159,7 @@ class _Names:
             run.attempt == 0,
             run.verdict is not None,
             self.id(run.primary_id),
-            self.age(run.started_at, LONG) if phase is Phase.TERMINATING else None,
+            *((self.age(run.started_at, LONG), self.age(run.progressing_at, LONG)) if phase is Phase.TERMINATING else ()),
             self.deadline(run.deadline, 10.0),
             self.deadline(run.primary_deadline, 0.0),
             # they are remembered in the order of the pods' names, in which the tenth comes before the ninth

@@ -136,7 +136,7 @@ class Scene(World):
         sides = tuple((s.replicas, s.template, s.source_revision, s.flagger_id) if s else None for s in (self.target, self.primary))
         return (
             id(self.status), self.scaler, self.route, self.route_at, self.foreign, self.announced_at, self.leads_at, len(self.kept),
-            self.services, self.apex, self.reverted, tuple(self.finalizers), tuple(self.commands), len(self.answers),
+            self.services, self.apex, self.reverted, self.back, self.left, tuple(self.finalizers), tuple(self.commands), len(self.answers),
             len(self.measurements), len(self.delivered), len(self.image_answers), sides,
             tuple(answer.ok for answer in self.answers.values()),
         )  # fmt: skip

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from flaggerpy.api.canary import Canary, parse_canary
 from flaggerpy.api.names import FINALIZER, primary_name
@@ -148,6 +148,13 @@ class World:
         self.announced_at: float | None = None
         self.leads_at: float | None = None
         self.announcements = 0
+        self.users = foreign
+        """Whose the route will be when the Canary is gone."""
+        self.back = 0
+        """How far the route is on the way back: 1 it was told, 2 it leads to the target, 3 it is as it was."""
+        self.back_at: float | None = None
+        self.left = False
+        """The primary was left behind."""
         self.refused = False
         self.route: Split | None = None
         self.route_at = self.now
@@ -168,7 +175,6 @@ class World:
         self.events: list[tuple[str, str]] = []
         self.phases: list[Phase] = []
         self.counted: list[bool] = []
-        self.reverted = False
         self.gone = False
         self.problems: tuple[str, ...] = ()
         self.quiet_since = 0.0
@@ -207,7 +213,7 @@ class World:
                 self.target.replicas, self.target.missized = 0, None
             elif self.target.replicas > 0 or scaler.pauses:
                 self._follow_load(self.target, share, scaler.least)
-        if self.primary is not None and scaler.twin and self.primary.replicas > 0:
+        if self.primary is not None and scaler.twin and (self.primary.replicas > 0 or scaler.pauses):
             self._follow_load(self.primary, 100 - share, max(scaler.floor or 0, scaler.least))
 
     def _follow_load(self, side: Side, share: int, least: int) -> None:
@@ -306,7 +312,9 @@ class World:
             services_ready=self.services,
             apex_ready=self.apex,
             apex_exists=self.apex_exists,
+            apex_back=not self.deleting or not self.apex,
             route=self._route(accepted) if self.weights else UNKNOWN,
+            route_back=self._next_step_back() if self.deleting and self.weights else "",
             kept=frozenset(self.kept),
             found=self._found(),
             quiet_since=self.quiet_since,
@@ -330,6 +338,20 @@ class World:
             name="autoscaler app", least=scaler.least, most=scaler.most, primary_most=scaler.most,
             paused=scaler.paused if scaler.pauses else None, twin=scaler.twin, floor=scaler.floor,
         )  # fmt: skip
+
+    @property
+    def reverted(self) -> bool:
+        """Nothing leads to the primary any more."""
+        return not self.apex and (not self.weights or self._next_step_back() == "")
+
+    def _next_step_back(self) -> Literal["", "announce", "lead", "end"]:
+        if self.foreign and self.leads_at is None:
+            return "end" if self.announced_at is not None else ""
+        if self.back == 3 or (self.route is None and not self.foreign):
+            return ""
+        if self.back == 0:
+            return "lead" if self.foreign else "announce"
+        return "lead" if self.back == 1 else "end"
 
     def _route(self, accepted: bool) -> RouteFacts:
         return RouteFacts(
@@ -394,8 +416,8 @@ class World:
         brought = (len(self.answers), len(self.measurements), len(self.image_answers), len(self.delivered))
         counts = (*brought, len(self.kept), self.services, self.apex)
         sides = tuple((s.replicas, s.source_revision, s.flagger_id) if s else None for s in (self.target, self.primary))
-        routed = (self.route, self.scaler)
-        return (repr(self.status), *routed, self.foreign, self.announced_at, self.leads_at, *counts, len(self.finalizers), sides)
+        route = (self.route, self.scaler, self.foreign, self.announced_at, self.leads_at, self.back, self.left)
+        return (repr(self.status), *route, *counts, len(self.finalizers), sides)
 
     def carry_out(self, effect: fx.Effect, decision: Decision) -> None:
         """What the executor does."""
@@ -437,14 +459,14 @@ class World:
                     self.target.template = self.kept[revision]
             case fx.SetSplit(split=split):
                 self.fault()
-                self.foreign = False
+                self.foreign, self.back = False, 0
                 if self.route != split:
                     self.route, self.route_at = split, self.now
                     self.route_writes.append((self.now, split))
             case fx.AnnounceBackends(lead=lead):
                 self.fault()
                 self.announcements += 1
-                self.route_at = self.now
+                self.route_at, self.back = self.now, 0
                 self.announced_at = self.announced_at or self.now
                 self.leads_at = self.leads_at or (self.now if lead else None)
             case fx.AskHook():
@@ -475,12 +497,26 @@ class World:
                 self.gone = self.deleting
             case fx.ClearCommand(name=name):
                 self.commands.pop(name, None)
-            case fx.RestoreRouting():
-                self.reverted = True
+            case fx.RestoreRouting(step=step):
+                self._restore_routing(step)
+            case fx.LeaveBehind(primary=primary):
+                self.fault()
+                self.left = self.left or primary
             case fx.CountRelease(success=success):
                 self.counted.append(success)
             case fx.CheckProviders():
                 pass
+
+    def _restore_routing(self, step: str) -> None:
+        self.fault()
+        if step == "apex":
+            self.apex = False
+        else:
+            self.back, self.back_at = {"announce": 1, "lead": 2, "end": 3}[step], self.now
+            self.route_at = self.now
+        if step == "end":
+            # what stands there now is somebody's route again
+            self.route, self.foreign, self.announced_at, self.leads_at = None, self.users, None, None
 
     def _ask(self, effect: fx.AskHook) -> None:
         last = self.answers.get(effect.key)

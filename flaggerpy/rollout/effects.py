@@ -175,7 +175,24 @@ class ClearCommand:
 
 @dataclass(frozen=True)
 class RestoreRouting:
-    """On deletion with revert: Services and route as they were before the Canary (`router.restore`)."""
+    """On deletion with revert, a step on the way back to the target (`routers.wayback`): its apex Service, or its route.
+
+    `lenient`: what cannot be written is logged and passed over.
+    """
+
+    step: Literal["apex", "announce", "lead", "end"]
+    lenient: bool = False
+
+
+@dataclass(frozen=True)
+class LeaveBehind:
+    """What carries traffic stays when the Canary goes, owned by nobody: the apex Service and the route that we made.
+
+    They go where the target is gone. With `primary` the primary stays as well, its config copies, its Services and all that leads to it,
+    as they are. What is the user's bears no mark of ours any more.
+    """
+
+    primary: bool
 
 
 @dataclass(frozen=True)
@@ -208,5 +225,6 @@ Effect = (
     | RemoveFinalizer
     | ClearCommand
     | RestoreRouting
+    | LeaveBehind
     | CountRelease
 )

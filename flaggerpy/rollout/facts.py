@@ -131,7 +131,11 @@ class Facts:
     apex_ready: bool = True
     """The apex Service selects the primary."""
     apex_exists: bool = True
+    apex_back: bool = True
+    """Of a Canary that is being deleted: the apex Service leads to what it led to before the Canary, or is gone."""
     route: RouteFacts | Unknown = UNKNOWN
+    route_back: Literal["", "announce", "lead", "end"] = ""
+    """Of a Canary that is being deleted: the next step of its route on the way back (`routers.wayback`), "" at its end or without one."""
     kept: frozenset[str] | Unknown = frozenset()
     """Revisions whose template is kept in a ControllerRevision."""
     found: Found | Unknown | None = None

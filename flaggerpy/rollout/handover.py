@@ -65,16 +65,15 @@ def primary_size(d: Draft) -> int | None:
     return None if d.primary is not None else d.run.floor
 
 
-def size_alone(d: Draft) -> int:
-    """The size of a target that is to serve alone again, as its Canary goes."""
-    primary = d.primary.replicas if d.primary else 0
-    return (max(primary, d.run.replicas or 0) if scaled(d) else d.run.replicas or primary) or 1
+def let_go(d: Draft) -> None:
+    """The target's autoscaler may scale it up from zero again."""
+    if is_paused(d):
+        d.do(HoldScaler(paused=False))
 
 
 def scale_up(d: Draft, replicas: int) -> None:
     """Let the target's autoscaler go, and give the target this size where it has none."""
-    if is_paused(d):
-        d.do(HoldScaler(paused=False))
+    let_go(d)
     if d.target is None or d.target.replicas == 0:
         d.do(ScaleTarget(replicas))
 
@@ -227,6 +226,9 @@ def keep(d: Draft) -> None:
     if scaler is None or d.primary is None or d.status.canary_weight > 0:
         return
     _ensure(d, scaler, scaler.floor, follow=_always(d))
+    if d.primary.replicas == 0 and scaler.paused is None and not scaler.problem:
+        # an HPA leaves zero alone, so that it was somebody else who scaled it there
+        d.do(ScalePrimary(max(scaler.floor or 0, scaler.least)))
     if scaler.paused is False and not scaler.problem:
         d.do(HoldScaler(paused=True))
 

@@ -84,6 +84,21 @@ def _pods(d: Draft, side: WorkloadFacts, memory: list[FailureState], threshold: 
     )
 
 
+def settled(d: Draft, target: WorkloadFacts) -> bool:
+    """True once all pods were ready without a restart for `podHealth.settle`, before their first traffic; remembered in the run."""
+    restarts = sum(container.restarts for pod in target.pods for container in pod.containers)
+    since = d.run.settled_since
+    if since is None or restarts != d.run.settled_restarts:
+        since = d.now
+    d.set_run(settled_since=since, settled_restarts=restarts)
+    until = since + d.canary.spec.pod_health.settle_seconds
+    if d.now < until:
+        d.wait("the canary's pods to stay ready without a restart (podHealth.settle)", since=since, until=until)
+        return False
+    d.set_run(settled=True)
+    return True
+
+
 def rolled_out(d: Draft) -> bool:
     """The primary is complete at its present template and no pod of another one is left."""
     primary = d.primary

@@ -114,6 +114,11 @@ def _primary_ready(d: Draft) -> bool:
         d.do(EnsurePrimary(run.revision, run.id, run.replicas))
         d.wait(f"{d.canary.target}-primary to be made")
         return False
+    if not primary.owned:
+        # an earlier Canary left it behind
+        d.do(EnsurePrimary(run.revision, primary.flagger_id or run.id, primary.replicas or run.replicas or 1))
+        d.wait(f"{d.canary.target}-primary to belong to this Canary")
+        return False
     if primary.replicas == 0:
         d.do(EnsurePrimary(run.revision, primary.flagger_id or run.id, run.replicas or 1))
     handover.take_over(d)

@@ -120,7 +120,7 @@ def _ready(d: Draft, target: WorkloadFacts, verdict: health.Verdict) -> bool:
             advice=verdict.advice,
         )
         return False
-    if not d.run.settled and not _settled(d, target):
+    if not d.run.settled and not health.settled(d, target):
         return False
     if d.facts.kept is UNKNOWN or d.run.revision not in d.facts.kept:
         d.wait(f"the template of {d.run.revision} to be kept")
@@ -135,20 +135,6 @@ def _ready(d: Draft, target: WorkloadFacts, verdict: health.Verdict) -> bool:
 def _primary_is_waived(d: Draft) -> bool:
     """Nothing hangs on the present primary: it carries no traffic, or the promotion that mends it was asked for (Q-1)."""
     return d.status.canary_weight == FULL or d.run.forced or d.canary.spec.skips_analysis
-
-
-def _settled(d: Draft, target: WorkloadFacts) -> bool:
-    restarts = sum(container.restarts for pod in target.pods for container in pod.containers)
-    since = d.run.settled_since
-    if since is None or restarts != d.run.settled_restarts:
-        since = d.now
-    d.set_run(settled_since=since, settled_restarts=restarts)
-    until = since + d.canary.spec.pod_health.settle_seconds
-    if d.now < until:
-        d.wait("the canary's pods to stay ready without a restart (podHealth.settle)", since=since, until=until)
-        return False
-    d.set_run(settled=True)
-    return True
 
 
 def _analyse(d: Draft) -> None:

@@ -149,6 +149,15 @@ def announced(d: Draft) -> bool:
         return True
     if not route.announced:
         return _announce(d, AnnounceBackends(), f"the route of {apex} to learn of the primary")
+    if not followed(d, route):
+        return False
+    if route.leads:
+        return True
+    return _announce(d, AnnounceBackends(lead=True), f"the route of {apex} to lead to the primary")
+
+
+def followed(d: Draft, route: RouteFacts) -> bool:
+    """True once the proxies had their time to follow the last change of a route that is on its way to us, or back."""
     if route.accepted:
         since = d.run.announced_since if d.run.announced_since is not None else d.now
         d.set_run(announced_since=since)
@@ -156,11 +165,9 @@ def announced(d: Draft) -> bool:
     else:
         until = (route.written_at or 0.0) + (UNTOLD if route.accepted is None else REFUSED)
     if d.now < until:
-        d.wait(f"the gateway to follow the route of {apex}", until=until)
+        d.wait(f"the gateway to follow the route of {d.canary.apex}", until=until)
         return False
-    if route.leads:
-        return True
-    return _announce(d, AnnounceBackends(lead=True), f"the route of {apex} to lead to the primary")
+    return True
 
 
 def _announce(d: Draft, effect: AnnounceBackends, text: str) -> bool:

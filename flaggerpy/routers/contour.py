@@ -16,6 +16,7 @@ from flaggerpy.routers import manifest, matching, taken
 from flaggerpy.routers.base import Obj, Observed, RouteObject, RouteSplit, Settings, Supports
 from flaggerpy.routers.fields import refused, warned
 from flaggerpy.routers.matching import Capabilities, Comparison, Match
+from flaggerpy.routers.wayback import Place
 
 GROUP = "projectcontour.io"
 PROVIDER = "contour"
@@ -53,6 +54,7 @@ class Contour:
     """The HTTPProxy."""
 
     supports = Supports(match=True, mirror=True)
+    place = Place("routes", "services")
 
     def problems(self, canary: Canary) -> list[str]:
         found = refused(canary, self.supports, HONOURS, PROVIDER)
@@ -115,14 +117,14 @@ class Contour:
 
     def restore(self, canary: Canary, current: Sequence[Obj]) -> list[Obj]:
         """The spec that a taken-over proxy had; where it is not known, all requests to the apex Service."""
+        return taken.given_back(self.objects(canary)[0], canary, current, lambda have: self.plain(canary, have))
 
-        def plain(have: Obj) -> Obj:
-            [proxy] = self.desired(canary, RouteSplit(0), [have], Settings())
-            for route in proxy["spec"]["routes"]:
-                route["services"] = [_service(canary, canary.apex, 100)]
-            return proxy
-
-        return taken.given_back(self.objects(canary)[0], canary, current, plain)
+    def plain(self, canary: Canary, have: Obj) -> Obj:
+        """See `wayback.LeadsIn`."""
+        [wanted] = self.desired(canary, RouteSplit(0), [have], Settings())
+        for route in wanted["spec"]["routes"]:
+            route["services"] = [_service(canary, canary.apex, 100)]
+        return wanted
 
 
 def acceptance(proxy: Obj) -> tuple[bool | None, str]:

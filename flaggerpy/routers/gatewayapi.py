@@ -22,6 +22,7 @@ from flaggerpy.routers import cookies, manifest, matching, taken
 from flaggerpy.routers.base import Obj, Observed, RouteObject, RouteSplit, Settings, Supports
 from flaggerpy.routers.fields import analysis_path, refused, warned
 from flaggerpy.routers.matching import Capabilities, Comparison, Match
+from flaggerpy.routers.wayback import Place
 
 GROUP = "gateway.networking.k8s.io"
 HONOURS = frozenset({"timeout", "backendTimeout", "hosts", "gatewayRefs", "match", "rewrite", "mirror", "headers", "corsPolicy"})
@@ -45,6 +46,7 @@ class GatewayAPI:
     """One version of the HTTPRoute; the two have the same fields."""
 
     supports = Supports(match=True, mirror=True, affinity=True)
+    place = Place("rules", "backendRefs")
 
     def __init__(self, version: str) -> None:
         self.version = version
@@ -114,14 +116,14 @@ class GatewayAPI:
 
     def restore(self, canary: Canary, current: Sequence[Obj]) -> list[Obj]:
         """The spec that a taken-over route had; where it is not known, all requests to the apex Service."""
+        return taken.given_back(self.objects(canary)[0], canary, current, lambda have: self.plain(canary, have))
 
-        def plain(have: Obj) -> Obj:
-            [route] = self.desired(canary, RouteSplit(0), [have], Settings())
-            for rule in route["spec"]["rules"]:
-                rule["backendRefs"] = [_backend(canary.apex, manifest.service_of(canary).port, 100)]
-            return route
-
-        return taken.given_back(self.objects(canary)[0], canary, current, plain)
+    def plain(self, canary: Canary, have: Obj) -> Obj:
+        """See `wayback.LeadsIn`."""
+        [wanted] = self.desired(canary, RouteSplit(0), [have], Settings())
+        for rule in wanted["spec"]["rules"]:
+            rule["backendRefs"] = [_backend(canary.apex, manifest.service_of(canary).port, 100)]
+        return wanted
 
 
 def acceptance(canary: Canary, route: Obj) -> tuple[bool | None, str]:

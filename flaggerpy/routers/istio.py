@@ -67,8 +67,11 @@ class Istio:
         """The spec that a taken-over object had; where that of the VirtualService is not known, all requests to the apex Service."""
         found = []
         have = manifest.find(current, "VirtualService", canary.apex)
-        if have is not None and not manifest.is_ours(have, canary):
-            found.append(_given_back(canary, have))
+        theirs = have if have is not None and not manifest.is_ours(have, canary) else None
+        noted = manifest.ORIGINAL in ((theirs or {}).get("metadata", {}).get("annotations") or {})
+        # one that was never taken over, or has been given back, is left alone
+        if theirs is not None and (noted or manifest.names_primary(canary, theirs)):
+            found.append(_given_back(canary, theirs))
         for name in manifest.our_services(canary):
             found += manifest.restored(canary, manifest.find(current, "DestinationRule", name))
         return found

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from flaggerpy.api.canary import Canary, Metadata, Service
-from flaggerpy.api.names import FIELD_MANAGER, FLUX_OPT_OUT, GROUP, VERSION, canary_name, primary_name
+from flaggerpy.api.names import FIELD_MANAGER, FLUX_OPT_OUT, GROUP, LEFT_BY, VERSION, canary_name, primary_name
 from flaggerpy.routers.base import Obj
 
 ORIGINAL = "flagger.kubernetes.io/original-configuration"
@@ -47,6 +47,11 @@ def leads_elsewhere(canary: Canary, route: Obj, backends: Iterable[Sequence[Obj]
     return not is_ours(route, canary) and any(each.get("name") not in our_services(canary) for rule in backends for each in rule or ())
 
 
+def names_primary(canary: Canary, route: Obj) -> bool:
+    """True for a route that names the primary's Service anywhere in its spec."""
+    return json.dumps(primary_service(canary)) in json.dumps(route.get("spec") or {})
+
+
 def owner_reference(canary: Canary) -> Obj:
     """The reference that makes the garbage collector remove an object with its Canary."""
     return {
@@ -60,7 +65,9 @@ def owner_reference(canary: Canary) -> Obj:
 
 
 def is_ours(obj: Mapping[str, Any], canary: Canary) -> bool:
-    """True when the object belongs to this Canary, or to one of the same name that was deleted and made anew."""
+    """True when the object belongs to this Canary, or to one of the same name that was deleted and made anew, or was left behind by it."""
+    if ((obj.get("metadata") or {}).get("annotations") or {}).get(LEFT_BY) == canary.name:
+        return True
     references = (obj.get("metadata") or {}).get("ownerReferences") or ()
     return any(
         reference.get("uid") == canary.uid
@@ -70,6 +77,14 @@ def is_ours(obj: Mapping[str, Any], canary: Canary) -> bool:
             and reference.get("name") == canary.name
         )
         for reference in references
+    )
+
+
+def of_another(obj: Mapping[str, Any], canary: Canary) -> bool:
+    """True when the object belongs to a Canary that is not this one."""
+    references = (obj.get("metadata") or {}).get("ownerReferences") or ()
+    return not is_ours(obj, canary) and any(
+        reference.get("kind") == "Canary" and str(reference.get("apiVersion", "")).startswith(f"{GROUP}/") for reference in references
     )
 
 
@@ -119,8 +134,9 @@ def original(canary: Canary, current: Obj | None) -> str | None:
         return str(value)
     if is_ours(current, canary):
         return None
-    text = json.dumps(current.get("spec") or {}, sort_keys=True, separators=(",", ":"))
-    return None if json.dumps(primary_service(canary)) in text else text
+    if names_primary(canary, current):
+        return None
+    return json.dumps(current.get("spec") or {}, sort_keys=True, separators=(",", ":"))
 
 
 def names_ours(canary: Canary, route: Obj) -> bool:

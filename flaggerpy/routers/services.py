@@ -103,7 +103,10 @@ def in_shape(desired: Obj, current: Obj | None) -> bool:
     if current is None or not manifest.same_metadata(desired, current):
         return False
     want, have = desired["spec"], current.get("spec") or {}
-    owned = bool((desired.get("metadata") or {}).get("ownerReferences"))
+    owners = {owner["uid"] for owner in (desired.get("metadata") or {}).get("ownerReferences") or ()}
+    owned = bool(owners)
+    if not owners <= {owner.get("uid") for owner in (current.get("metadata") or {}).get("ownerReferences") or ()}:
+        return False
     if want["selector"] != (have.get("selector") or {}):
         return False
     if owned and len(want["ports"]) != len(have.get("ports") or ()):
@@ -136,30 +139,70 @@ def service_problems(canary: Canary, current: Mapping[str, Obj | None]) -> list[
     return found
 
 
-def restored_apex(canary: Canary, *, selector_label: str, label_value: str, current: Obj | None) -> Obj | None:
+def restored_apex(canary: Canary, *, selector_label: str | None, label_value: str, current: Obj | None) -> Obj | None:
     """The manifest that leads a taken-over apex Service back to what it selected before the Canary; None when there is nothing to do.
 
-    An apex Service of ours goes with the Canary. What was selected is known from our annotation, else from kubectl's, else it is the
-    target's pods.
+    An apex Service of ours is led back by `led_to_target`, one of another Canary is that one's. What was selected is known from our
+    annotation, else from kubectl's, else it is the target's pods; `selector_label` None: the target is gone, and its label is not known.
+    A Service that was never taken over is left alone.
     """
-    if current is None or manifest.is_ours(current, canary):
+    if current is None or manifest.is_ours(current, canary) or manifest.of_another(current, canary):
         return None
     annotations = (current.get("metadata") or {}).get("annotations") or {}
-    known = _spec_of(annotations.get(manifest.ORIGINAL)) or _spec_of(annotations.get(LAST_APPLIED), "spec")
-    live = {_key(port): port for port in (current.get("spec") or {}).get("ports") or ()}
-    ports = [port for port in known.get("ports") or () if _key(port) in live]
+    standing = (current.get("spec") or {}).get("selector") or {}
+    target = _target_of(standing, selector_label, label_value)
+    noted = annotations.get(manifest.ORIGINAL)
+    if noted is None and target is None:
+        return None
+    known = _spec_of(noted) or _spec_of(annotations.get(LAST_APPLIED), "spec")
     selector = known.get("selector") or {}
-    if not selector or selector.get(selector_label) == primary_name(label_value):
-        selector = {selector_label: label_value}
-    spec: Obj = {"selector": selector}
-    # With no port left the Service would be refused: then the ports stay as they are.
-    spec["ports"] = ports or list(live.values())
+    if noted is None and (not selector or _target_of(selector, selector_label, label_value) is not None):
+        # a user who applied it again during the Canary's life may have written down what it selected then
+        selector = target or {}
+    spec: Obj = {"selector": selector} if selector else {}
+    spec["ports"] = _restored_ports(canary, known, current)
     return {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {"name": canary.apex, "namespace": canary.namespace},
         "spec": spec,
     }
+
+
+def led_to_target(wanted: Obj, *, selector_label: str, label_value: str) -> Obj:
+    """The apex Service of ours (`wanted` is its manifest) on the target's pods."""
+    return {**wanted, "spec": {**wanted["spec"], "selector": {selector_label: label_value}}}
+
+
+def _target_of(selector: Mapping[str, str], label: str | None, value: str) -> dict[str, str] | None:
+    """The selector of the target's pods, for one that picks the primary's and nothing else; None for any other."""
+    if len(selector) != 1:
+        return None
+    [(name, picked)] = selector.items()
+    if label is not None:
+        return {label: value} if (name, picked) == (label, primary_name(value)) else None
+    plain = picked.removesuffix(primary_name(""))
+    return {name: plain} if plain not in ("", picked) else None
+
+
+def _restored_ports(canary: Canary, known: Obj, current: Obj) -> list[Obj]:
+    """The ports that stand, with those that we changed as they were; one that we added goes. With none left they stay as they are."""
+    service = canary.spec.service
+    live = {_key(port): port for port in (current.get("spec") or {}).get("ports") or ()}
+    ours = {_key(main_port(service))} if service else set()
+    ports = []
+    for port in known.get("ports") or ():
+        standing = live.get(_key(port))
+        if standing is None:
+            continue
+        changed = _key(port) in ours or not port.get("name") or bool(service and service.port_discovery)
+        # what the user changed in a port of their own since then stays
+        ports.append(port if changed else _bare_port(standing))
+    noted = {_key(port) for port in ports}
+    if known.get("ports"):
+        added_since = [_bare_port(port) for key, port in live.items() if key not in noted and key not in ours]
+        ports += [] if service and service.port_discovery else added_since
+    return ports or list(live.values())
 
 
 def _created(

@@ -59,9 +59,13 @@ def read_back(
 
 def given_back(route: RouteObject, canary: Canary, current: Sequence[Obj], plain: Callable[[Obj], Obj]) -> list[Obj]:
     """See `Router.restore`: the spec that a taken-over route had; where it is not known, `plain` of the route, which leads all requests
-    to the apex Service. [] for a route of ours, which goes with the Canary, and for one that leads to none of our backends: it was given
-    back already, and a deletion looks again until the proxies have followed."""
+    to the apex Service. [] for a route of ours, and for one that was never taken over, or has been given back: it leads to none of our
+    backends."""
     have = manifest.find(current, route.kind, route.name)
     if have is None or manifest.is_ours(have, canary):
         return []
-    return manifest.restored(canary, have) or ([plain(have)] if manifest.names_ours(canary, have) else [])
+    known = manifest.restored(canary, have)
+    if known or not manifest.names_ours(canary, have):
+        return known
+    # without our words about it, which server-side apply then takes away
+    return [{**plain(have), "metadata": {"name": route.name, "namespace": canary.namespace}}]

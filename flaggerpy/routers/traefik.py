@@ -101,13 +101,13 @@ class Traefik:
 
     def restore(self, canary: Canary, current: Sequence[Obj]) -> list[Obj]:
         """The spec that a taken-over object had; where it is not known, all requests to the apex Service."""
+        return taken.given_back(self.objects(canary)[-1], canary, current, lambda have: self.plain(canary, have))
 
-        def plain(have: Obj) -> Obj:
-            backend = _backend(canary, canary.apex, _services(have)) | {"weight": 100}
-            meta = manifest.metadata(canary, canary.apex, manifest.service_of(canary).apex, have)
-            return _traefik_service(meta, {"weighted": {"services": [backend]}})
-
-        return taken.given_back(self.objects(canary)[-1], canary, current, plain)
+    def plain(self, canary: Canary, have: Obj) -> Obj:
+        """See `wayback.LeadsIn`."""
+        backend = _backend(canary, canary.apex, _services(have)) | {"weight": 100}
+        meta = manifest.metadata(canary, canary.apex, manifest.service_of(canary).apex, have)
+        return _traefik_service(meta, {"weighted": {"services": [backend]}})
 
 
 def _traefik_service(meta: Obj, spec: Obj) -> Obj:

@@ -2,8 +2,9 @@
 
 It keeps the rules that controllers depend on: one resourceVersion for all writes, generation, optimistic locking, uid preconditions, the
 status subresource, watches with selectors, bookmarks and 410, pages, dry runs, finalizers and owner references, server-side apply with
-managedFields (lists of pods' parts and conditions by key, other lists as one value), discovery, access reviews. It validates nothing but
-names, and defaults nothing. One storage version per kind: an object is served in the version that is asked for.
+managedFields (lists of pods' parts, conditions and Services' ports by key, other lists and selectors as one value), discovery, access
+reviews. It validates nothing but names, and defaults nothing. One storage version per kind: an object is served in the version that is
+asked for.
 
     async with FakeApiServer() as server:
         server.add({"apiVersion": "v1", "kind": "ConfigMap", ...})
@@ -51,6 +52,8 @@ LIST_KEYS: dict[str, tuple[str, ...]] = {
     "conditions": ("type",),
     "ownerReferences": ("uid",),
 }
+# maps that server-side apply takes as one value
+ATOMIC = frozenset({"selector"})
 SERVER_SIDE = ("resourceVersion", "uid", "creationTimestamp", "generation", "deletionTimestamp", "managedFields")
 
 
@@ -799,6 +802,8 @@ Steps = tuple[str, ...]
 
 
 def item_key(name: str, item: Any) -> str | None:
+    if name == "ports" and isinstance(item, dict) and "port" in item:
+        return "k:" + json.dumps({"port": item["port"], "protocol": item.get("protocol", "TCP")}, separators=(",", ":"))
     keys = LIST_KEYS.get(name)
     if not keys or not isinstance(item, dict) or not all(key in item for key in keys):
         return None
@@ -807,7 +812,7 @@ def item_key(name: str, item: Any) -> str | None:
 
 def paths_of(value: Any, name: str = "", top: bool = True) -> set[Steps]:
     """All leaves of an object, in the notation of fieldsV1, without what the server owns."""
-    if isinstance(value, dict) and (value or top):
+    if isinstance(value, dict) and (value or top) and name not in ATOMIC:
         found: set[Steps] = set()
         for key, inner in value.items():
             if top and key in ("apiVersion", "kind"):
@@ -951,7 +956,7 @@ def remove_path(obj: Any, path: Steps) -> None:
 
 
 def merge_applied(old: Any, new: Any, name: str = "") -> Any:
-    if isinstance(old, dict) and isinstance(new, dict):
+    if isinstance(old, dict) and isinstance(new, dict) and name not in ATOMIC:
         return old | {key: merge_applied(old.get(key), value, key) for key, value in new.items()}
     if isinstance(old, list) and isinstance(new, list) and new and all(item_key(name, item) for item in new):
         place = {item_key(name, item): index for index, item in enumerate(old)}

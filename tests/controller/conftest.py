@@ -31,3 +31,4 @@ def short_drains(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (traffic, deleting):
         monkeypatch.setattr(module, "DRAIN", 0.2)
     monkeypatch.setattr(traffic, "UNTOLD", 0.2)
+    monkeypatch.setattr(traffic, "WARM", 0.1)

@@ -35,9 +35,7 @@ class Living:
         if obj["kind"] != "Deployment":
             return
         key = (obj["metadata"]["namespace"], obj["metadata"]["name"])
-        if type_ == "DELETED":
-            self._remove_children(*key)
-        elif key not in self._due:
+        if type_ != "DELETED" and key not in self._due:
             self._due.add(key)
             asyncio.get_running_loop().call_later(self.delay, self._reconcile, key)
 
@@ -122,12 +120,6 @@ class Living:
             any(condition["type"] == "Ready" and condition["status"] == "True" for condition in pod["status"]["conditions"])
             for pod in self._pods(ns, replica_set)
         )
-
-    def _remove_children(self, ns: str, name: str) -> None:
-        for kind in (kinds.REPLICA_SET, kinds.POD):
-            for where, child in list(self.server.objects.get((kind.group, kind.plural), {})):
-                if where == ns and child.startswith(f"{name}-"):
-                    self.server.remove(kind, where, child)
 
 
 def owned(server: FakeApiServer, kind: kinds.Kind, ns: str, uid: str) -> list[Obj]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 import pytest
 
 from flaggerpy.cluster import kinds
+from flaggerpy.controller import farewell
 from flaggerpy.targets.daemonset import is_scaled_to_zero
 from flaggerpy.targets.templates import SCALE_TO_ZERO
 from tests.cluster.fake_apiserver import FakeApiServer, eventually
@@ -246,3 +249,35 @@ async def test_daemonsets_are_followed_only_where_a_canary_has_one(server: FakeA
         server.add(canary(targetRef=REF))
         await phase(server, "Initialized")
         assert listed()
+
+
+@pytest.mark.fault("Q-61")
+async def test_without_revert_the_daemonset_is_told_how_its_pods_come_back(
+    server: FakeApiServer, daemons: Daemons, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(farewell, "GRACE", 0.2)
+
+    def told() -> list[str]:
+        return [event["message"] for event in events(server) if "was deleted without revertOnDeletion" in event["message"]]
+
+    async with controller(server):
+        await initialized(server)
+        await quiet(server)
+        server._delete(kinds.CANARY, server.objects[(kinds.CANARY.group, kinds.CANARY.plural)][(SHOP, "podinfo")], {})
+        await eventually(lambda: bool(told()))
+    [said] = told()
+    command = re.search(r"patch daemonset podinfo --type=json -p '([^']*)'", said)
+    assert command is not None
+    assert json.loads(command[1]) == [{"op": "remove", "path": "/spec/template/spec/nodeSelector"}]
+
+
+@pytest.mark.fault("Q-61", "Q-28")
+async def test_a_daemonset_that_fails_leaves_its_primary_behind(server: FakeApiServer, daemons: Daemons) -> None:
+    async with controller(server):
+        await initialized(server, revertOnDeletion=True)
+        new_image(server, "podinfo:missing")
+        await phase(server, "Failed")
+        server._delete(kinds.CANARY, server.objects[(kinds.CANARY.group, kinds.CANARY.plural)][(SHOP, "podinfo")], {})
+        await eventually(lambda: server.get(kinds.CANARY, SHOP, "podinfo") is None, 45)
+    assert not get(server, "podinfo-primary")["metadata"].get("ownerReferences")
+    assert len(pods(server, "podinfo-primary")) == 2

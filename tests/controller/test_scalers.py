@@ -166,3 +166,45 @@ def test_what_an_autoscaler_measures_wakes_nobody() -> None:
     told(where, kept(copy.deepcopy(later)), kept(copy.deepcopy(before)))
     told(where, None, kept(copy.deepcopy(later)))
     assert woken == ["podinfo", "podinfo"]
+
+
+async def test_keda_has_its_target_again_when_the_canary_goes(server: FakeApiServer) -> None:
+    server.add(deployment())
+    server.add(scaled_object())
+    before = scaled_object()
+    async with controller(server):
+        server.add(canary(autoscalerRef=KEDA_REF, revertOnDeletion=True))
+        await phase(server, "Initialized")
+        await eventually(lambda: PAUSED_REPLICAS in str(server.get(kinds.SCALED_OBJECT, SHOP, "podinfo")))
+        delete_canary(server)
+        await eventually(lambda: server.get(kinds.CANARY, SHOP, "podinfo") is None, 45)
+    found = server.get(kinds.SCALED_OBJECT, SHOP, "podinfo")
+    assert found is not None
+    assert not found["metadata"].get("annotations")
+    assert found["spec"] == before["spec"]
+    assert server.get(kinds.SCALED_OBJECT, SHOP, "podinfo-primary") is None
+
+
+async def test_a_primary_that_is_left_behind_keeps_its_autoscaler(server: FakeApiServer) -> None:
+    server.add(deployment())
+    server.add(hpa())
+    async with controller(server):
+        server.add(canary(autoscalerRef=HPA_REF, revertOnDeletion=True))
+        await phase(server, "Initialized")
+        new_image(server, "podinfo:missing")
+        await phase(server, "Failed")
+        delete_canary(server)
+        await eventually(lambda: server.get(kinds.CANARY, SHOP, "podinfo") is None, 45)
+        primary = server.get(kinds.DEPLOYMENT, SHOP, "podinfo-primary")
+        assert primary is not None
+        for left in (primary, twin(server)):
+            assert not left["metadata"].get("ownerReferences")
+        new_image(server, "podinfo:3")
+        server.add(canary(autoscalerRef=HPA_REF, revertOnDeletion=True))
+        await phase(server, "Initialized")
+        assert twin(server)["metadata"]["ownerReferences"][0]["name"] == "podinfo"
+
+
+def delete_canary(server: FakeApiServer) -> None:
+    """As kubectl does."""
+    server._delete(kinds.CANARY, server.objects[(kinds.CANARY.group, kinds.CANARY.plural)][(SHOP, "podinfo")], {})

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 CHART = "the chart: not built yet (issue 7)"
-COMING_AND_GOING = "deletion without `revertOnDeletion`: not built yet (issue 6)"
 
 
 def other(what: str) -> str:
@@ -174,7 +173,7 @@ FAULTS: dict[str, Fault] = {
     "Q-58": Fault("A revision is a hash over Go structures: an upgrade of the controller releases everything anew."),
     "Q-59": Fault("A primary that was scaled to 0 by hand counts as ready."),
     "Q-60": Fault("`skipAnalysis` takes the canary away before the primary has rolled out."),
-    "Q-61": Fault("Deleting a Canary leaves nothing that serves: target at 0, primary and Services gone.", COMING_AND_GOING),
+    "Q-61": Fault("Deleting a Canary leaves nothing that serves: target at 0, primary and Services gone."),
     "Q-62": Fault("Two Canaries of one target fight over it; only the log says so."),
     "Q-63": Fault("Each idle Canary costs a dozen API requests a tick, and writes events and log lines all the time."),
     "Q-64": Fault("Anti-affinity and spread are rewritten only where the label's value is the Deployment's name."),

@@ -88,9 +88,24 @@ MUTATIONS = (
         "one broken node fails a sound release",
     ),
     Mutation(
-        "forget the settling", "running.py",
+        "forget the settling", "health.py",
         "if since is None or restarts != d.run.settled_restarts:", "if since is None:",
         "pods that restart get traffic",
+    ),
+    Mutation(
+        "let the Canary go without a drain", "deleting.py",
+        "    if d.now < since + DRAIN:\n", "    if False:\n",
+        "requests under way end with the primary's pods",
+    ),
+    Mutation(
+        "stop what serves for a target that does not", "deleting.py",
+        "    d.do(LeaveBehind(primary=True))\n", "",
+        "a deletion takes the application down",
+    ),
+    Mutation(
+        "take down a rival's target", "deleting.py",
+        "if not d.status.last_applied_spec and", "if False and",
+        "the deletion of a refused Canary moves the traffic of another",
     ),
     Mutation(
         "leave traffic on dead pods", "safety.py",

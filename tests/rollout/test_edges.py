@@ -297,7 +297,10 @@ def test_deletion_does_not_wait_for_ever_for_a_broken_target() -> None:
     world.release("v2", MISSING_IMAGE)
     world.deleting = True
     world.settle(lambda w: w.gone, limit=90)
-    assert any("the Canary goes all the same" in text for text in world.texts())
+    assert any("app-primary goes on serving, and stays when the Canary goes" in text for text in world.texts())
+    assert world.left
+    assert world.apex
+    assert not world.reverted
 
 
 def test_a_canary_restored_with_the_phase_of_a_deletion_starts_anew() -> None:

@@ -56,6 +56,16 @@ def test_the_floor_is_taken_off_when_the_primary_has_settled() -> None:
     assert begun.typed.floor_since is None
 
 
+@pytest.mark.parametrize(("pauses", "size"), [(False, 3), (True, 0)])
+def test_a_primary_at_zero_is_its_autoscaler_s_wish_only_where_that_can_scale_it_up_again(pauses: bool, size: int) -> None:
+    begun = world(pauses=pauses).initialised()
+    begun.run_for(SETTLED + 10)
+    assert begun.primary is not None
+    begun.primary.replicas = 0
+    effects = decide(begun.canary, begun.typed, begun.facts(), begun.now).effects
+    assert [effect.replicas for effect in effects if isinstance(effect, fx.ScalePrimary)] == ([size] if size else [])
+
+
 def test_the_canary_begins_at_the_lower_bound_and_gets_its_share_before_the_traffic() -> None:
     begun = world().initialised()
     begun.release("v2", GOOD)

@@ -6,9 +6,18 @@ import json
 import pytest
 
 from flaggerpy.api.canary import Canary
+from flaggerpy.api.names import LEFT_BY
 from flaggerpy.routers.base import Obj
 from flaggerpy.routers.manifest import ORIGINAL
-from flaggerpy.routers.services import desired_services, discovered_ports, in_shape, main_port, restored_apex, service_problems
+from flaggerpy.routers.services import (
+    desired_services,
+    discovered_ports,
+    in_shape,
+    led_to_target,
+    main_port,
+    restored_apex,
+    service_problems,
+)
 from tests.routers.builders import FLUX, OWNER, a_canary
 
 
@@ -303,3 +312,70 @@ def test_a_canary_made_anew_takes_its_orphans_back() -> None:
     orphan = desired(a_canary())["podinfo"]
     orphan["metadata"]["ownerReferences"][0]["uid"] = "u-0"
     assert desired(a_canary(), {"podinfo": orphan})["podinfo"]["metadata"]["ownerReferences"] == [OWNER]
+
+
+def test_a_service_that_was_never_taken_over_is_left_alone() -> None:
+    for selector in ({"tier": "web"}, {"app": "podinfo"}, {"app": "podinfo-primary", "tier": "web"}, {}):
+        theirs = users_service({"port": 80, "protocol": "TCP"})
+        theirs["spec"]["selector"] = selector
+        for label in ("app", None):
+            assert restored_apex(a_canary(), selector_label=label, label_value="podinfo", current=theirs) is None
+
+
+@pytest.mark.fault("Q-28")
+@pytest.mark.parametrize("selector", [{"tier": "web"}, {"app": "podinfo", "tier": "a"}, {"run": "x-primary"}])
+def test_a_service_is_given_back_though_its_target_is_gone(selector: dict[str, str]) -> None:
+    theirs = users_service({"name": "web", "port": 80, "protocol": "TCP", "targetPort": 8080})
+    theirs["spec"]["selector"] = selector
+    result = applied(theirs, desired(a_canary(), {"podinfo": theirs})["podinfo"])
+    back = restored_apex(a_canary(), selector_label=None, label_value="", current=result)
+    assert back is not None
+    assert back["spec"]["selector"] == selector
+    # of one that Flagger took over only the primary's name is left
+    taken = users_service({"port": 80})
+    taken["spec"]["selector"] = {"app": "podinfo-primary"}
+    back = restored_apex(a_canary(), selector_label=None, label_value="", current=taken)
+    assert back is not None
+    assert back["spec"]["selector"] == {"app": "podinfo"}
+
+
+def test_a_service_without_a_selector_has_none_again() -> None:
+    theirs = users_service({"name": "web", "port": 80, "protocol": "TCP"})
+    theirs["spec"].pop("selector")
+    result = applied(theirs, desired(a_canary(), {"podinfo": theirs})["podinfo"])
+    back = restored_apex(a_canary(), selector_label="app", label_value="podinfo", current=result)
+    assert back is not None
+    assert "selector" not in back["spec"]
+
+
+def test_what_the_user_changed_in_other_ports_since_then_stays() -> None:
+    theirs = users_service(
+        {"name": "web", "port": 80, "protocol": "TCP", "targetPort": 8080}, {"name": "m", "port": 9090, "protocol": "TCP", "targetPort": 1}
+    )
+    result = applied(theirs, desired(a_canary(), {"podinfo": theirs})["podinfo"])
+    changed = next(port for port in result["spec"]["ports"] if port["port"] == 9090)
+    changed["targetPort"] = 2
+    back = restored_apex(a_canary(), selector_label="app", label_value="podinfo", current=result)
+    assert back is not None
+    assert {port["port"]: port["targetPort"] for port in back["spec"]["ports"]} == {80: 8080, 9090: 2}
+
+
+def test_a_service_of_another_canary_is_that_one_s() -> None:
+    theirs = users_service({"port": 80})
+    theirs["spec"]["selector"] = {"app": "podinfo-primary"}
+    theirs["metadata"]["ownerReferences"] = [{**OWNER, "name": "other", "uid": "u-2"}]
+    assert restored_apex(a_canary(), selector_label="app", label_value="podinfo", current=theirs) is None
+
+
+def test_an_apex_of_ours_is_led_to_the_target() -> None:
+    wanted = desired(a_canary())["podinfo"]
+    led = led_to_target(wanted, selector_label="app", label_value="podinfo")
+    assert led == {**wanted, "spec": {**wanted["spec"], "selector": {"app": "podinfo"}}}
+
+
+def test_services_that_were_left_behind_are_had_again_by_a_canary_of_that_name() -> None:
+    left = desired(a_canary())["podinfo-primary"]
+    del left["metadata"]["ownerReferences"]
+    left["metadata"]["annotations"][LEFT_BY] = "podinfo"
+    again = desired(a_canary(), {"podinfo-primary": left})["podinfo-primary"]
+    assert again["metadata"]["ownerReferences"] == [OWNER]

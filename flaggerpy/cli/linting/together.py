@@ -12,6 +12,7 @@ from flaggerpy.api.canary import Canary, CrossNamespaceRef
 from flaggerpy.api.metrictemplate import MetricTemplate, parse_metric_template
 from flaggerpy.api.names import primary_name
 from flaggerpy.api.problems import metric_template_problems
+from flaggerpy.cli.linting import around
 from flaggerpy.cli.linting.findings import Finding, found
 from flaggerpy.cli.linting.single import plan_path, typed
 from flaggerpy.cli.manifests import Document, misshapen
@@ -59,6 +60,9 @@ def lint(files: Files, provider: str) -> list[Finding]:
         findings += _references(files, document, canary, provider)
         findings += _autoscaler(files, document, canary)
         findings += _ingress(files, document, canary)
+        target = files.find(canary.kind, files.home(document), canary.target)
+        if target is not None:
+            findings += around.lint(canary, target, [each for each in files.documents if files.home(each) == files.home(document)])
     return findings + _rivals(files, canaries)
 
 
