@@ -23,7 +23,7 @@ Obj = dict[str, Any]
 
 BUILT_PROVIDERS = (
     "kubernetes", "gatewayapi:v1", "gatewayapi:v1beta1", "contour", "linkerd", "smi:v1alpha1", "smi:v1alpha2", "smi:v1alpha3",
-    "traefik",
+    "traefik", "nginx",
 )  # fmt: skip
 
 

@@ -118,7 +118,8 @@ def cast_of(canary: Canary, provider: str, deployment: Mapping[str, Any] | None,
     judges = True
     if canary.spec.service and router.supports.weights:
         routes = router.desired(canary, RouteSplit(), [], Settings())
-        judges = router.observed(canary, routes, Settings()).judges
+        # a router that copies an object of the user's has none to copy here, and none of those reports what it took
+        judges = bool(routes) and router.observed(canary, routes, Settings()).judges
     spec = (deployment or {}).get("spec") or {}
     pod = (spec.get("template") or {}).get("spec") or {}
     actors = [_actor(each, "sidecar" if each.get("restartPolicy") == "Always" else "init") for each in pod.get("initContainers") or ()]

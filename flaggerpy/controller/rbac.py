@@ -28,6 +28,7 @@ ROUTES: dict[str, tuple[tuple[str, str], ...]] = {
     "gatewayapi:v1": (("gateway.networking.k8s.io", "httproutes"),),
     "gatewayapi:v1beta1": (("gateway.networking.k8s.io", "httproutes"),),
     "contour": (("projectcontour.io", "httpproxies"),),
+    "nginx": (("networking.k8s.io", "ingresses"),),
     "linkerd": (("split.smi-spec.io", "trafficsplits"),),
     "smi:v1alpha1": (("split.smi-spec.io", "trafficsplits"),),
     "smi:v1alpha2": (("split.smi-spec.io", "trafficsplits"),),

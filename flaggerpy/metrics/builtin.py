@@ -30,7 +30,8 @@ _LONGEST_PREFIX = 58
 class Observer:
     """The series of one data plane.
 
-    `milliseconds` is what one unit of the latency histogram is worth. `good` is the matcher of requests that succeeded.
+    `milliseconds` is what one unit of the latency is worth. `good` is the matcher of requests that succeeded. `mean`: the latency is the
+    mean and not the 99th percentile, as Flagger measures this data plane; `latency` is then the histogram without its suffix.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Observer:
     good: str
     latency: str
     milliseconds: float
+    mean: bool = False
 
 
 OBSERVERS: dict[str, Observer] = {
@@ -46,6 +48,14 @@ OBSERVERS: dict[str, Observer] = {
         Observer("http", "http_request_duration_seconds_count", 'status!~"5.*"', "http_request_duration_seconds_bucket", 1000),
         Observer("contour", "envoy_cluster_upstream_rq", 'envoy_response_code!~"5.*"', "envoy_cluster_upstream_rq_time_bucket", 1),
         Observer("traefik", "traefik_service_requests_total", 'code!~"5.."', "traefik_service_request_duration_seconds_bucket", 1000),
+        Observer(
+            "nginx",
+            "nginx_ingress_controller_requests",
+            'status!~"5.*"',
+            "nginx_ingress_controller_response_duration_seconds",
+            1000,
+            mean=True,
+        ),
         Observer("linkerd", "response_total", 'classification!="failure"', "response_latency_ms_bucket", 1),
     )
 }
@@ -64,7 +74,7 @@ def observer_of(provider: str) -> Observer | None:
         return OBSERVERS["http"]
     if provider == "linkerd" or provider.startswith("smi:"):
         return OBSERVERS["linkerd"]
-    return OBSERVERS[provider] if provider in ("contour", "traefik") else None
+    return OBSERVERS[provider] if provider in ("contour", "nginx", "traefik") else None
 
 
 def query(canary: Canary, observer: Observer, check: Builtin, interval: str) -> str:
@@ -73,6 +83,9 @@ def query(canary: Canary, observer: Observer, check: Builtin, interval: str) -> 
     Raises ValueError, with a sentence, when no query can tell the canary's pods from the primary's.
     """
     labels = _labels(canary, observer)
+    if check == DURATION and observer.mean:
+        total, count = (f"sum(rate({observer.latency}_{part}{{{labels}}}[{interval}]))" for part in ("sum", "count"))
+        return f"{total} / {count}"
     if check == DURATION:
         return f"histogram_quantile(0.99, sum(rate({observer.latency}{{{labels}}}[{interval}])) by (le))"
     good = f"sum(rate({observer.requests}{{{labels},{observer.good}}}[{interval}]))"
@@ -86,10 +99,24 @@ def _labels(canary: Canary, observer: Observer) -> str:
         return f'envoy_cluster_name=~"{canary.namespace}_{_literal(canary_name(canary.apex))}_[0-9a-zA-Z-]+"'
     if observer.name == "traefik":
         return f'service="{_traefik_service(canary)}"'
+    if observer.name == "nginx":
+        ingress = canary.spec.ingress_ref.name if canary.spec.ingress_ref else canary.target
+        return f'namespace="{canary.namespace}",ingress="{ingress}",canary=~"{_nginx_upstream(canary)}"'
     if observer.name == "linkerd":
         workload = "daemonset" if canary.kind == "DaemonSet" else "deployment"
         return f'namespace="{canary.namespace}",{workload}="{canary.target}",direction="inbound"'
     return f'kubernetes_namespace="{canary.namespace}",{pods("kubernetes_pod_name", canary)}'
+
+
+def _nginx_upstream(canary: Canary) -> str:
+    """A pattern of the name that ingress-nginx gives the canary Service: an Ingress may lead to several applications (Flagger takes all).
+
+    Behind the Service stands its port as the Ingress has it, by number or by name. One that is any text would take `shop-canary-eu` for the
+    canary of `shop`.
+    """
+    name = (canary.spec.service.port_name if canary.spec.service else None) or ""
+    port = f"({name}|[0-9a-z]+)" if "-" in name else "[0-9a-z]+"
+    return f"{canary.namespace}-{_literal(canary_name(canary.apex))}-{port}"
 
 
 def _traefik_service(canary: Canary) -> str:

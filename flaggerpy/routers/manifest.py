@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from flaggerpy.api.canary import Canary, Metadata, Service
-from flaggerpy.api.names import FLUX_OPT_OUT, GROUP, VERSION, canary_name, primary_name
+from flaggerpy.api.names import FIELD_MANAGER, FLUX_OPT_OUT, GROUP, VERSION, canary_name, primary_name
 from flaggerpy.routers.base import Obj
 
 ORIGINAL = "flagger.kubernetes.io/original-configuration"
@@ -174,6 +174,29 @@ def same_metadata(want: Obj, have: Obj) -> bool:
     """True when the labels and annotations that we set are there; others may be there as well."""
     mine, theirs = want.get("metadata") or {}, have.get("metadata") or {}
     return all(covers(mine.get(field) or {}, theirs.get(field) or {}) for field in ("labels", "annotations"))
+
+
+def owned(obj: Obj | None, *path: str) -> frozenset[str]:
+    """The names of the fields below `path` that the API server notes as ours."""
+    found: set[str] = set()
+    for entry in ((obj or {}).get("metadata") or {}).get("managedFields") or ():
+        fields = entry.get("fieldsV1") or {} if entry.get("manager") == FIELD_MANAGER else {}
+        for step in path:
+            fields = fields.get(f"f:{step}") or {}
+        found |= {name.removeprefix("f:") for name in fields if name.startswith("f:")}
+    return frozenset(found)
+
+
+def left_over(want: Obj, have: Obj) -> bool:
+    """True when a label, an annotation or a field of the spec is ours, and wanted no more: the next apply takes it away."""
+    places = (("metadata", "labels"), ("metadata", "annotations"), ("spec",))
+
+    def at(obj: Obj, place: tuple[str, ...]) -> Obj:
+        for step in place:
+            obj = obj.get(step) or {}
+        return obj
+
+    return any(owned(have, *place) & at(have, place).keys() - at(want, place).keys() for place in places)
 
 
 def share(primary: int | float, canary: int | float) -> int | None:

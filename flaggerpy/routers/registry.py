@@ -13,6 +13,7 @@ from flaggerpy.routers.base import Router
 from flaggerpy.routers.contour import Contour
 from flaggerpy.routers.gatewayapi import GatewayAPI
 from flaggerpy.routers.kubernetes import Kubernetes
+from flaggerpy.routers.nginx import Nginx
 from flaggerpy.routers.smi import TrafficSplit
 from flaggerpy.routers.traefik import Traefik
 
@@ -23,6 +24,7 @@ BUILT_IN: dict[str, Callable[[], Router]] = {
     "gatewayapi:v1": lambda: GatewayAPI("v1"),
     "gatewayapi:v1beta1": lambda: GatewayAPI("v1beta1"),
     "contour": Contour,
+    "nginx": Nginx,
     "linkerd": lambda: TrafficSplit("v1alpha1", "linkerd"),
     "smi:v1alpha1": lambda: TrafficSplit("v1alpha1", "smi:v1alpha1"),
     "smi:v1alpha2": lambda: TrafficSplit("v1alpha2", "smi:v1alpha2"),

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 DAEMONSETS = "DaemonSets: not built yet (issue 6)"
 SCALERS = "autoscalers: not built yet (issue 6)"
 ISTIO = "Istio: not built yet (issue 6)"
-NGINX = "nginx: not built yet (issue 6)"
 CHART = "the chart: not built yet (issue 7)"
 COMING_AND_GOING = "deletion without `revertOnDeletion`: not built yet (issue 6)"
 
@@ -101,7 +100,7 @@ FAULTS: dict[str, Fault] = {
     "Q-28": Fault("A Canary with `revertOnDeletion` hangs in deletion for ever when its target or Service went first."),
     "Q-29": Fault(
         "Some inputs end the whole controller, and end it again after each restart.",
-        other("Skipper, nginx, Knative, Gloo, Datadog"),
+        other("Skipper, Knative, Gloo, Datadog"),
     ),
     "Q-30": Fault("Another interval starts a second loop beside the first, and a loop may outlive its Canary."),
     "Q-31": Fault(
@@ -135,7 +134,7 @@ FAULTS: dict[str, Fault] = {
         ISTIO,
     ),
     "Q-40": Fault("A matcher that the Gateway API router does not support is swallowed, and everybody is sent to the canary."),
-    "Q-41": Fault("Header matches in nginx annotations test values for keys, and of several headers a random one wins.", NGINX),
+    "Q-41": Fault("Header matches in nginx annotations test values for keys, and of several headers a random one wins."),
     "Q-42": Fault("A Skipper Ingress that does not lead to the Service passes as if it did.", other("Skipper")),
     "Q-43": Fault(
         "Contour: prefix and suffix of a header match anywhere in it, a regular expression matches nothing, and entries that "

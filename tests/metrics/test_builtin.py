@@ -60,6 +60,25 @@ def test_traefik_looks_at_the_canary_service_by_its_whole_name() -> None:
     )
 
 
+@pytest.mark.fault("Q-34")
+def test_nginx_looks_at_the_canary_service_behind_the_ingress() -> None:
+    labels = 'namespace="test",ingress="front",canary=~"test-web-canary-[0-9a-z]+"'
+    spec = {
+        "service": {"port": 80, "name": "web"},
+        "ingressRef": {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "name": "front"},
+    }
+    assert query("request-success-rate", "nginx", **spec) == (
+        f'(sum(rate(nginx_ingress_controller_requests{{{labels},status!~"5.*"}}[1m])) or vector(0))'
+        f" / sum(rate(nginx_ingress_controller_requests{{{labels}}}[1m])) * 100"
+    )
+    named = spec | {"service": {"port": 80, "portName": "http-web"}}
+    assert 'canary=~"test-podinfo-canary-(http-web|[0-9a-z]+)"' in query("request-duration", "nginx", **named)
+    assert query("request-duration", "nginx", "30s", **spec) == (
+        f"sum(rate(nginx_ingress_controller_response_duration_seconds_sum{{{labels}}}[30s]))"
+        f" / sum(rate(nginx_ingress_controller_response_duration_seconds_count{{{labels}}}[30s]))"
+    )
+
+
 @pytest.mark.parametrize("provider", ["linkerd", "smi:v1alpha1", "smi:v1alpha3"])
 def test_linkerd(provider: str) -> None:
     labels = 'namespace="test",deployment="podinfo",direction="inbound"'
@@ -76,11 +95,11 @@ def test_linkerd_names_daemonsets_as_such() -> None:
 
 def test_latencies_are_turned_into_milliseconds() -> None:
     assert {name: observer.milliseconds for name, observer in builtin.OBSERVERS.items()} == {
-        "http": 1000, "contour": 1, "traefik": 1000, "linkerd": 1,
+        "http": 1000, "contour": 1, "traefik": 1000, "linkerd": 1, "nginx": 1000,
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("provider", ["istio", "nginx", "skipper", "", "no-such-mesh"])
+@pytest.mark.parametrize("provider", ["istio", "skipper", "", "no-such-mesh"])
 @pytest.mark.fault("Q-57")
 def test_other_providers_have_no_built_in_query_rather_than_that_of_istio(provider: str) -> None:
     assert builtin.observer_of(provider) is None

@@ -81,6 +81,22 @@ class Profile:
     """Reads the canary's weights out of manifests."""
 
 
+def ingress_totals(value: Any) -> list[int]:
+    """The primary has what the canary's weight leaves of 100."""
+    weights = [int(obj["metadata"]["annotations"]["nginx.ingress.kubernetes.io/canary-weight"]) for obj in value]
+    return [weight + max(100 - weight, 0) for weight in weights]
+
+
+def ingress_weights(value: Any) -> list[int]:
+    """The weight, and 100 where a header or a cookie leads to the canary."""
+    found = []
+    for obj in value:
+        annotations = obj["metadata"]["annotations"]
+        found += [int(text) for key, text in annotations.items() if key.endswith("/canary-weight")]
+        found += [100 for key in annotations if "/canary-by-" in key]
+    return found
+
+
 HONOURED = {"match": service_matches, "timeout": timeouts}
 GATEWAY_API = Profile(
     service=GATEWAY,
@@ -100,7 +116,45 @@ GATEWAY_API = Profile(
     },
 )
 
+INGRESS: Obj = {
+    "apiVersion": "networking.k8s.io/v1",
+    "kind": "Ingress",
+    "metadata": {
+        "name": "web",
+        "namespace": "test",
+        "labels": {"team": "a"},
+        "annotations": {"nginx.ingress.kubernetes.io/proxy-body-size": "8m", "kubectl.kubernetes.io/last-applied-configuration": "{}"},
+    },
+    "spec": {
+        "ingressClassName": "nginx",
+        "tls": [{"hosts": ["app.example.com"], "secretName": "cert"}],
+        "rules": [
+            {
+                "host": "app.example.com",
+                "http": {
+                    "paths": [
+                        {"path": "/", "pathType": "Prefix", "backend": {"service": {"name": "podinfo", "port": {"number": 80}}}},
+                        {"path": "/static", "pathType": "Prefix", "backend": {"service": {"name": "static", "port": {"number": 80}}}},
+                    ]
+                },
+            },
+            {"host": "bare.example.com"},
+        ],
+    },
+}
+ONE_HEADER = st.tuples(st.sampled_from(["a", "X-Canary"]), tests).map(lambda pair: {"headers": dict([pair])})
+ONE_COOKIE = st.sampled_from(["canary", "beta.1"]).map(lambda name: {"headers": {"cookie": {"exact": name}}})
+HEADER_OR_COOKIE = st.one_of(st.tuples(ONE_HEADER), st.tuples(ONE_COOKIE), st.tuples(ONE_HEADER, ONE_COOKIE)).map(list)
+
 PROFILES: dict[str, Profile] = {
+    "nginx": Profile(
+        spec={"ingressRef": {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "name": "web"}},
+        around=(INGRESS,),
+        matches=HEADER_OR_COOKIE,
+        restricted=False,
+        totals=ingress_totals,
+        canary_weights=ingress_weights,
+    ),
     "gatewayapi:v1": GATEWAY_API,
     "gatewayapi:v1beta1": GATEWAY_API,
     "contour": Profile(

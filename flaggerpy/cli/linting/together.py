@@ -18,6 +18,7 @@ from flaggerpy.cli.manifests import Document, misshapen
 from flaggerpy.controller.settings import Settings
 from flaggerpy.metrics import evaluate
 from flaggerpy.rollout.traffic import needed
+from flaggerpy.routers.nginx import leads_to
 from flaggerpy.routers.registry import known_providers
 from flaggerpy.routers.services import main_port, service_names
 from flaggerpy.targets.deployment import selector_of
@@ -55,6 +56,7 @@ def lint(files: Files, provider: str) -> list[Finding]:
         findings += _target(files, document, canary)
         findings += _references(files, document, canary, provider)
         findings += _autoscaler(files, document, canary)
+        findings += _ingress(files, document, canary)
     return findings + _rivals(files, canaries)
 
 
@@ -62,6 +64,7 @@ def _rivals(files: Files, canaries: Sequence[tuple[Document, Canary]]) -> list[F
     findings: list[Finding] = []
     targets: dict[tuple[str, str, str], Document] = {}
     services: dict[tuple[str, str], Document] = {}
+    ingresses: dict[tuple[str, str], Document] = {}
     for document, canary in canaries:
         home = files.home(document)
         same = files.find("Canary", home, document.name)
@@ -78,6 +81,12 @@ def _rivals(files: Files, canaries: Sequence[tuple[Document, Canary]]) -> list[F
         if other is not document and canary.spec.service:
             text = f"spec.service.name: the Canary {other.name} makes the Service {canary.apex} already ({_where(other)})"
             findings.append(found("service-taken", document, "spec.service.name", text))
+        if canary.spec.ingress_ref is not None:
+            ingress = canary.spec.ingress_ref.name
+            other = ingresses.setdefault((home, ingress), document)
+            if other is not document:
+                text = f"spec.ingressRef: Ingress {ingress} is that of the Canary {other.name} already ({_where(other)})"
+                findings.append(found("ingress-taken", document, "spec.ingressRef.name", text))
     return findings
 
 
@@ -244,6 +253,18 @@ def _autoscaler(files: Files, document: Document, canary: Canary) -> Iterator[Fi
         if files.home(scaler) == home and _scaled(scaler) == canary.target:
             text = f"spec.targetRef: {scaler.kind} {scaler.name} ({_where(scaler)}) scales {canary.target}; autoscalerRef does not name it"
             yield found("autoscaler-not-named", document, "spec.targetRef.name", text)
+
+
+def _ingress(files: Files, document: Document, canary: Canary) -> Iterator[Finding]:
+    reference = canary.spec.ingress_ref
+    if reference is None or canary.spec.service is None:
+        return
+    ingress, field = files.find("Ingress", files.home(document), reference.name), "spec.ingressRef.name"
+    if ingress is None:
+        yield found("ingress-not-in-files", document, field, f"spec.ingressRef: Ingress {reference.name} is not among the files")
+    elif not leads_to(ingress.obj, canary.apex):
+        text = f"spec.ingressRef: Ingress {reference.name} ({_where(ingress)}) has no path that leads to Service {canary.apex}"
+        yield found("ingress-without-path", document, field, text)
 
 
 def _scaled(scaler: Document) -> str:

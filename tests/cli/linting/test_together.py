@@ -143,6 +143,25 @@ def test_an_autoscaler_that_is_named_is_compared() -> None:
     assert "autoscaler-target" in rules(findings(named, at(SCALER, "spec.scaleTargetRef.name", "other")))
 
 
+INGRESS: Obj = {
+    "apiVersion": "networking.k8s.io/v1",
+    "kind": "Ingress",
+    "metadata": {"name": "web", "namespace": "test"},
+    "spec": {"rules": [{"http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": {"service": {"name": "podinfo"}}}]}}]},
+}
+
+
+def test_an_ingress_that_is_named_leads_to_the_canarys_service() -> None:
+    named = at(CANARY, "spec.ingressRef", {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "name": "web"})
+    told = {"ingress-without-path", "ingress-not-in-files", "ingress-taken"}
+    assert told & rules(findings(named, INGRESS)) == set()
+    assert told & rules(findings(named)) == {"ingress-not-in-files"}
+    for elsewhere in (at(INGRESS, "spec.rules.0.http.paths.0.backend.service.name", "other"), at(INGRESS, "spec", {"rules": ["?"]})):
+        assert told & rules(findings(named, elsewhere)) == {"ingress-without-path"}
+    other = at(at(named, "metadata.name", "other"), "spec.targetRef.name", "other")
+    assert "ingress-taken" in rules(findings(named, other, INGRESS))
+
+
 def test_objects_of_other_namespaces_are_others() -> None:
     elsewhere = [at(each, "metadata.namespace", "prod") for each in (DEPLOYMENT, SERVICE, SCALER)]
     assert rules(findings(CANARY, TEMPLATE, ALERT, *elsewhere)) == {"target-not-in-files"}
