@@ -73,6 +73,7 @@ async def measured(measurer: Measurer, sandbox: Sandbox, subject: Canary, metric
     return await measurer.measure(subject, Metric.model_validate(metric), Material(**material), settings)
 
 
+@pytest.mark.proves("live", "built-in metrics", providers=("kubernetes", "gatewayapi:v1", "gatewayapi:v1beta1"))
 @pytest.mark.parametrize("kind", ["Deployment", "DaemonSet"])
 @pytest.mark.fault("Q-34")
 async def test_only_the_canarys_own_requests_are_measured(
@@ -105,6 +106,7 @@ async def test_only_the_canarys_own_requests_are_measured(
     assert duration.passed
 
 
+@pytest.mark.proves("live", "built-in metrics", providers=("contour",))
 @pytest.mark.fault("Q-35")
 async def test_envoys_requests_to_the_canary_service_are_measured_and_nothing_but_errors_is_zero_percent(
     sandbox: Sandbox, kube: Kube, namespace: str, measurer: Measurer

@@ -36,6 +36,7 @@ def is_served(stage: Stage, url: str, version: str) -> None:
     until(check, 15, f"version {version} through the gateway")
 
 
+@pytest.mark.proves("live", "a whole release", providers=("gatewayapi:v1",))
 def test_a_good_image_is_promoted_without_a_lost_request(stage: Stage, sandbox: Sandbox) -> None:
     stage.initialise(stage.canary())
     assert stage.replicas() == 0
@@ -83,6 +84,7 @@ def test_a_target_under_load_is_initialised_without_a_lost_request(stage: Stage,
     assert load.result["lost"] == 0, load.result
 
 
+@pytest.mark.proves("live", "a whole release", providers=("gatewayapi:v1beta1", "contour"))
 @pytest.mark.parametrize("provider", ["gatewayapi:v1beta1", "contour"])
 def test_other_routers_carry_a_release(stage: Stage, provider: str) -> None:
     if provider == "contour":
@@ -98,6 +100,7 @@ def test_other_routers_carry_a_release(stage: Stage, provider: str) -> None:
     is_served(stage, stage.sandbox.gateway_url, "1.0.1")
 
 
+@pytest.mark.proves("accepted", "a whole release", providers=("linkerd", "smi:v1alpha2", "smi:v1alpha3"))
 @pytest.mark.parametrize("provider", ["linkerd", "smi:v1alpha2", "smi:v1alpha3"])
 def test_traffic_splits_are_written_through_a_release(stage: Stage, provider: str) -> None:
     stage.initialise(stage.canary(provider=provider, analysis={**QUICK, "maxWeight": 20}))
@@ -106,6 +109,7 @@ def test_traffic_splits_are_written_through_a_release(stage: Stage, provider: st
     assert stage.primary_image().endswith(":1.0.1")
 
 
+@pytest.mark.proves("live", "a whole release", providers=("kubernetes",))
 def test_blue_green_by_services(stage: Stage) -> None:
     stage.initialise(stage.canary(provider="kubernetes", analysis=ITERATIONS))
     stage.release("1.0.1")

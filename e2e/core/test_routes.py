@@ -108,6 +108,14 @@ def admitted(provider: str) -> list[tuple[Object, Object, RouteSplit]]:
     return cases
 
 
+@pytest.mark.proves("accepted", "weights", providers=("linkerd", "smi:v1alpha1", "smi:v1alpha2", "smi:v1alpha3"))
+@pytest.mark.proves(
+    "accepted", "service.match", "service.timeout", "service.headers", providers=("gatewayapi:v1", "gatewayapi:v1beta1", "contour")
+)
+@pytest.mark.proves(
+    "accepted", "service.rewrite", "service.mirror", "service.corsPolicy", providers=("gatewayapi:v1", "gatewayapi:v1beta1")
+)
+@pytest.mark.proves("accepted", "service.retries", providers=("contour",))
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_what_is_written_is_admitted_and_read_back(kube: Kube, namespace: str, provider: str) -> None:
     router = router_for(provider)
@@ -216,6 +224,7 @@ def is_gone(edge: Edge) -> bool:
         return True
 
 
+@pytest.mark.proves("live", "weights", providers=("gatewayapi:v1", "gatewayapi:v1beta1", "contour"))
 @pytest.mark.parametrize("provider", EDGES)
 def test_requests_follow_the_weights(edge: Edge, provider: str) -> None:
     router, canary = router_for(provider), a_canary(edge.namespace)
@@ -229,6 +238,7 @@ def test_requests_follow_the_weights(edge: Edge, provider: str) -> None:
     edge.becomes(lambda: set(edge.versions(30)) == {"1.0.1"}, "nothing from the primary")
 
 
+@pytest.mark.proves("live", "A/B test", providers=("gatewayapi:v1", "gatewayapi:v1beta1", "contour"))
 @pytest.mark.parametrize("provider", EDGES)
 @pytest.mark.fault("Q-43", "Q-40")
 def test_an_ab_test_leads_by_header_cookie_and_query(edge: Edge, provider: str) -> None:
@@ -269,6 +279,7 @@ def test_weights_with_a_match_leave_everybody_else_alone(edge: Edge, provider: s
     assert set(edge.versions(100)) == {"1.0.0"}
 
 
+@pytest.mark.proves("live", "mirror", providers=("gatewayapi:v1", "gatewayapi:v1beta1", "contour"))
 @pytest.mark.parametrize("provider", EDGES)
 def test_copies_of_requests_arrive_at_the_canary(edge: Edge, provider: str) -> None:
     router, canary = router_for(provider), a_canary(edge.namespace, analysis={**WEIGHTED, "mirror": True})
@@ -299,6 +310,7 @@ def test_contour_mirrors_a_share(edge: Edge) -> None:
     assert 60 <= edge.served("app-canary") - before <= 140  # 100 expected
 
 
+@pytest.mark.proves("live", "session affinity", providers=("gatewayapi:v1", "gatewayapi:v1beta1"))
 @pytest.mark.parametrize("provider", ["gatewayapi:v1", "gatewayapi:v1beta1"])
 @pytest.mark.fault("Q-38")
 def test_visitors_stay_where_they_were(edge: Edge, provider: str) -> None:
@@ -382,6 +394,7 @@ def test_a_proxy_that_no_root_includes_is_named(edge: Edge) -> None:
     assert "no root HTTPProxy includes it" in observed.refusal
 
 
+@pytest.mark.proves("live", "a route of the user taken over", providers=("gatewayapi:v1", "contour"))
 @pytest.mark.parametrize("provider", ["gatewayapi:v1", "contour"])
 def test_a_route_of_the_user_is_taken_over_and_given_back(edge: Edge, provider: str) -> None:
     host = f"{edge.namespace}.example.com"

@@ -81,6 +81,7 @@ def held(receiver: Receiver) -> Object:
     return {"webhooks": [{"name": "hold", "type": "confirm-promotion", "url": f"{receiver.url}/hold"}]}
 
 
+@pytest.mark.proves("live", "a whole release", "weights", "built-in metrics", providers=("traefik",))
 def test_a_release_is_measured_at_traefik_and_promoted_and_its_weights_are_those_of_the_requests(stage: Stage, receiver: Receiver) -> None:
     analysis = {**STEPS, "metrics": [RATE, DURATION], **held(receiver)}
     stage.initialise(stage.canary(provider="traefik", analysis=analysis))
@@ -119,6 +120,7 @@ def test_a_version_that_fails_every_request_is_rolled_back_by_the_built_in_succe
     assert set(load.result["codes"]) == {"200", "500"}, load.result  # nobody but the visitors of the canary met an error
 
 
+@pytest.mark.proves("live", "mirror", providers=("traefik",))
 def test_requests_are_mirrored_and_answered_by_the_primary(stage: Stage) -> None:
     stage.initialise(stage.canary(provider="traefik", analysis={**STEPS, "interval": "10s", "mirror": True}))
     is_served_by(stage, "1.0.0")
@@ -139,6 +141,7 @@ def test_requests_are_mirrored_and_answered_by_the_primary(stage: Stage) -> None
     assert load.result["lost"] == 0, load.result
 
 
+@pytest.mark.proves("live", "a route of the user taken over", providers=("traefik",))
 def test_a_traefik_service_of_the_user_is_taken_over_and_given_back_without_a_lost_request(stage: Stage) -> None:
     kube = stage.kube
     backend = {"name": "app", "port": PORT, "passHostHeader": True}

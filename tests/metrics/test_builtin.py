@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -63,7 +64,7 @@ def test_traefik_looks_at_the_canary_service_by_its_whole_name() -> None:
 @pytest.mark.fault("Q-34")
 def test_nginx_looks_at_the_canary_service_behind_the_ingress() -> None:
     labels = 'namespace="test",ingress="front",canary=~"test-web-canary-[0-9a-z]+"'
-    spec = {
+    spec: dict[str, Any] = {
         "service": {"port": 80, "name": "web"},
         "ingressRef": {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "name": "front"},
     }

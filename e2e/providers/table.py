@@ -1,0 +1,141 @@
+"""What each provider can do, and how that is known: read from the marks of the suites, and asked of the routers. Writes docs/providers.md.
+
+`@pytest.mark.proves(LEVEL, FEATURE, ..., providers=(NAME, ...))` on a test says what it shows; all of it is literal text. `live` is shown
+by real requests through the provider's own proxy (for built-in metrics: a real Prometheus), `accepted` by a real API server.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from flaggerpy.api.canary import parse_canary
+from flaggerpy.api.problems import spec_problems
+from flaggerpy.routers.registry import BUILT_IN, router_for
+from tests.routers.contract import profile_of
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "providers.md"
+LEVELS = ("live", "accepted")
+SUITES = ("e2e/core", "e2e/providers")
+
+WEIGHTED = {"interval": "10s", "threshold": 5, "maxWeight": 50, "stepWeight": 10}
+MATCH = [{"headers": {"x-user": {"exact": "insider"}}}]
+ALWAYS: Mapping[str, Any] = {"analysis": WEIGHTED}
+
+FEATURES: dict[str, Mapping[str, Any]] = {
+    "a whole release": {},
+    "weights": ALWAYS,
+    "A/B test": {"analysis": {"interval": "10s", "threshold": 5, "iterations": 3, "match": MATCH}},
+    "weights for matching requests": {"analysis": {**WEIGHTED, "match": MATCH}},
+    "mirror": {"analysis": {**WEIGHTED, "mirror": True}},
+    "session affinity": {"analysis": {**WEIGHTED, "sessionAffinity": {"cookieName": "canary"}}},
+    "a route of the user taken over": {},
+    "built-in metrics": {},
+    "service.match": {"service": {"match": [{"uri": {"prefix": "/api"}}]}},
+    "service.timeout": {"service": {"timeout": "15s"}},
+    "service.retries": {"service": {"retries": {"attempts": 3, "perTryTimeout": "5s"}}},
+    "service.headers": {"service": {"headers": {"request": {"set": {"x": "1"}}}}},
+    "service.rewrite": {"service": {"rewrite": {"uri": "/new"}}},
+    "service.mirror": {"service": {"mirror": [{"backendRef": {"name": "shadow", "port": 80}}]}},
+    "service.corsPolicy": {"service": {"corsPolicy": {"allowOrigin": ["https://a.example.com"], "allowMethods": ["GET"]}}},
+    "service.trafficPolicy": {"service": {"trafficPolicy": {"tls": {"mode": "ISTIO_MUTUAL"}}}},
+}
+"""Feature to the fields of a Canary that ask for it; none where the fields of every Canary do."""
+
+
+def canary_for(provider: str, feature: str, namespace: str = "test", name: str = "podinfo") -> dict[str, Any]:
+    """A Canary, as a manifest, that asks a provider for that feature and for nothing beside it."""
+    fields, profile = FEATURES[feature], profile_of(provider)
+    weights = router_for(provider).supports.weights or feature == "weights"
+    analysis = fields.get("analysis") or (WEIGHTED if weights else {"interval": "10s", "threshold": 5, "iterations": 3})
+    return {
+        "apiVersion": "flagger.app/v1beta1",
+        "kind": "Canary",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "provider": provider,
+            "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name},
+            "service": {"port": 80, **profile.service, **(fields.get("service") or {})},
+            "analysis": analysis,
+            **profile.spec,
+        },
+    }
+
+
+def refusals(provider: str, feature: str) -> list[str]:
+    """The sentences by which a provider refuses a feature; [] where it does not."""
+    if not FEATURES[feature]:
+        return []
+    obj = canary_for(provider, feature)
+    return spec_problems(obj, providers=tuple(BUILT_IN)) or router_for(provider).problems(parse_canary(obj))
+
+
+def refused() -> list[tuple[str, str]]:
+    """Every provider and feature that is refused."""
+    return [(provider, feature) for provider in sorted(BUILT_IN) for feature in FEATURES if refusals(provider, feature)]
+
+
+def proven() -> dict[tuple[str, str], set[str]]:
+    """(provider, feature) to the levels that a test shows. Raises ValueError for a mark that names what there is not."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for suite in SUITES:
+        for file in sorted((ROOT / suite).glob("test_*.py")):
+            for level, feature, provider in marks_of(file.read_text()):
+                if level not in LEVELS or feature not in FEATURES or provider not in BUILT_IN:
+                    raise ValueError(f"{file.name}: proves({level!r}, {feature!r}) of {provider!r} is none of those in {__name__}")
+                found.setdefault((provider, feature), set()).add(level)
+    return found
+
+
+def marks_of(source: str) -> Iterator[tuple[str, str, str]]:
+    """(level, feature, provider) for each mark of a file."""
+    for node in ast.walk(ast.parse(source)):
+        for decorator in node.decorator_list if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) else ():
+            if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "pytest.mark.proves":
+                level, *features = (ast.literal_eval(argument) for argument in decorator.args)
+                providers = next(ast.literal_eval(keyword.value) for keyword in decorator.keywords if keyword.arg == "providers")
+                yield from ((level, feature, provider) for feature in features for provider in providers)
+
+
+def cell(provider: str, feature: str, known: Mapping[tuple[str, str], set[str]]) -> str:
+    """What the table says of a feature of a provider."""
+    levels = known.get((provider, feature), set())
+    shown = next((level for level in LEVELS if level in levels), "")
+    if shown:
+        return shown
+    if refusals(provider, feature):
+        return "refused"
+    field = next(iter(FEATURES[feature].get("service") or ()), "")
+    warned = router_for(provider).warnings(parse_canary(canary_for(provider, feature))) if field else []
+    if any(sentence.startswith(f"spec.service.{field}: ") for sentence in warned):
+        return "warned"
+    return "-" if not FEATURES[feature] or provider == "kubernetes" else "unit tests"
+
+
+def page(known: Mapping[tuple[str, str], set[str]]) -> str:
+    """The text of docs/providers.md."""
+    names = sorted(BUILT_IN)
+    lines = [
+        "# What each provider can do",
+        "",
+        "Generated by `python -m e2e.providers` from the marks of the suites (`make test`, `make test-providers`) and from the routers.",
+        "",
+        "- **live**: real requests went through the provider's own proxy; for built-in metrics, a real Prometheus answered.",
+        "- **accepted**: a real API server took what is written, with unknown fields an error, and it was read back as it was meant.",
+        "- **unit tests**: built, and shown by unit tests alone.",
+        "- **refused**: the API server or the condition `Stalled` names the field, before any traffic moves.",
+        "- **warned**: the field has no effect; the status and an event say so, and the release goes on without it.",
+        "- **-**: there is no such thing to show, or nothing shows it yet.",
+        "",
+        "How a provider is used stands in its page under [providers/](providers).",
+        "",
+        "| feature | " + " | ".join(f"`{name}`" for name in names) + " |",
+        "|---|" + "---|" * len(names),
+    ]
+    for feature in FEATURES:
+        title = f"`{feature}`" if feature.startswith("service.") else feature
+        lines.append(f"| {title} | " + " | ".join(cell(name, feature, known) for name in names) + " |")
+    return "\n".join(lines) + "\n"
