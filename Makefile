@@ -38,6 +38,7 @@ test-all: test ## and what is slow
 	$(PY) -m pytest -r aR e2e/lifecycle
 
 test-providers: $(READY) ## the suites of single providers, on a sandbox of their own (ARGS=e2e/providers/test_nginx.py: one of them)
+	$(PY) -m pytest -q -m slow tests/routers
 	$(PY) -m e2e.sandbox with --with traefik -- sh e2e/providers/run.sh $(abspath $(PY)) $(ARGS)
 
 catalogue: $(READY) ## every way in which pods fail, on a real kubelet: a table, and docs/failures.md (ARGS="PATTERN ...": some rows)

@@ -121,7 +121,9 @@ def routed(d: Draft) -> bool:
         return False
     ensure_route(d)
     if route.split != wanted(d) or route.foreign:
-        d.wait(f"the route of {d.canary.apex} to carry {wanted(d).canary}% for the canary")
+        # where there can be none, the router says what is in the way
+        why = f": {route.refusal}" if route.split is None and route.refusal and not route.foreign else ""
+        d.wait(f"the route of {d.canary.apex} to carry {wanted(d).canary}% for the canary{why}")
         return False
     if route.accepted is False:
         d.wait(

@@ -104,6 +104,13 @@ def test_a_route_that_is_refused_holds_the_weight_and_is_named() -> None:
     assert world.typed.canary_weight == 20
 
 
+def test_what_keeps_a_route_from_being_made_is_named() -> None:
+    world = running()
+    barred = RouteFacts(split=None, accepted=False, refusal="the Ingress is not there")
+    assert waits_for(world, route=barred) == "the route of app to carry 20% for the canary: the Ingress is not there"
+    assert "Ingress" not in waits_for(world, route=replace(barred, foreign=True))
+
+
 def test_a_route_that_nobody_judges_gets_five_seconds() -> None:
     world = running()
     told = RouteFacts(split=Split(20), accepted=None, written_at=world.now - 1)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from flaggerpy.api.canary import Canary
+from flaggerpy.api.names import LEFT_BY
 from flaggerpy.routers.base import Obj, RouteSplit, Settings
 from flaggerpy.routers.nginx import Nginx, leads_to
 from tests.routers.builders import AB, OWNER, WEIGHTED, a_canary
@@ -232,6 +233,14 @@ def test_what_is_in_the_way_is_named() -> None:
     for current in ([made], [elsewhere, made]):
         assert switches(desired(nginx(), RouteSplit(0), *current)) == {"canary": "true", "canary-weight": "0"}
         assert desired(nginx(), RouteSplit(0), *current)["spec"] == made["spec"]
+
+
+def test_a_canary_ingress_that_was_left_behind_is_had_again() -> None:
+    made = desired(nginx(), RouteSplit(0))
+    noted = made["metadata"]["annotations"] | {LEFT_BY: "podinfo"}
+    left = {**made, "metadata": {**made["metadata"], "ownerReferences": [], "annotations": noted}}
+    assert observed_words(INGRESS, left) == ""
+    assert desired(nginx(), RouteSplit(5), INGRESS, left)["metadata"]["ownerReferences"] == [OWNER]
 
 
 def test_visitors_that_the_users_ingress_pins_to_the_canary_come_back_at_weight_nought() -> None:
