@@ -16,4 +16,6 @@ def mend_primary(d: Draft) -> None:
         return
     emptied = primary.replicas == 0 and d.canary.spec.autoscaler_ref is None
     if d.facts.primary_stale or emptied:
-        d.do(EnsurePrimary(promoted, primary.flagger_id or promoted))
+        # between runs nobody knows any more how many there were
+        size = d.run.replicas if emptied and d.status.run is not None else None
+        d.do(EnsurePrimary(promoted, primary.flagger_id or promoted, size))

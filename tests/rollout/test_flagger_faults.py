@@ -240,11 +240,26 @@ def test_checks_that_failed_are_forgotten_after_a_success() -> None:
 
 
 @pytest.mark.fault("Q-59")
-def test_a_primary_that_was_scaled_to_nought_by_hand_is_not_ready() -> None:
+def test_a_primary_that_was_scaled_to_nought_by_hand_comes_back_with_its_size() -> None:
     world = World().initialised()
     world.release("v2")
     world.settle(lambda w: w.route == Split(20))
     assert world.primary is not None
+    world.primary.replicas = 0
+    world.run_for(3)
+    assert world.primary.replicas == 2
+    assert world.typed.canary_weight == 20
+    world.settle(ended)
+    assert world.is_in(Phase.SUCCEEDED)
+
+
+@pytest.mark.fault("Q-59")
+def test_a_primary_that_was_scaled_to_nought_by_hand_is_not_ready_where_its_template_is_lost() -> None:
+    world = World().initialised()
+    world.release("v2")
+    world.settle(lambda w: w.route == Split(20))
+    assert world.primary is not None
+    del world.kept["v1"]
     world.primary.replicas = 0
     world.run_for(100)
     assert world.is_in(Phase.PROGRESSING)
