@@ -27,7 +27,7 @@ CLUSTER_SCOPED = {
 API_VERSION = {
     **dict.fromkeys(("Pod", "Service", "ConfigMap", "Secret", "Namespace", "Node", "Event", "ServiceAccount", "Endpoints"), "v1"),
     **dict.fromkeys(("PersistentVolume", "PersistentVolumeClaim", "ResourceQuota"), "v1"),
-    **dict.fromkeys(("Deployment", "ReplicaSet", "DaemonSet", "StatefulSet"), "apps/v1"),
+    **dict.fromkeys(("Deployment", "ReplicaSet", "DaemonSet", "StatefulSet", "ControllerRevision"), "apps/v1"),
     **dict.fromkeys(("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"), "rbac.authorization.k8s.io/v1"),
     **dict.fromkeys(("Canary", "MetricTemplate", "AlertProvider"), "flagger.app/v1beta1"),
     **dict.fromkeys(("HTTPRoute", "Gateway", "GatewayClass"), "gateway.networking.k8s.io/v1"),

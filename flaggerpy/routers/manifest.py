@@ -139,12 +139,6 @@ def original(canary: Canary, current: Obj | None) -> str | None:
     return json.dumps(current.get("spec") or {}, sort_keys=True, separators=(",", ":"))
 
 
-def names_ours(canary: Canary, route: Obj) -> bool:
-    """True when the spec of a route names one of our two backends anywhere."""
-    text = json.dumps(route.get("spec") or {})
-    return any(json.dumps(name) in text for name in our_services(canary))
-
-
 def restored(canary: Canary, current: Obj | None) -> list[Obj]:
     """The manifest that gives a taken-over object its former spec back; [] when it is ours (it goes with the Canary) or unknown."""
     if current is None or is_ours(current, canary):

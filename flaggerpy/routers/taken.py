@@ -59,13 +59,13 @@ def read_back(
 
 def given_back(route: RouteObject, canary: Canary, current: Sequence[Obj], plain: Callable[[Obj], Obj]) -> list[Obj]:
     """See `Router.restore`: the spec that a taken-over route had; where it is not known, `plain` of the route, which leads all requests
-    to the apex Service. [] for a route of ours, and for one that was never taken over, or has been given back: it leads to none of our
-    backends."""
+    to the apex Service. [] for a route of ours, and for one that was never taken over, or has been given back: it does not lead
+    to the primary."""
     have = manifest.find(current, route.kind, route.name)
     if have is None or manifest.is_ours(have, canary):
         return []
     known = manifest.restored(canary, have)
-    if known or not manifest.names_ours(canary, have):
+    if known or not manifest.names_primary(canary, have):
         return known
     # without our words about it, which server-side apply then takes away
     return [{**plain(have), "metadata": {"name": route.name, "namespace": canary.namespace}}]

@@ -110,5 +110,5 @@ def test_another_prefix_is_understood(program: Path) -> None:
 def test_pinned_visitors_are_let_go_at_weight_nought(program: Path) -> None:
     sticky = with_annotations(INGRESS, affinity="cookie")
     answers = understood(program, made(nginx(), RouteSplit(0), sticky), made(nginx(), RouteSplit(10), sticky))
-    assert [answer["Affinity"]["CanaryBehavior"] for answer in answers] == ["legacy", ""]
-    assert [answer["Affinity"]["Type"] for answer in answers] == ["cookie", "cookie"]
+    assert [answer["Affinity"]["canaryBehavior"] for answer in answers] == ["legacy", ""]
+    assert [answer["Affinity"]["type"] for answer in answers] == ["cookie", "cookie"]
