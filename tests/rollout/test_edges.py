@@ -489,3 +489,9 @@ def test_an_event_may_be_of_another_phase_than_the_canary() -> None:
     draft.event("Normal", "one")
     draft.event("Normal", "two", phase=Phase.FAILED)
     assert [effect.phase for effect in draft.effects if isinstance(effect, RecordEvent)] == ["Initialized", "Failed"]
+
+
+def test_a_failed_canary_that_carries_one_percent_is_not_said_to_be_scaled_to_zero() -> None:
+    failed = CanaryStatus(phase=Phase.FAILED, canary_weight=1)
+    told = Draft(World().canary, failed, Facts(), 0.0).finish().status.conditions
+    assert told[0].message == "Canary analysis failed, Deployment kept up and serving."
