@@ -202,18 +202,15 @@ class Draft:
         phase = self.status.phase
         busy = phase in ACTIVE or phase in (Phase.NONE, Phase.INITIALIZING, Phase.TERMINATING) or self.pending_revision
         cause = self.status.history[0].cause if phase is Phase.FAILED and self.status.history else ""
-        stalled = self.stalled
-        if stalled is None and phase is Phase.FAILED and not busy:
-            stalled = ("Failed", cause or "the last release failed")
         conditions = set_conditions(
             self.before.conditions,
             phase,
             self.canary.kind,
             now=self.now,
             generation=self.canary.generation,
-            stalled=stalled,
-            busy=busy and stalled is None,
-            ready=phase in (Phase.INITIALIZED, Phase.SUCCEEDED) and not busy and stalled is None,
+            stalled=self.stalled,
+            busy=busy,
+            ready=phase in (Phase.INITIALIZED, Phase.SUCCEEDED),
             reconciling_message=self.progress.waiting_for if self.progress else "",
             cause=cause,
             canary_kept_up=phase is Phase.FAILED and self.status.canary_weight > 0,

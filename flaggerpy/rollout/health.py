@@ -25,7 +25,7 @@ class Verdict:
     advice: str | None = None
 
 
-def judge_canary(d: Draft, *, stopped: bool = False) -> Verdict:
+def judge_canary(d: Draft, *, stopped: bool) -> Verdict:
     """The canary's side. `stopped`: a person holds the run (suspend, pause, gates), which stops the deadline while it is complete."""
     target = d.target
     if target is None:

@@ -103,7 +103,7 @@ def _keep(d: Draft) -> None:
 def _forget(d: Draft) -> None:
     """What the end of a run forgets, where the controller did not live to see it done."""
     status, kept = d.status, d.facts.kept
-    needed = {status.last_promoted_spec, status.last_applied_spec} - {""}
+    needed = {status.last_promoted_spec, status.last_applied_spec}
     wanted = needed | {*status.promoted_revisions}
     # of a Canary that was taken over from Flagger it is not known yet which of them runs
     if status.phase in IDLE and isinstance(kept, frozenset) and status.last_promoted_spec in kept and kept - wanted:

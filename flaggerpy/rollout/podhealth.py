@@ -163,7 +163,7 @@ def _look(
     kept: list[FailureState] = []
     remembered = False
     dues: list[float] = []
-    shown = present
+    shown: Diagnosis | None = None
     graces: Sequence[tuple[Literal["certain", "doubtful"], float]] = (
         ("doubtful", policy.doubtful_seconds),
         ("certain", policy.certain_seconds),
@@ -189,7 +189,7 @@ def _look(
     if count > policy.max_restarts:
         return kept, _Finding(pod, container.name, _last_crash(pod, container, present, namespace), now, count)
     if count and present and present.quiet:
-        present = _last_crash(pod, container, present, namespace)  # runs again, but is not ready: the crash is the news
+        present = _last_crash(pod, container, None, namespace)  # runs again, but is not ready: the crash is the news
     return kept, _Finding(pod, container.name, present, None, count) if present else None
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -213,6 +213,8 @@ def of_image_answers() -> str:
     for kind, cause, container in dict.fromkeys(asked):
         answer = ImageAnswer("registry.example.com:5000/team/app:1.0.0", kind, cause, "what it said", container)
         lines += [f"{kind} {cause or 'for no cause'}{', of a container' if container else ''}", *_said(explained(answer, namespace="shop"))]
+        first = replace(answer, role="init", detail="")
+        lines += ["  of one that starts first, with nothing said, in no namespace", *_said(explained(first, namespace=""))]
     return "\n".join(lines) + "\n"
 
 
@@ -303,6 +305,9 @@ def of_diagnoses() -> str:
         absent = diagnose(kubelet.pod(container, events=NO_SECRET), container, namespace="shop")
         probed = diagnose(kubelet.pod(container, probe_kills=frozenset({"podinfo"})), container, namespace="shop")
         lines += [case, *_said(found)]
+        nowhere = diagnose(kubelet.pod(container), container)
+        if nowhere and found and nowhere.command != found.command:
+            lines.append(f"  in no namespace: {nowhere.command}")
         if bare != found:
             lines += [f"{case}, no pull secret, no node", *_said(bare)]
         if absent != found:
@@ -329,7 +334,13 @@ def of_forecasts() -> str:
         "hooks alone": {**STEPS, "webhooks": [gate for gate in GATES if gate["type"] == "rollout"]},
         "back at once": {**WEIGHTED, "stepWeightPromotion": 100},
     }
-    strict = {"nothing forgiven": {"analysis": {**WEIGHTED, "threshold": 1}, "podHealth": {"maxRestarts": 0}}}
+    before = {**WEIGHTED, "threshold": 4, "metrics": [], "webhooks": [gate for gate in GATES if gate["type"] == "pre-rollout"]}
+    strict: dict[str, dict[str, Any]] = {
+        "nothing forgiven": {"analysis": {**WEIGHTED, "threshold": 1}, "podHealth": {"maxRestarts": 0}},
+        "many crashes forgiven": {"analysis": before, "podHealth": {"maxRestarts": 9}},
+        "skipped and back in steps": {"analysis": {**WEIGHTED, "stepWeightPromotion": 50}, "skipAnalysis": True},
+        "by one percent": {"analysis": {**WEIGHTED, "stepWeight": 1, "maxWeight": 2, "stepWeightPromotion": 1}},
+    }
     for strategy, spec in {**STRATEGIES, **{name: {"analysis": plan} for name, plan in plans.items()}, **strict}.items():
         for circumstances in seen:
             told = forecast(Scene(**spec).canary, circumstances)

@@ -383,6 +383,7 @@ def test_a_pause_of_another_revision_holds_nothing() -> None:
     w.settle(lambda w: w.route == Split(40), limit=70)
     assert w.commands == {}
     assert said(w, "Refused to pause app.test: asked for revision v1, this one is v2") == 1
+    assert said(w, "paused by") == 0
 
 
 @pytest.mark.parametrize("command", ["abort", "promote", "skip", "retry", "rollback-to"])

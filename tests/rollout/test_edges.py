@@ -17,7 +17,7 @@ from flaggerpy.rollout.draft import Draft
 from flaggerpy.rollout.effects import ForgetRevisions, RecordEvent, ScaleTarget
 from flaggerpy.rollout.facts import UNKNOWN, Facts, Measurement, RouteFacts, Split, WorkloadFacts
 from flaggerpy.rollout.phases import TABLE, Cause, legal
-from flaggerpy.rollout.traffic import complete
+from flaggerpy.rollout.traffic import complete, serving_count
 
 
 def waits_for(world: World, **facts: Any) -> str:
@@ -498,4 +498,47 @@ def test_an_event_may_be_of_another_phase_than_the_canary() -> None:
     draft = Draft(world.canary, world.typed, world.facts(), world.now)
     draft.event("Normal", "one")
     draft.event("Normal", "two", phase=Phase.FAILED)
+    draft.alert("info", "three", phase=Phase.FAILED)
     assert [effect.phase for effect in draft.effects if isinstance(effect, RecordEvent)] == ["Initialized", "Failed"]
+    assert draft.status.outbox[-1].phase == "Failed"
+
+
+def test_a_failed_canary_that_carries_one_percent_is_not_said_to_be_scaled_to_zero() -> None:
+    failed = CanaryStatus(phase=Phase.FAILED, canary_weight=1)
+    told = Draft(World().canary, failed, Facts(), 0.0).finish().status.conditions
+    assert told[0].message == "Canary analysis failed, Deployment kept up and serving."
+
+
+def test_a_primary_that_does_not_come_back_is_told_once() -> None:
+    world = World().initialised()
+    world.primary = None
+    world.carry_out = lambda effect, decision: None  # type: ignore[method-assign]
+    told = [effect for _ in range(3) for effect in world.look().effects if isinstance(effect, RecordEvent)]
+    assert [effect.message for effect in told] == ["app-primary is gone: it comes back with its last promoted template"]
+
+
+def test_pods_that_a_person_takes_away_are_not_lost() -> None:
+    world = World(replicas=4, analysis={"interval": "10s", "threshold": 2, "stepWeight": 20, "maxWeight": 60}).initialised()
+    world.release("v2")
+    world.settle(lambda w: w.route == Split(40))
+    assert world.target is not None
+    world.target.replicas = 2
+    world.settle(lambda w: w.route == Split(60))
+    assert not any("Cut" in text for text in world.texts())
+
+
+def test_a_pod_that_is_ready_serves_though_the_count_of_serving_pods_is_older() -> None:
+    facts = World().facts().target
+    assert isinstance(facts, WorkloadFacts)
+    assert serving_count(replace(facts, serving=0, pods=tuple(replace(pod, ready=True) for pod in facts.pods))) == 2
+
+
+def test_old_pods_that_are_left_when_just_enough_are_available_are_waited_for_by_name() -> None:
+    world = World().initialised()
+    world.release("v2")
+    world.settle(lambda w: w.is_in(Phase.PROMOTING) and w.primary is not None and w.primary.template == "v2")
+    primary = world.facts().primary
+    assert isinstance(primary, WorkloadFacts)
+    pods = tuple(replace(pod, ready=True) for pod in primary.pods)
+    left = replace(primary, ready=2, available=2, updated=2, created=2, old=1, serving=3, pods=pods)
+    assert waits_for(world, primary=left).endswith("waiting for rollout to finish: 1 old replicas are pending termination")

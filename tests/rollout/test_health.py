@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from flaggerpy.api.canary import parse_canary
 from flaggerpy.api.status import CanaryStatus, DeadlineState, FailureState, Phase, PodFailure, RunState
@@ -31,17 +32,17 @@ def draft(*pods: PodFacts, now: float = 100.0, **changes: object) -> Draft:
 
 
 def test_a_failure_whose_grace_is_over_ends_either_side() -> None:
-    for judge in (judge_canary, judge_primary):
+    for judge in (partial(judge_canary, stopped=False), judge_primary):
         d = draft(ILL)
         # the same failure on both sides would be a storm
-        d.facts = replace(d.facts, primary=None) if judge is judge_canary else replace(d.facts, target=None)
+        d.facts = replace(d.facts, target=None) if judge is judge_primary else replace(d.facts, primary=None)
         verdict = judge(d)
         assert verdict.cause is not None
         assert "does not exist (1 of 1 pod)" in verdict.cause
 
 
 def test_while_the_pods_are_not_known_nothing_is_judged_and_nothing_forgotten() -> None:
-    for judge in (judge_canary, judge_primary):
+    for judge in (partial(judge_canary, stopped=False), judge_primary):
         d = draft(pods_known=False)
         assert judge(d).cause is None
         assert d.run.failures == d.run.primary_failures == [MEMORY]
@@ -50,7 +51,7 @@ def test_while_the_pods_are_not_known_nothing_is_judged_and_nothing_forgotten() 
 
 def test_commands_for_people_name_the_namespace() -> None:
     d = draft(ILL)
-    judge_canary(d)
+    judge_canary(d, stopped=False)
     assert "kubectl -n shop get pod" in d.status.pod_failures[0].diagnosis
 
 
@@ -58,12 +59,12 @@ def test_a_deadline_that_runs_out_says_what_the_failure_means() -> None:
     lost = PodFacts(name="podinfo-2", containers=(ContainerFacts("podinfo"),), unschedulable="0/3 nodes are available: 3 Insufficient cpu.")
     d = draft(lost, now=700.0)
     d.set_run(deadline=DeadlineState(max_available=0, max_desired=1, advanced_at=100.0))
-    verdict = judge_canary(d)
+    verdict = judge_canary(d, stopped=False)
     assert verdict.waiting == "no node takes pod podinfo-2 (1 of 1 pod)"
     assert verdict.cause == f"progress deadline of 600s exceeded: {verdict.waiting}: 0/3 nodes are available: 3 Insufficient cpu"
 
 
 def test_why_no_pod_can_be_made_is_told_in_words() -> None:
-    verdict = judge_canary(draft(pod_creation_error='pods "x" is forbidden: exceeded quota: small, requested: pods=1'))
+    verdict = judge_canary(draft(pod_creation_error='pods "x" is forbidden: exceeded quota: small, requested: pods=1'), stopped=False)
     assert verdict.cause is None
     assert verdict.waiting.startswith("no pod can be made: quota small is used up: ")

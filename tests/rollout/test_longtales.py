@@ -1,20 +1,28 @@
-"""Long releases to which anything happens go as they went when somebody last looked at what a change of the core changed in them."""
+"""Long releases to which anything happens, and pods of which anything is told, go as they went when somebody last looked at a change."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.rollout.longtales import KEPT, NUMBERS, marks
+from tests.rollout import longtales, podtales
 
-WENT = dict(enumerate(KEPT.read_text().splitlines()))
+RELEASES = longtales.KEPT.read_text().splitlines()
+PODS = podtales.KEPT.read_text().splitlines()
 BLOCK = 20
 
 
-@pytest.mark.parametrize("first", NUMBERS[::BLOCK])
-def test_long_tales_go_as_they_went(first: int) -> None:
-    for number in NUMBERS[first : first + BLOCK]:
-        assert marks(number) == WENT[number], f"`python -m tests.rollout.longtales {number}` tells it, here and before the change"
+@pytest.mark.parametrize("first", longtales.NUMBERS[::BLOCK])
+def test_long_releases_go_as_they_went(first: int) -> None:
+    for number in longtales.NUMBERS[first : first + BLOCK]:
+        told = f"`python -m tests.rollout.longtales {number}` tells it, here and before the change"
+        assert longtales.marks(number) == RELEASES[number], told
+
+
+@pytest.mark.parametrize("first", podtales.NUMBERS[::BLOCK])
+def test_pods_are_thought_of_as_they_were(first: int) -> None:
+    for number in podtales.NUMBERS[first : first + BLOCK]:
+        assert podtales.mark(number) == PODS[number], f"`python -m tests.rollout.podtales {number}` tells it, here and before the change"
 
 
 def test_as_many_are_kept_as_are_told() -> None:
-    assert len(WENT) == len(NUMBERS)
+    assert (len(RELEASES), len(PODS)) == (len(longtales.NUMBERS), len(podtales.NUMBERS))

@@ -445,6 +445,7 @@ def test_people_see_at_most_ten_pods_of_a_kilobyte_each() -> None:
     for failure in health.shown:
         assert len(json.dumps(failure.model_dump(), ensure_ascii=False).encode()) <= SHOWN_BYTES
         assert failure.diagnosis
+        assert len(failure.reason) <= 60
         assert len(failure.message) <= 120  # what is cut off of both is cut off of the kubelet's words first
     short = Watch().look(pod(MISSING_IMAGE)).shown[0]
     assert short.diagnosis.startswith(f"image {IMAGE} of container podinfo does not exist: the registry")
@@ -469,6 +470,29 @@ def test_equal_facts_leave_equal_memory_though_the_texts_vary() -> None:
     first = watch.look(pod(waiting(silent.reason, silent.message)))
     other = watch.look(pod(waiting(silent.reason, silent.message.replace("43021", "55555"))), after=12)
     assert (first.failures, first.shown) == (other.failures, other.shown)
+
+
+def test_another_report_of_a_pull_without_credentials_is_the_same_failure() -> None:
+    watch = Watch()
+    refused, again = (next(row for row in ROWS if row.case == case) for case in ("401", "token refused"))
+    first = watch.look(pod(waiting(refused.reason, refused.message), pull_secrets=()))
+    other = watch.look(pod(waiting(again.reason, again.message), pull_secrets=()), after=1)
+    assert other.failures == first.failures
+
+
+def test_a_long_reason_is_shown_in_sixty_characters() -> None:
+    shown = Watch().look(pod(waiting("R" * 61, "what it says"))).shown
+    assert [len(failure.reason) for failure in shown] == [60]
+
+
+def test_what_is_shown_of_the_longest_diagnosis_fills_its_room() -> None:
+    message = f"rpc error: {LONG_ID} " + "ÿ🔥" * 2000 + ": not found"
+    sizes = []
+    for letters in range(200, 240):
+        failure = Watch().look(pod(waiting("ErrImagePull", message, "c" * 63), name="p" * letters)).shown[0]
+        sizes.append(len(json.dumps(failure.model_dump(by_alias=True), ensure_ascii=False).encode()))
+    assert max(sizes) <= SHOWN_BYTES
+    assert (sizes[0], sizes[-1]) == (981, 960)
 
 
 def test_the_memory_is_bounded_and_a_big_failure_still_stands() -> None:
