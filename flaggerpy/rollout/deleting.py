@@ -69,7 +69,7 @@ def deleting(d: Draft) -> None:
 def _with_target(d: Draft, target: WorkloadFacts) -> None:
     name, alone = f"{d.canary.target}.{d.canary.namespace}", serving_count(d.primary) == 0
     _size(d, target)
-    verdict = health.judge_canary(d)
+    verdict = health.judge_canary(d, stopped=False)
     ready = _ready(d, target)
     failed = verdict.cause if not ready else None
     if d.run.progressing_at is None and not ready and not alone:
