@@ -26,8 +26,8 @@ class Stage:
     def __init__(self, kube: Kube, sandbox: Sandbox, namespace: str, name: str = "app") -> None:
         self.kube, self.sandbox, self.namespace, self.name = kube, sandbox, namespace, name
         self.host = f"{namespace}.example.com"
-        self.url = sandbox.gateway_url
-        """Where `load` sends its requests: the Gateway, or what a test puts here."""
+        self.url = ""
+        """Where `load` sends its requests: the Gateway when "", or what a test puts here."""
 
     def image(self, tag: str) -> str:
         return f"{self.sandbox.registry}/toggle:{tag}"
@@ -142,7 +142,7 @@ class Stage:
         return json.dumps(status, indent=1) + "\n" + "\n".join(self.texts()[-25:])
 
     def load(self, rate: int = 50, **headers: str) -> Load:
-        return Load(self.url, self.host, rate, headers)
+        return Load(self.url or self.sandbox.gateway_url, self.host, rate, headers)
 
 
 class Load:

@@ -87,5 +87,5 @@ class Unmade:
 
 def _tells(event: Obj, since: float) -> bool:
     stamp = event.get("lastTimestamp") or event.get("eventTime")
-    # events carry whole seconds
-    return event.get("reason") == CANNOT_BE_MADE and bool(stamp) and from_timestamp(str(stamp)) >= since - 1
+    # events carry whole seconds, and so does the header that tells the API server's time
+    return event.get("reason") == CANNOT_BE_MADE and bool(stamp) and from_timestamp(str(stamp)) > since - 2
