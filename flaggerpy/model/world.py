@@ -374,6 +374,13 @@ class World:
 
     def look(self) -> Decision:
         """One round of the controller. Raises what `fault` raises, leaving everything as it is at that moment."""
+        decision = self.look_and_die()
+        for effect in decision.effects:
+            self.carry_out(effect, decision)
+        return decision
+
+    def look_and_die(self) -> Decision:
+        """A round of which only the status is stored: the controller dies before the first effect."""
         decision = decide(self.canary, self.typed, self.facts(), self.now)
         for check in self.checks:
             check(self, decision)
@@ -384,8 +391,6 @@ class World:
             self.status = stored
             if decision.status.phase is not before:
                 self.phases.append(decision.status.phase)
-        for effect in decision.effects:
-            self.carry_out(effect, decision)
         return decision
 
     def settle(self, until: Callable[[World], bool], *, limit: float = 600.0, pace: float = 1.0) -> float:

@@ -97,7 +97,7 @@ def _keep(d: Draft) -> None:
         _back_to_primary(d, kept)
     if d.facts.supports_weights and d.facts.primary is not None:
         ensure_route(d)
-        routed(d)
+        routed(d)  # names what the route waits for
 
 
 def _forget(d: Draft) -> None:

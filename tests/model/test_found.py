@@ -51,9 +51,7 @@ def test_a_route_that_the_rollback_could_not_write_any_more_is_written_while_the
     world.release("v2")
     world.settle(lambda w: w.route is not None and w.route.canary == 20)
     world.commands = {"abort": "*"}
-    world.carry_out = lambda effect, decision: None  # type: ignore[method-assign]  # dies after the status was written
-    world.look()
-    del world.carry_out
+    world.look_and_die()
     assert world.typed.canary_weight == 0
     world.spec["suspend"] = True
     world.look()

@@ -44,8 +44,11 @@ EXPLAINED = (
     Explained("*.diagnosis.x_recognise*", "unknown", "never comes there: the last row of the table fits everything"),
     Explained("*.diagnosis.x_recognise*", "_NAMES.sub", "what stands for a name is looked for by no cause, and told to nobody"),
     Explained("*.rounds.x__no_data*", "interval_seconds <=", "with ten seconds between two rounds the last one is never sooner ago"),
-    Explained("*.podhealth.x__count*", ", now, \"", "what ended before is looked at only where ends were counted already"),
-    Explained("*", "strict=True", "both lists are made of one: as long as each other"),
+    Explained("*.podhealth.x__count*", ", now, \"XXXX\"", "what ended before is looked at only where ends were counted already"),
+    *(
+        Explained("*.rounds.*", words, "both lists are made of one: as long as each other")
+        for words in ("zip(keys, metrics, )", "zip(keys, metrics, strict=False)", "zip(keys, metrics, strict=None)")
+    ),
     Explained("*.podhealth.x__fitted*", "message > 120", "counted down in twenties from 350 it is never 120"),
     Explained("*.phases.x__rows*", "", "runs when the module is imported: mutmut changes it too late"),
 )

@@ -17,7 +17,7 @@ from flaggerpy.model.events import EVENTS, Event
 from flaggerpy.model.scene import Scene, Violation
 from flaggerpy.model.world import World
 from flaggerpy.rollout.decision import Decision
-from tests.rollout.telling import ALL, STORIES, Teller
+from tests.rollout.telling import ALL, STORIES, Teller, keep
 
 NUMBERS = range(400)
 EACH = 14
@@ -123,7 +123,7 @@ def main() -> int:
             print("\n".join([*tellers[0].lines, f"-- {what}"]))
             tellers[0].lines.clear()
     else:
-        KEPT.write_text("".join(f"{marks(number)}\n" for number in NUMBERS))
+        keep(KEPT, map(marks, NUMBERS), "tests.rollout.longtales")
     return 0
 
 

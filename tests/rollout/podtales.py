@@ -17,7 +17,7 @@ from flaggerpy.api.status import FailureState
 from flaggerpy.rollout.facts import ContainerFacts, PodFacts
 from flaggerpy.rollout.podhealth import Health, judge, judge_creation, storm
 from tests.rollout import kubelet
-from tests.rollout.telling import STORIES
+from tests.rollout.telling import STORIES, keep
 
 NUMBERS = range(200)
 LOOKS = 10
@@ -123,7 +123,7 @@ def main() -> int:
         for found, same in tale(int(sys.argv[1])):
             print("\n".join([*(f"{name}: {value}" for name, value in vars(found).items()), f"storm: {same}", "--"]))
     else:
-        KEPT.write_text("".join(f"{mark(number)}\n" for number in NUMBERS))
+        keep(KEPT, map(mark, NUMBERS), "tests.rollout.podtales")
     return 0
 
 

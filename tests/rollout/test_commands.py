@@ -247,10 +247,7 @@ def test_a_push_that_comes_in_between_wins_over_the_order() -> None:
     w = released("v2", "v3")
     give(w, "rollback-to", "v1")
     given = dict(w.commands)
-    decision = w.look
-    w.carry_out = lambda effect, decision: None  # type: ignore[method-assign] # the controller dies before its first effect
-    decision()
-    del w.carry_out
+    w.look_and_die()
     w.commands = given
     w.release("v4")
     w.settle(ended)
@@ -262,10 +259,8 @@ def test_a_push_that_comes_in_between_wins_over_the_order() -> None:
 def test_an_order_that_a_dead_controller_left_is_carried_out_once() -> None:
     w = released("v2", "v3")
     give(w, "rollback-to", "v1")
-    w.carry_out = lambda effect, decision: None  # type: ignore[method-assign]
-    w.look()
+    w.look_and_die()
     assert w.typed.reverting is not None
-    del w.carry_out
     w.settle(lambda w: w.typed.last_promoted_spec == "v1", limit=120)
     assert w.commands == {}
     assert len([entry for entry in w.typed.history if entry.revision == "v1"]) == 2
@@ -291,9 +286,7 @@ def test_an_order_that_was_taken_back_before_it_was_carried_out_is_forgotten() -
     w.release("v3", MISSING_IMAGE)
     w.settle(in_phase(Phase.FAILED))
     give(w, "rollback-to", "v1")
-    w.carry_out = lambda effect, decision: None  # type: ignore[method-assign]
-    w.look()
-    del w.carry_out
+    w.look_and_die()
     w.commands = {}
     w.run_for(5)
     assert w.typed.reverting is None
@@ -304,10 +297,8 @@ def test_an_order_that_was_taken_back_before_it_was_carried_out_is_forgotten() -
 def test_an_order_that_is_carried_out_already_is_taken_off_and_the_run_begins_at_once() -> None:
     w = released("v2", "v3")
     give(w, "rollback-to", "v1")
-    w.carry_out = lambda effect, decision: None  # type: ignore[method-assign] # all but the last effect: the annotation stays on
-    w.look()
-    del w.carry_out
-    w.release("v1")
+    w.look_and_die()
+    w.release("v1")  # what the order asks for came about, and its annotation was not taken off
     decision = w.look()
     assert fx.ClearCommand("rollback-to") in decision.effects
     assert decision.status.phase is Phase.PROGRESSING

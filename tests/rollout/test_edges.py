@@ -512,8 +512,7 @@ def test_a_failed_canary_that_carries_one_percent_is_not_said_to_be_scaled_to_ze
 def test_a_primary_that_does_not_come_back_is_told_once() -> None:
     world = World().initialised()
     world.primary = None
-    world.carry_out = lambda effect, decision: None  # type: ignore[method-assign]
-    told = [effect for _ in range(3) for effect in world.look().effects if isinstance(effect, RecordEvent)]
+    told = [effect for _ in range(3) for effect in world.look_and_die().effects if isinstance(effect, RecordEvent)]
     assert [effect.message for effect in told] == ["app-primary is gone: it comes back with its last promoted template"]
 
 

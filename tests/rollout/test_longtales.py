@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tests.rollout import longtales, podtales
+from tests.rollout.telling import kept
 
-RELEASES = longtales.KEPT.read_text().splitlines()
-PODS = podtales.KEPT.read_text().splitlines()
+RELEASES = kept(longtales.KEPT)
+PODS = kept(podtales.KEPT)
 BLOCK = 20
 
 

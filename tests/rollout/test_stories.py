@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from tests.rollout.telling import STORIES, everything
+from tests.rollout.telling import STORIES, everything, kept
 
 TOLD = everything()
 
 
 @pytest.mark.parametrize("name", list(TOLD))
 def test_a_story_reads_as_it_did(name: str) -> None:
-    kept = (STORIES / f"{name}.txt").read_text()
-    assert TOLD[name]().splitlines() == kept.splitlines(), "python -m tests.rollout.telling writes it anew: look at the diff"
+    assert TOLD[name]().splitlines() == kept(STORIES / f"{name}.txt"), "python -m tests.rollout.telling writes it anew: look at the diff"
 
 
 def test_no_story_is_kept_that_nobody_tells() -> None:
