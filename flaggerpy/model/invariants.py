@@ -264,7 +264,7 @@ def a_canary_goes_only_when_its_traffic_is_looked_after(world: World, decision: 
     if not isinstance(primary, WorkloadFacts) or serving_count(primary) == 0:
         return
     if fx.LeaveBehind(primary=True) in decision.effects:
-        must(not world.back, "a primary is left behind whose route leads away already")
+        must(run is None or run.drain_since is None, "a primary is left behind whose route leads away already")
         return
     if target is None or (run is not None and world.now >= (run.progressing_at or world.now) + world.canary.spec.progress_deadline_seconds):
         return

@@ -90,7 +90,7 @@ def _with_target(d: Draft, target: WorkloadFacts) -> None:
         _leave_primary(d, f"the route of {d.canary.apex} cannot be read")
         return
     restored = _restored(d)
-    if not ready and not (failed and (alone or serving_count(target) > 0 or _overdue(d))):
+    if not (ready or _overdue(d) or (failed and (alone or serving_count(target) > 0))):
         d.wait(f"{name} to serve again: {verdict.waiting}", until=_deadline(d), then="the Canary goes all the same", advice=verdict.advice)
     elif restored:
         _go(d)
@@ -178,6 +178,8 @@ def _route_restored(d: Draft) -> bool:
         return True
     route, text = d.facts.route, f"the route of {d.canary.apex} to lead to {d.canary.target}"
     if not isinstance(route, RouteFacts):
+        if d.run.drain_since is not None:
+            return True
         until = (d.run.progressing_at or d.now) + UNREADABLE
         if d.now < until:
             d.wait(f"the route of {d.canary.apex}, which cannot be read", until=until, then=f"{d.canary.target}-primary stays")
@@ -192,9 +194,14 @@ def _route_restored(d: Draft) -> bool:
 
 
 def _is_unreadable(d: Draft) -> bool:
-    """True once a route could not be read for so long that nobody may wait for it; whoever goes through it may need the primary."""
+    """True once a route could not be read for so long that nobody may wait for it; whoever goes through it may need the primary.
+
+    One that was seen to be restored (`drain_since`) leads to the target, whatever happens to it since.
+    """
     since = d.run.progressing_at
-    return since is not None and d.facts.supports_weights and not isinstance(d.facts.route, RouteFacts) and d.now >= since + UNREADABLE
+    if since is None or d.run.drain_since is not None or not d.facts.supports_weights:
+        return False
+    return not isinstance(d.facts.route, RouteFacts) and d.now >= since + UNREADABLE
 
 
 def _step(d: Draft, effect: RestoreRouting, text: str) -> bool:

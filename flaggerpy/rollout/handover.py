@@ -221,15 +221,15 @@ def _always(d: Draft) -> bool:
 
 
 def keep(d: Draft) -> None:
-    """The primary's autoscaler stands, and the target's is held at zero."""
+    """The primary's autoscaler stands, and the target's is held at zero unless the target still carries traffic."""
     scaler = d.scaler
-    if scaler is None or d.primary is None or d.status.canary_weight > 0:
+    if scaler is None or d.primary is None:
         return
     _ensure(d, scaler, scaler.floor, follow=_always(d))
     if d.primary.replicas == 0 and scaler.paused is None and not scaler.problem:
         # an HPA leaves zero alone, so that it was somebody else who scaled it there
         d.do(ScalePrimary(max(scaler.floor or 0, scaler.least)))
-    if scaler.paused is False and not scaler.problem:
+    if scaler.paused is False and not scaler.problem and d.status.canary_weight == 0:
         d.do(HoldScaler(paused=True))
 
 
