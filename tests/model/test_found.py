@@ -233,6 +233,26 @@ def test_traffic_left_on_a_canary_that_dies_goes_to_whatever_pod_the_primary_has
     go(scene, lambda: led_to(scene) == 0)
 
 
+def test_a_template_that_never_gets_ready_while_the_traffic_is_given_back_is_not_waited_for_beyond_the_deadline() -> None:
+    scene = Scene(**STRATEGIES["weighted"])
+    BEGINS["a Canary that is being deleted"](scene)
+    go(scene, lambda: scene.back == 3)
+    befall(scene, "a template that is never ready")
+    end_of(scene)
+    assert scene.gone
+
+
+def test_a_primary_scaled_to_zero_comes_back_while_the_canary_carries_all_traffic_and_its_autoscaler_would_leave_it_so() -> None:
+    scene = Scene(**STRATEGIES["scaled"])
+    scene.checks = list(CHECKS)
+    BEGINS["a promotion that failed on both sides"](scene)
+    scene.come_to_rest()
+    assert led_to(scene) == 100
+    befall(scene, "the primary is scaled to zero")
+    end_of(scene)
+    assert led_to(scene) == 0
+
+
 @pytest.mark.parametrize(("moment", "blind"), [(Phase.PROMOTING, "target"), (Phase.PROGRESSING, "primary")])
 def test_a_route_that_somebody_edits_is_not_put_right_towards_pods_that_nobody_knows_to_be_ready(moment: Phase, blind: str) -> None:
     scene = Scene(**STRATEGIES["weighted"])

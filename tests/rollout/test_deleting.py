@@ -166,6 +166,23 @@ def test_a_route_that_cannot_be_read_keeps_the_primary_as_it_may_lead_there() ->
     assert any("the route of app cannot be read: app-primary goes on serving" in text for text in world.texts())
 
 
+@pytest.mark.fault("Q-28")
+def test_a_route_that_was_seen_to_be_restored_needs_no_primary_though_it_cannot_be_read_any_more() -> None:
+    world = a_world()
+    world.deleting = True
+    world.settle(lambda w: w.typed.run is not None and w.typed.run.drain_since is not None, limit=60)
+    world.run_for(1)
+    facts = world.facts
+    world.facts = lambda: replace(facts(), route=UNKNOWN)  # type: ignore[method-assign]
+    world.lose_pods(world.target)
+    world.run_for(40)
+    assert not world.gone
+    assert not any(isinstance(effect, fx.LeaveBehind) for effect in effects_of(world))
+    world.heal_pods(world.target)
+    assert world.settle(lambda w: w.gone, limit=20) <= 20
+    assert not world.left
+
+
 def test_a_target_that_breaks_while_it_is_given_its_traffic_back_holds_the_canary() -> None:
     world = a_world()
     world.deleting = True
