@@ -11,6 +11,7 @@ import ssl
 import tempfile
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -185,3 +186,10 @@ class Kube:
         """The namespace's events, the oldest first, of one object where named."""
         found = [event for event in self.items("Event", namespace) if not name or event["involvedObject"]["name"] == name]
         return sorted(found, key=lambda event: event["metadata"]["creationTimestamp"])
+
+
+def told_at(event: Object) -> float:
+    """When an event was last told (epoch seconds), of whichever kind its times are."""
+    series = event.get("series") or {}
+    text = series.get("lastObservedTime") or event.get("lastTimestamp") or event.get("eventTime") or event["metadata"]["creationTimestamp"]
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()

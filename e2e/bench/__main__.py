@@ -1,4 +1,4 @@
-"""python -m e2e.bench [--quick] [--only NAME ...]: flaggerpy beside Flagger 1.44, on a sandbox of its own.
+"""python -m e2e.bench [--quick] [--only NAME ...] [--note TEXT]: flaggerpy beside Flagger 1.44, on a sandbox of its own.
 
 Outside of a sandbox it boots one and goes with it. A whole run writes docs/benchmarks.md; --quick and --only print, unless --write is given
 as well: then what was measured takes the place of the same scenario's earlier figures.
@@ -48,13 +48,14 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="fewer Canaries and shorter stretches")
     parser.add_argument("--only", nargs="+", choices=SCENARIOS, metavar="NAME", help=f"of {', '.join(SCENARIOS)}")
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md after a part of a run too")
+    parser.add_argument("--note", default="", help="what else the machine does meanwhile: it stands below the tables")
     args = parser.parse_args()
     if not os.environ.get("SANDBOX_NAME"):
         build(("flagger",))
         around = [sys.executable, "-m", "e2e.sandbox", "with", "--logs", "build/bench-logs", "--"]
         return subprocess.run([*around, sys.executable, "-m", "e2e.bench", *sys.argv[1:]], cwd=ROOT).returncode
     names = args.only or list(SCENARIOS)
-    outcomes, failed = measure(names, args.quick)
+    outcomes, failed = measure(names, args.quick, args.note)
     if args.write or not (args.only or args.quick or failed):
         write(outcomes)
     if failed:
@@ -62,7 +63,7 @@ def main() -> int:
     return 1 if failed else 0
 
 
-def measure(names: list[str], quick: bool) -> tuple[dict[str, Outcome], list[str]]:
+def measure(names: list[str], quick: bool, note: str = "") -> tuple[dict[str, Outcome], list[str]]:
     """The outcome of each scenario that ran to its end, and the names of the others."""
     outcomes: dict[str, Outcome] = {}
     failed = []
@@ -80,18 +81,19 @@ def measure(names: list[str], quick: bool) -> tuple[dict[str, Outcome], list[str
                 continue
             say(text_table(measured) + "\n")
             today = datetime.now(UTC).strftime("%Y-%m-%d")
-            outcomes[name] = Outcome(scenario.TITLE, scenario.METHOD, today, machine(), measured)
+            outcomes[name] = Outcome(scenario.TITLE, scenario.METHOD, today, machine(note), measured, commit())
         ground.dismiss_fleet()
     say(text_table([one for outcome in outcomes.values() for one in outcome.measured]))
     return outcomes, failed
 
 
-def machine() -> str:
-    """The machine in a few words, with its load of the last five minutes."""
+def machine(note: str = "") -> str:
+    """The machine in a few words, with its load of the last five minutes and what else it did."""
     model = next((line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
     memory_kb = next((int(line.split()[1]) for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), 0)
     # what else the machine did is part of every figure that is a time
-    return f"{os.cpu_count()} x {model}, {memory_kb / 1e6:.0f} GB, Linux {platform.release()}, load average {os.getloadavg()[1]:.1f}"
+    load = f"load average {os.getloadavg()[1]:.1f}{f' ({note})' if note else ''}"
+    return f"{os.cpu_count()} x {model}, {memory_kb / 1e6:.0f} GB, Linux {platform.release()}, {load}"
 
 
 def _lines(file: str) -> list[str]:
@@ -101,8 +103,13 @@ def _lines(file: str) -> list[str]:
 def versions() -> dict[str, str]:
     wanted = ("flagger", "kubernetes", "contour", "envoy", "prometheus")
     parts = {part.name: part.version for part in PARTS if isinstance(part, (GoModule, PythonWheel)) and part.name in wanted}
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
-    return {"flaggerpy": commit or "unknown", "Python": platform.python_version(), **parts}
+    return {"Python": platform.python_version(), **parts}
+
+
+def commit() -> str:
+    """Of ours, as it was measured."""
+    told = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+    return told or "unknown"
 
 
 def write(outcomes: dict[str, Outcome]) -> None:

@@ -117,13 +117,14 @@ def markdown_table(measured: Sequence[Measured]) -> str:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one scenario gave: its title and method, when (a date) and where it ran."""
+    """What one scenario gave: its title and method, when (a date) and where it ran, and the commit of ours that was measured."""
 
     title: str
     method: str
     date: str
     machine: str
     measured: tuple[Measured, ...]
+    commit: str = "unknown"
 
     def to_obj(self) -> dict[str, Any]:
         return asdict(self)
@@ -150,6 +151,7 @@ def page(outcomes: Iterable[Outcome], versions: Mapping[str, str]) -> str:
     """docs/benchmarks.md."""
     parts = [PAGE.rstrip("\n")]
     for outcome in outcomes:
-        parts.append(f"## {outcome.title}\n\n{outcome.method}\n\n{markdown_table(outcome.measured)}\n\n{outcome.date}, {outcome.machine}.")
+        where = f"{outcome.date}, flaggerpy {outcome.commit}, {outcome.machine}."
+        parts.append(f"## {outcome.title}\n\n{outcome.method}\n\n{markdown_table(outcome.measured)}\n\n{where}")
     parts.append("## Versions\n\n" + ", ".join(f"{name} {version}" for name, version in versions.items()) + ".")
     return "\n\n".join(parts) + "\n"

@@ -35,6 +35,11 @@ def install_crds(kube: Kube) -> None:
     """The CRDs of this tree, served."""
     for file in sorted((ROOT / "crds").glob("*.yaml")):
         kube.apply_yaml(file.read_text())
+    await_crds(kube)
+
+
+def await_crds(kube: Kube) -> None:
+    """Returns when the CRDs that were applied, ours or Flagger's, are served."""
     for name in ("canaries", "metrictemplates", "alertproviders"):
         until(partial(_established, kube, f"{name}.flagger.app"), 15, f"the CRD {name}.flagger.app")
 

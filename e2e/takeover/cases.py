@@ -77,14 +77,21 @@ EVERY = (
 """20 Canaries in all phases that a Canary can be found in."""
 
 FEW = tuple(case for case in EVERY if case.name in ("idle-configs", "failed-gateway", "half", "asked"))
-LOADED = ("idle-gateway", "idle-configs", "half", "asked")
-"""Those that are asked through the Gateway all the while, of the ones that there are."""
+LOADED = ("idle-gateway", "idle-configs", "half", "half-contour", "asked")
+"""Those that are asked through Envoy all the while, of the ones that there are."""
 
 
-def configs(case: Case) -> list[Object]:
+def users_objects(case: Case, host: str) -> list[Object]:
+    """What people have beside the Deployment: of Contour the root proxy, without which nobody comes in; ConfigMap and Secret."""
+    root = {
+        "apiVersion": "projectcontour.io/v1", "kind": "HTTPProxy", "metadata": {"name": f"{case.name}-root"},
+        "spec": {"virtualhost": {"fqdn": host}, "includes": [{"name": case.name}]},
+    }  # fmt: skip
+    made: list[Object] = [root] if case.provider == "contour" else []
     if not case.configs:
-        return []
+        return made
     return [
+        *made,
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"{case.name}-config"}, "data": {"colour": "blue"}},
         {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": f"{case.name}-secret"}, "type": "Opaque", "data": {"key": "c2VjcmV0"}},
     ]

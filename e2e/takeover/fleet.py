@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -12,11 +12,11 @@ from typing import Any
 from e2e import releases
 from e2e.bench.load import Load
 from e2e.core.receiver import Receiver
-from e2e.kube import Kube, Object, until
+from e2e.kube import Kube, Object, told_at, until
+from e2e.recorder import Recorder
 from e2e.sandbox import Sandbox
 from e2e.sandbox.console import say
-from e2e.takeover.cases import LOADED, Case, canary, configs, deployment
-from flaggerpy.api.status import from_timestamp
+from e2e.takeover.cases import LOADED, Case, canary, deployment, users_objects
 
 CONTOUR = "projectcontour.io/v1"
 PATIENCE = 240.0
@@ -43,6 +43,15 @@ class Changed:
     analyses: list[str]
     weights: list[str]
     phases: list[str]
+
+
+@dataclass(frozen=True)
+class Watched:
+    """All that was told of the fleet's pods and routes from one moment on: what came and went in between is in it."""
+
+    pods: Recorder
+    routes: Recorder
+    proxies: Recorder
 
 
 class Fleet:
@@ -85,26 +94,41 @@ class Fleet:
 
     def bring(self) -> None:
         """All to their phases, by whatever controller runs; those that cannot be held come last, and are there when it returns."""
+        self.bring_held()
+        self.bring_late()
+
+    def bring_held(self) -> None:
+        """All to their phases; those that cannot be held to the gate before it."""
         for case in self.cases:
-            self.kube.apply(*configs(case), deployment(case, self.image(case.tag)), namespace=self.namespace)
-            self.kube.apply(canary(case, self.host(case.name), f"{self.receiver.url}/{case.name}"), namespace=self.namespace)
+            host = self.host(case.name)
+            self.kube.apply(*users_objects(case, host), deployment(case, self.image(case.tag)), namespace=self.namespace)
+            self.kube.apply(canary(case, host, f"{self.receiver.url}/{case.name}"), namespace=self.namespace)
         for case in self.cases:
             self.phase(case.name, "Initialized")
         say(f"  {len(self.cases)} Canaries are initialised")
         for case in self.cases:
             if case.release:
                 self.release(case.name, case.release)
-        late = [case for case in self.cases if not case.held]
         for case in self.cases:
             if case.weight:
                 # the gate before this weight is passed, the next one is not
                 self._through_gates(case)
         for case in self.cases:
             self.phase(case.name, case.phase if case.held else "WaitingPromotion")
+
+    def bring_late(self) -> None:
+        late = [case for case in self.cases if not case.held]
         for case in late:
             self.open_gate(case.name)
         for case in late:
             self.phase(case.name, case.phase)
+
+    def finish(self) -> None:
+        """All gates are opened: what is under way goes on to its end, and only that."""
+        for case in self.cases:
+            self.open_gate(case.name)
+        for case in self.cases:
+            self.phase(case.name, "Succeeded" if case.release and case.phase != "Failed" else case.phase, seconds=120)
 
     def _through_gates(self, case: Case) -> None:
         if case.gate == "confirm-traffic-increase":
@@ -114,7 +138,7 @@ class Fleet:
 
     def start_load(self) -> None:
         for case in self.cases:
-            if case.name in LOADED and case.provider.startswith("gatewayapi"):
+            if case.name in LOADED:
                 self.loads[case.name] = self._stack.enter_context(Load(self.sandbox, self.host(case.name), RATE, patience="15s"))
 
     def stop_load(self) -> tuple[int, int]:
@@ -150,18 +174,11 @@ class Fleet:
             return 0
         kind, version = ("HTTPProxy", CONTOUR) if case.provider == "contour" else ("HTTPRoute", "")
         route = self.kube.find(kind, case.name, self.namespace, version)
-        if route is None:
-            return 0
-        if case.provider == "contour":
-            return max(int(each.get("weight") or 0) for each in route["spec"]["routes"][0]["services"] if each["name"].endswith("-canary"))
-        rules = route["spec"]["rules"]
-        # of A/B the last rule is that of everybody
-        backends: list[Any] = rules[-1]["backendRefs"]
-        return max((int(each.get("weight") or 0) for each in backends if each["name"].endswith("-canary")), default=0)
+        return 0 if route is None else _canary_weight(route)
 
     def pods(self, name: str) -> dict[str, int]:
         found = [*self.kube.items("Pod", self.namespace, f"app={name}"), *self.kube.items("Pod", self.namespace, f"app={name}-primary")]
-        living = [pod for pod in found if not pod["metadata"].get("deletionTimestamp")]
+        living = [pod for pod in found if not _ends(pod)]
         return {pod["metadata"]["uid"]: _restarts(pod) for pod in living}
 
     def states(self) -> dict[str, State]:
@@ -174,34 +191,50 @@ class Fleet:
 
     def texts(self, name: str, since: float) -> list[str]:
         """Texts of events about a Canary that were told since then (epoch seconds)."""
-        return [event["message"] for event in self.kube.events(self.namespace, name) if _told_at(event) >= since]
+        return [event["message"] for event in self.kube.events(self.namespace, name) if told_at(event) >= since]
 
-    def changed(self, before: dict[str, State], since: float) -> Changed:
+    @contextmanager
+    def watched(self) -> Iterator[Watched]:
+        pods, routes = Recorder(self.kube, "Pod", self.namespace), Recorder(self.kube, "HTTPRoute", self.namespace)
+        with pods, routes, Recorder(self.kube, "HTTPProxy", self.namespace, api_version=CONTOUR) as proxies:
+            yield Watched(pods, routes, proxies)
+
+    def changed(self, before: dict[str, State], since: float, watched: Watched) -> Changed:
         """What became of them since `before`, which was seen at `since` (epoch seconds). What cannot be held may have moved on."""
         after = self.states()
-        held = [case.name for case in self.cases if case.held]
-        made = [f"{name}: {uid}" for name in after for uid in after[name].pods.keys() - before[name].pods.keys()]
-        again = [f"{name}: {uid}" for name in after for uid, times in after[name].pods.items() if times > before[name].pods.get(uid, times)]
-        begun = [
-            f"{name}: {text}" for name in after for text in self.texts(name, since) if text.startswith(NEW_ANALYSIS)
-        ]
-        weights = [f"{name}: {before[name].weight} → {after[name].weight}" for name in held if before[name].weight != after[name].weight]
+        held = {case.name: case for case in self.cases if case.held}
+        known = {uid: restarts for state in before.values() for uid, restarts in state.pods.items()}
+        pods = [seen for seen in watched.pods.so_far() if seen.at >= since and not seen.gone and not _ends(seen.obj)]
+        restarts = {seen.name for seen in pods if _restarts(seen.obj) > known.get(seen.obj["metadata"]["uid"], -1)}
+        begun = [f"{name}: {text}" for name in after for text in self.texts(name, since) if text.startswith(NEW_ANALYSIS)]
+        weights = {
+            f"{seen.name}: {before[seen.name].weight} → {_canary_weight(seen.obj)}"
+            for recorder, provider in ((watched.routes, "gatewayapi:v1"), (watched.proxies, "contour"))
+            for seen in recorder.so_far()
+            if seen.name in held and held[seen.name].provider == provider and seen.at >= since
+            if _canary_weight(seen.obj) != before[seen.name].weight
+        }
         phases = [f"{name}: {before[name].phase} → {after[name].phase}" for name in held if before[name].phase != after[name].phase]
-        return Changed([*made, *again], begun, weights, phases)
+        return Changed(sorted(restarts), begun, sorted(weights), phases)
 
     def adopted(self) -> bool:
         """Every status is flaggerpy's."""
         return all("observedGeneration" in self.status(case.name) for case in self.cases)
 
 
+def _canary_weight(route: Object) -> int:
+    """Of an HTTPRoute or an HTTPProxy, the canary's share among everybody's requests: of A/B the last rule is that of everybody."""
+    spec = route["spec"]
+    backends: list[Any] = spec["routes"][0]["services"] if "routes" in spec else spec["rules"][-1]["backendRefs"]
+    return max((int(each.get("weight") or 0) for each in backends if each["name"].endswith("-canary")), default=0)
+
+
+def _ends(pod: Object) -> bool:
+    return "deletionTimestamp" in pod["metadata"]
+
+
 def _restarts(pod: Object) -> int:
     return sum(int(each.get("restartCount") or 0) for each in (pod.get("status") or {}).get("containerStatuses") or ())
-
-
-def _told_at(event: Object) -> float:
-    series = event.get("series") or {}
-    text = series.get("lastObservedTime") or event.get("lastTimestamp") or event.get("eventTime") or event["metadata"]["creationTimestamp"]
-    return from_timestamp(text)
 
 
 def now() -> float:

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 
 import pytest
 
 from e2e.core.conftest import kube, namespace, sandbox  # noqa: F401
-from e2e.core.controllers import ROOT
 from e2e.kube import Kube, until
 from e2e.sandbox import Sandbox
 from e2e.sandbox.build import build
-from e2e.takeover.cases import EVERY, FEW, Case
+from e2e.takeover.cases import EVERY, FEW
 from e2e.takeover.fleet import Changed, Fleet, now
-from e2e.takeover.hands import LOOKS, Hands, take_over
+from e2e.takeover.hands import LOOKS, Hands, flaggerpy, hand_back, take_over
 from flaggerpy.targets.flaggerhash import flagger_hash
 
 pytestmark = [pytest.mark.slow, pytest.mark.alone]
@@ -35,16 +31,8 @@ def hands(kube: Kube, sandbox: Sandbox, namespace: str) -> Iterator[Hands]:  # n
     made.our_crds()
 
 
-def flaggerpy(sandbox: Sandbox, *words: str) -> subprocess.CompletedProcess[str]:  # noqa: F811
-    environment = {**os.environ, "KUBECONFIG": str(sandbox.kubeconfig), "PYTHONPATH": str(ROOT)}
-    argv = [sys.executable, "-m", "flaggerpy.cli.main", *words]
-    return subprocess.run(argv, capture_output=True, text=True, env=environment, timeout=120)
-
-
-@pytest.mark.parametrize("cases", [pytest.param(FEW, id="four"), pytest.param(EVERY, id="twenty")])
-def test_canaries_in_every_phase_change_hands_and_go_back(
-    kube: Kube, sandbox: Sandbox, namespace: str, hands: Hands, cases: tuple[Case, ...]  # noqa: F811
-) -> None:
+def test_canaries_in_every_phase_change_hands_and_go_back(kube: Kube, sandbox: Sandbox, namespace: str, hands: Hands) -> None:  # noqa: F811
+    cases = EVERY
     with Fleet(kube, sandbox, namespace, cases) as fleet:
         hands.theirs.start()
         fleet.bring()
@@ -55,15 +43,23 @@ def test_canaries_in_every_phase_change_hands_and_go_back(
         for case in cases:
             if case.held:
                 assert fleet.states()[case.name].hashes == taken.before[case.name].hashes, "Flagger's hashes stay"
-        # what was under way goes on to its end, and only that
-        for case in cases:
-            fleet.open_gate(case.name)
-        for case in cases:
-            fleet.phase(case.name, "Succeeded" if case.release and case.phase != "Failed" else case.phase, seconds=120)
+        releases_under_way_are_not_handed_back(fleet, sandbox)
+        fleet.finish()
         # and the next release is one like any other
         fleet.release(cases[0].name, "1.0.2")
         fleet.phase(cases[0].name, "Succeeded", seconds=120)
         go_back(fleet, hands, sandbox)
+
+
+def releases_under_way_are_not_handed_back(fleet: Fleet, sandbox: Sandbox) -> None:  # noqa: F811
+    refused = flaggerpy(sandbox, "handback", "--all", "-n", fleet.namespace, "--dry-run")
+    assert refused.returncode == 1
+    assert f"half.{fleet.namespace}: refused: it is Progressing with 20% of the traffic on the canary" in refused.stdout
+    assert f"idle-gateway.{fleet.namespace}: would be Flagger's: Initialized" in refused.stdout
+    fleet.open_gate("half")
+    waited = flaggerpy(sandbox, "handback", "half", "-n", fleet.namespace, "--dry-run", "--wait", "100s")
+    assert waited.returncode == 0, waited.stdout + waited.stderr
+    assert f"half.{fleet.namespace}: would be Flagger's: Succeeded" in waited.stdout
 
 
 def go_back(fleet: Fleet, hands: Hands, sandbox: Sandbox) -> None:  # noqa: F811
@@ -72,36 +68,15 @@ def go_back(fleet: Fleet, hands: Hands, sandbox: Sandbox) -> None:  # noqa: F811
     assert told.returncode == 0, told.stdout + told.stderr
     still = flaggerpy(sandbox, "handback", fleet.cases[0].name, "-n", fleet.namespace)
     assert "flaggerpy still runs" in still.stderr
-    hands.ours.stop()
-    before, since = fleet.states(), now()
-    done = flaggerpy(sandbox, "handback", "--all", "-n", fleet.namespace)
-    assert done.returncode == 0, done.stdout + done.stderr
-    hands.flaggers_crds()
-    time.sleep(1)
-    hands.theirs.start()
-    time.sleep(LOOKS)
-    assert fleet.changed(before, since) == NOTHING
+    back = hand_back(fleet, hands)
+    assert back.changed == NOTHING
+    assert back.lost == 0
     last = fleet.cases[0]
     for case in fleet.cases:
         target = fleet.kube.get("Deployment", case.name, fleet.namespace)
         assert fleet.status(case.name)["lastAppliedSpec"] == flagger_hash(target["spec"]["template"]), case.name
     fleet.release(last.name, "1.0.3")
     fleet.phase(last.name, "Progressing", seconds=60)
-
-
-def test_a_release_under_way_is_not_handed_back(kube: Kube, sandbox: Sandbox, namespace: str, hands: Hands) -> None:  # noqa: F811
-    hands.our_crds()
-    hands.ours.start()
-    case = next(case for case in FEW if case.name == "half")
-    with Fleet(kube, sandbox, namespace, (case,)) as fleet:
-        fleet.bring()
-        refused = flaggerpy(sandbox, "handback", "--all", "-n", namespace)
-        assert refused.returncode == 1
-        assert "half" in refused.stdout
-        assert "refused: it is Progressing with 20% of the traffic on the canary" in refused.stdout
-        fleet.open_gate(case.name)
-        waited = flaggerpy(sandbox, "handback", "half", "-n", namespace, "--dry-run", "--wait", "100s")
-        assert waited.returncode == 0, waited.stdout + waited.stderr
 
 
 def test_two_controllers_at_once_do_no_harm(kube: Kube, sandbox: Sandbox, namespace: str, hands: Hands) -> None:  # noqa: F811
@@ -112,19 +87,19 @@ def test_two_controllers_at_once_do_no_harm(kube: Kube, sandbox: Sandbox, namesp
     with Fleet(kube, sandbox, namespace, cases) as fleet:
         fleet.bring()
         before, since = fleet.states(), now()
-        hands.ours.start()
-        fleet.start_load()
-        time.sleep(LOOKS)
-        assert fleet.changed(before, since) == NOTHING
+        with fleet.watched() as watched:
+            hands.ours.start()
+            fleet.start_load()
+            time.sleep(LOOKS)
+            assert fleet.changed(before, since, watched) == NOTHING
         for case in cases:
             fleet.open_gate(case.name)
         fleet.release("idle-configs", "1.0.1")
         for case in cases:
             fleet.phase(case.name, "Succeeded")
-        time.sleep(LOOKS)
-        _, lost = fleet.stop_load()
-        assert lost == 0
         told = [text for case in cases for text in fleet.texts(case.name, since)]
         assert any("Flagger still writes around this Canary" in text for text in told), json.dumps(told, indent=1)
         hands.theirs.stop()
-        until(lambda: fleet.adopted(), 200, "flaggerpy to take up what Flagger has left")
+        until(fleet.adopted, 200, "flaggerpy to take up what Flagger has left")
+        _, lost = fleet.stop_load()
+        assert lost == 0

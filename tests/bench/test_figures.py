@@ -69,10 +69,10 @@ def test_tables_line_up() -> None:
 
 
 def test_an_outcome_comes_back_from_json_and_stands_on_the_page() -> None:
-    outcome = Outcome("Title", "How.", "2026-01-02", "a machine", both(2.0, 8.0, limit=3.0))
+    outcome = Outcome("Title", "How.", "2026-01-02", "a machine", both(2.0, 8.0, limit=3.0), "abc1234")
     assert outcome_of(json.loads(json.dumps(outcome.to_obj()))) == outcome
     text = page([outcome], {"flagger": "v1.44.0"})
     assert "## Title\n\nHow.\n\n| figure |" in text
     assert "| time | 2 s | 8 s | 4× | ≤ 3 ✓ |" in text
-    assert "2026-01-02, a machine." in text
+    assert "2026-01-02, flaggerpy abc1234, a machine." in text
     assert text.endswith("flagger v1.44.0.\n")

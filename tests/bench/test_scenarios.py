@@ -37,3 +37,16 @@ def test_what_a_switch_costs_is_counted_once_and_within_its_time() -> None:
     counted = [Second(at, 10, lost, p99) for at, lost, p99 in told]
     assert handover.worst(counted, [100.4, 102.0]) == (7, 80.0)
     assert handover.worst(counted, []) == (0, 0.0)
+
+
+def test_each_switch_has_its_figures_and_one_that_never_came_has_none() -> None:
+    counted = [Second(at, 10, lost, p99) for at, lost, p99 in [(100, 1, 20.0), (130, 2, 50.0)]]
+    found = handover.switches("flaggerpy", counted, [(100.4, 50), (129.0, 100)])
+    assert [(one.what, one.value, one.note) for one in found] == [
+        ("to 50 %: requests lost", 1.0, ""),
+        ("to 50 %: p99", 20.0, ""),
+        ("to 100 %: requests lost", 2.0, ""),
+        ("to 100 %: p99", 50.0, ""),
+        ("back to the primary: requests lost", None, "never came"),
+        ("back to the primary: p99", None, "never came"),
+    ]

@@ -32,6 +32,7 @@ METHOD = (
     " the release. Lost is every request without a good answer; a switch is a change of the weights in the HTTPRoute, and counts the"
     f" {AFTER_SWITCH:g} s after it; p99 is the worst second of them."
 )
+SWITCHES = {50: "to 50 %", 100: "to 100 %", 0: "back to the primary"}
 NAME = "handover"
 
 
@@ -78,6 +79,18 @@ def worst(counted: Sequence[Second], switches: Sequence[float]) -> tuple[int, fl
     return sum(one.lost for one in near), max((one.p99 for one in near), default=0.0)
 
 
+def switches(side: str, counted: Sequence[Second], changes: Sequence[tuple[float, int]]) -> list[Measured]:
+    """Lost requests and p99 at each change of the weights; a switch that never came has no figure."""
+    found: list[Measured] = []
+    for weight, what in SWITCHES.items():
+        moments = [at for at, reached in changes if reached == weight]
+        lost, p99 = worst(counted, moments)
+        limit, never = 0.0 if side == OURS else None, "" if moments else "never came"
+        found.append(Measured(side, f"{what}: requests lost", "", float(lost) if moments else None, note=never, limit=limit))
+        found.append(Measured(side, f"{what}: p99", "ms", p99 if moments else None, note=never))
+    return found
+
+
 def play(rig: Rig, side: Controller) -> list[Measured]:
     app = App(rig.kube, rig.sandbox, side, NAME)
     needed = -(-int(RATE) // KEPT_AT)
@@ -103,17 +116,12 @@ def play(rig: Rig, side: Controller) -> list[Measured]:
     finally:
         app.delete()
         rig.kube.delete("HorizontalPodAutoscaler", NAME, side.namespace)
-    up = worst(load.counted, [at for at, weight in changes if weight > 0])
-    back = worst(load.counted, [at for at, weight in changes if weight == 0])
     of_release = [one for one in load.counted if one.at >= int(began)]
     limit = 0.0 if side.name == OURS else None
     took = ended[0] - began if ended else None
     return [
         Measured(side.name, "requests lost in the release", "", float(sum(one.lost for one in of_release)), limit=limit),
-        Measured(side.name, "lost as the traffic goes to the canary", "", float(up[0]), limit=limit),
-        Measured(side.name, "p99 as the traffic goes to the canary", "ms", up[1]),
-        Measured(side.name, "lost as all traffic comes back", "", float(back[0]), limit=limit),
-        Measured(side.name, "p99 as all traffic comes back", "ms", back[1]),
+        *switches(side.name, load.counted, changes),
         Measured(side.name, "length of the release", "s", took, note="" if took else "not within 420 s"),
     ]
 
