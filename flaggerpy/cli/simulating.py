@@ -25,7 +25,7 @@ from flaggerpy.cli.views import CanaryView, age, canary_view
 from flaggerpy.cli.waiting import Ended, Target, Wanted, judge
 from flaggerpy.model.faults import Fault
 from flaggerpy.model.scenario import Stage
-from flaggerpy.model.world import Side
+from flaggerpy.model.workloads import Side
 
 Obj = dict[str, Any]
 

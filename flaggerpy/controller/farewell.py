@@ -42,8 +42,8 @@ class Farewell:
 
     def gone(self, obj: Obj, size: int) -> None:
         """A Canary was deleted; `obj` is the last that was known of it, `size` the replicas that its primary had."""
-        if not (obj.get("status") or {}).get("lastPromotedSpec"):
-            return  # it had not taken the target's traffic over
+        if not (obj.get("status") or {}).get("lastAppliedSpec"):
+            return  # it had touched nothing
         try:
             canary = parse_canary(obj)
         except ValidationError:

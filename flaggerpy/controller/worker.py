@@ -105,7 +105,7 @@ class Worker:
         self.key = key
         self.failures = 0
         self.last: Obj | None = None
-        """The Canary as it was looked at last."""
+        """The Canary as it was seen or written last."""
         self.size = 1
         """How many replicas its primary had then."""
         self._parts = parts
@@ -194,7 +194,7 @@ class Worker:
         written = await write_status(parts.client, obj, wanted)
         if written is not None:
             parts.world.wrote_canary(written)
-            obj = written
+            self.last = obj = written
             if decision.status.phase != status.phase:
                 with about(phase=str(decision.status.phase), revision=decision.status.run.revision if decision.status.run else None):
                     _log.info("%s -> %s", status.phase or "new", decision.status.phase)

@@ -21,17 +21,24 @@ from flaggerpy.cluster.errors import ApiError
 from flaggerpy.cluster.kinds import Kind
 from flaggerpy.cluster.watch import Cache, OnChange, Projection, Watcher
 from flaggerpy.cluster.watch import Key as ObjectKey
-from flaggerpy.controller.givers import notes
 from flaggerpy.controller.inbox import Inbox, Key
 from flaggerpy.controller.interests import Interests, Ref
 from flaggerpy.controller.packing import View, opened, packed
-from flaggerpy.controller.takeover import flagger_wrote_status, is_flaggers
+from flaggerpy.controller.slimming import (
+    as_is,
+    only_if_different,
+    owner_of,
+    slim,
+    slim_canary,
+    slim_daemon_revision,
+    slim_scaler,
+    slim_templates,
+)
+from flaggerpy.controller.takeover import flagger_wrote_status
 from flaggerpy.routers.base import RouteObject
-from flaggerpy.targets.templates import slim_history
 
 Obj = dict[str, Any]
 
-LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 ASK_AGAIN_SECONDS = 15.0
 TOMBSTONES = 1000
 SWEPT = frozenset({kinds.DEPLOYMENT, kinds.REPLICA_SET, kinds.DAEMON_SET})
@@ -69,7 +76,9 @@ class World:
         self.services = self._watch(kinds.SERVICE)
         self.config_maps = self._watch(kinds.CONFIG_MAP, metadata_only=True)
         self.secrets = self._watch(kinds.SECRET, metadata_only=True)
-        self.replica_sets = self._watch(kinds.REPLICA_SET, project=packed(_slim_history), on_change=self._history_changed(kinds.DEPLOYMENT))
+        self.replica_sets = self._watch(
+            kinds.REPLICA_SET, project=packed(slim_templates), on_change=self._history_changed(kinds.DEPLOYMENT)
+        )
         self.revisions = self._watch(
             kinds.CONTROLLER_REVISION, label_selector=REVISION_OF, metadata_only=True, on_change=self._revision_changed
         )
@@ -242,7 +251,7 @@ class World:
         before = len(self.watchers)
         sets = self._watch(kinds.DAEMON_SET)
         revisions = self._watch(
-            kinds.CONTROLLER_REVISION, project=_daemon_templates, on_change=self._history_changed(kinds.DAEMON_SET)
+            kinds.CONTROLLER_REVISION, project=slim_daemon_revision, on_change=self._history_changed(kinds.DAEMON_SET)
         )
         self._workloads[kinds.DAEMON_SET.kind], self._templates_of[kinds.DAEMON_SET.kind] = sets, revisions
         self._daemons = tuple(self.watchers[before:])
@@ -259,7 +268,7 @@ class World:
     def _history_changed(self, workload: Kind) -> OnChange:
         def changed(at: ObjectKey, new: Obj | None, old: Obj | None) -> None:
             for obj in (opened(old), opened(new)):
-                owner = _owner(obj, workload.kind)
+                owner = owner_of(obj, workload.kind)
                 if not owner:
                     continue
                 names = self._histories.setdefault((workload.kind, at.namespace, owner), set())
@@ -271,7 +280,7 @@ class World:
         return changed
 
     def history(self, kind: str, namespace: str, name: str) -> list[Obj]:
-        """The objects in which the controller of a workload keeps its templates, as `slim_history` left them."""
+        """The objects in which the controller of a workload keeps its templates, as `slim_templates` left them."""
         view, names = self._templates_of.get(kind), self._histories.get((kind, namespace, name), ())
         found = (view.get(namespace, each) for each in sorted(names)) if view else ()
         return [obj for obj in found if obj is not None]
@@ -282,7 +291,7 @@ class World:
 
     def _revision_changed(self, at: ObjectKey, new: Obj | None, old: Obj | None) -> None:
         obj = opened(new or old)
-        key = Key(at.namespace, _owner(obj, "Canary"))
+        key = Key(at.namespace, owner_of(obj, "Canary"))
         kept = self._kept.setdefault(key, {})
         if obj is None or new is None:
             kept.pop(at.name, None)
@@ -416,83 +425,6 @@ class World:
         task = asyncio.create_task(work)
         self._tasks[task] = task
         task.add_done_callback(lambda done: self._tasks.pop(done, None))
-
-
-def slim(obj: Obj) -> Obj:
-    """The object without managedFields and kubectl's copy of itself, which together are most of it.
-
-    What Flagger made keeps them until we took it over (see `takeover.claim`).
-    """
-    metadata = obj.get("metadata") or {}
-    entries = metadata.pop("managedFields", None) or []
-    if any(is_flaggers(entry) for entry in entries):
-        metadata["managedFields"] = entries
-    annotations = metadata.get("annotations")
-    if annotations and LAST_APPLIED in annotations:
-        metadata["annotations"] = {name: value for name, value in annotations.items() if name != LAST_APPLIED}
-    return obj
-
-
-def slim_canary(obj: Obj) -> Obj:
-    """A Canary with as much of its managedFields as tells who wrote its commands."""
-    told = notes(obj)
-    slim(obj)
-    if told:
-        obj["metadata"]["managedFields"] = told
-    else:
-        obj["metadata"].pop("managedFields", None)
-    return obj
-
-
-def as_is(obj: Obj) -> Obj:
-    """Routes keep their managedFields: they tell when we wrote last."""
-    return obj
-
-
-def slim_scaler(obj: Obj) -> Obj:
-    """An autoscaler without its status: what it measures is its own affair, and changes all the time.
-
-    It keeps kubectl's annotation: a patch has to know whether the user's object has any.
-    """
-    annotations = (obj.get("metadata") or {}).get("annotations")
-    slim(obj)
-    obj.pop("status", None)
-    if annotations is not None:
-        obj["metadata"]["annotations"] = annotations
-    return obj
-
-
-def only_if_different(told: OnChange) -> OnChange:
-    """Tell of changes in what is kept of an object; a version alone wakes nobody."""
-
-    def changed(at: ObjectKey, new: Obj | None, old: Obj | None) -> None:
-        if _without_version(opened(new)) != _without_version(opened(old)):
-            told(at, new, old)
-
-    return changed
-
-
-def _without_version(obj: Obj | None) -> Obj | None:
-    if obj is None:
-        return None
-    return {**obj, "metadata": {name: value for name, value in obj["metadata"].items() if name != "resourceVersion"}}
-
-
-def _slim_history(obj: Obj) -> Obj:
-    """A ReplicaSet or ControllerRevision with a digest in place of its pod template (there are ten per workload)."""
-    return slim_history(slim(obj))
-
-
-def _daemon_templates(obj: Obj) -> Obj | None:
-    """ControllerRevisions of DaemonSets; those of StatefulSets and ours are of no interest here."""
-    return packed(_slim_history)(obj) if _owner(obj, kinds.DAEMON_SET.kind) else None
-
-
-def _owner(obj: Obj | None, kind: str) -> str:
-    for owner in ((obj or {}).get("metadata") or {}).get("ownerReferences") or ():
-        if owner.get("controller") and owner.get("kind") == kind:
-            return str(owner.get("name") or "")
-    return ""
 
 
 def _target_of(obj: Obj | None) -> tuple[str, str] | None:

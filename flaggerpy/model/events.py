@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from flaggerpy.model.scene import GATES, Scene
-from flaggerpy.model.world import GOOD, MISSING_IMAGE, NEVER_READY, Autoscaler, Behaviour, Side
+from flaggerpy.model.workloads import GOOD, MISSING_IMAGE, NEVER_READY, Autoscaler, Behaviour, Side
 from flaggerpy.rollout.facts import Giver, ImageAnswer, Split
 
 CRASHING = Behaviour(crash_every=6.0, ready_after=1.0)

@@ -14,7 +14,7 @@ from typing import Any
 from flaggerpy.api.status import CanaryStatus, DeadlineState, FailureState, Phase, RunState, from_timestamp, timestamp
 from flaggerpy.model.invariants import last_left, raised_at, written_in_run
 from flaggerpy.model.scene import MOST_CRASHES, Scene
-from flaggerpy.model.world import GOOD, SYNC, Behaviour, Side
+from flaggerpy.model.workloads import GOOD, SYNC, Behaviour, Side
 from flaggerpy.rollout.imagecheck import DONE, PATIENCE
 from flaggerpy.rollout.podhealth import CRASH_WINDOW
 from flaggerpy.rollout.revision import release_revision

@@ -16,7 +16,8 @@ from flaggerpy.api.names import primary_name
 from flaggerpy.api.status import IDLE, Phase, from_timestamp
 from flaggerpy.model import fates
 from flaggerpy.model.faults import Fault
-from flaggerpy.model.world import Pod, Side, World
+from flaggerpy.model.workloads import Pod, Side
+from flaggerpy.model.world import World
 from flaggerpy.rollout import effects as fx
 from flaggerpy.rollout.decision import Decision
 from flaggerpy.rollout.facts import Answer, ContainerFacts, Facts, ImageAnswer, Measurement, PodFacts, RouteFacts, WorkloadFacts

@@ -12,7 +12,8 @@ from typing import Any
 
 from flaggerpy.api.canary import Canary
 from flaggerpy.api.status import CanaryStatus, Phase
-from flaggerpy.model.world import GOOD, ROUTE_LAG, SYNC, Killed, Pod, Side, World
+from flaggerpy.model.workloads import GOOD, SYNC, Pod, Side
+from flaggerpy.model.world import ROUTE_LAG, Killed, World
 from flaggerpy.rollout import effects as fx
 from flaggerpy.rollout.decision import Decision
 from flaggerpy.rollout.facts import UNKNOWN, Answer, Facts, Measurement, PodFacts, WorkloadFacts

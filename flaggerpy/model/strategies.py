@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flaggerpy.model.scene import GATES
-from flaggerpy.model.world import Autoscaler
+from flaggerpy.model.workloads import Autoscaler
 
 WEIGHTED: dict[str, Any] = {"interval": "10s", "threshold": 2, "stepWeight": 30, "maxWeight": 60, "metrics": [{"name": "m"}]}
 STEPS: dict[str, Any] = {"interval": "10s", "threshold": 2, "iterations": 2}

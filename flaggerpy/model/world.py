@@ -8,19 +8,19 @@ writes, as the death of the controller would.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 from flaggerpy.api.canary import Canary, parse_canary
 from flaggerpy.api.names import FINALIZER, primary_name
 from flaggerpy.api.status import CanaryStatus, Phase, parse_status
+from flaggerpy.model.workloads import GOOD, MISSING_IMAGE, Autoscaler, Behaviour, Pod, Side
 from flaggerpy.rollout import effects as fx
 from flaggerpy.rollout.decide import decide
 from flaggerpy.rollout.decision import Decision
 from flaggerpy.rollout.facts import (
     UNKNOWN,
     Answer,
-    ContainerFacts,
     Facts,
     Found,
     Giver,
@@ -36,69 +36,7 @@ from flaggerpy.rollout.facts import (
 from flaggerpy.rollout.revision import release_revision
 
 START = 1_800_000_000.0
-STARTUP = 1.0
 ROUTE_LAG = 0.2
-SYNC = 15.0
-"""Seconds after which an autoscaler follows the load: the period of an HPA."""
-
-
-@dataclass(frozen=True)
-class Behaviour:
-    """How the pods of a revision fare. `ready_after` in seconds, None: never ready. `crash_every` seconds the container exits 1."""
-
-    ready_after: float | None = STARTUP
-    waiting_reason: str = ""
-    waiting_message: str = ""
-    crash_every: float | None = None
-
-
-GOOD = Behaviour()
-MISSING_IMAGE = Behaviour(
-    ready_after=None,
-    waiting_reason="ErrImagePull",
-    waiting_message='rpc error: code = NotFound desc = failed to pull and unpack image "r/app:x": failed to resolve reference "r/app:x": '
-    "r/app:x: not found",
-)
-NEVER_READY = Behaviour(ready_after=None)
-
-
-@dataclass
-class Pod:
-    revision: str
-    born: float
-    name: str
-    flagger_id: str = ""
-    lost: bool = False
-
-
-@dataclass(frozen=True)
-class Autoscaler:
-    """The target's autoscaler and the primary's: both size their side by its share of a `demand`, in pods.
-
-    `pauses`: it scales a target up from zero unless it is paused (KEDA). `twin` and `floor` are the primary's.
-    """
-
-    demand: int = 3
-    least: int = 1
-    most: int = 4
-    pauses: bool = False
-    paused: bool = False
-    twin: bool = False
-    floor: int | None = None
-
-
-@dataclass
-class Side:
-    """A Deployment with its pods. `missized` is since when its autoscaler sees another size than its load asks for."""
-
-    name: str
-    replicas: int
-    template: str
-    pods: list[Pod] = field(default_factory=list)
-    flagger_id: str = ""
-    source_revision: str = ""
-    counter: int = 0
-    missized: float | None = None
 
 
 class Killed(Exception):
@@ -190,17 +128,8 @@ class World:
         """What autoscalers do, and the deployment controller: pods for templates, old ones gone once the new are ready."""
         self._autoscale()
         for side in (self.target, self.primary):
-            if side is None:
-                continue
-            mine = [pod for pod in side.pods if pod.revision == side.template]
-            old = [pod for pod in side.pods if pod.revision != side.template]
-            del mine[side.replicas :]
-            while len(mine) < side.replicas:
-                side.counter += 1
-                mine.append(Pod(side.template, self.now, f"{side.name}-{side.template}-{side.counter}", side.flagger_id))
-            if side.replicas == 0 or sum(self.is_ready(pod) for pod in mine) >= side.replicas:
-                old = []
-            side.pods = mine + old
+            if side is not None:
+                side.roll(self.now, self.is_ready)
 
     def _autoscale(self) -> None:
         scaler = self.scaler
@@ -212,70 +141,26 @@ class World:
             if scaler.paused:
                 self.target.replicas, self.target.missized = 0, None
             elif self.target.replicas > 0 or scaler.pauses:
-                self._follow_load(self.target, share, scaler.least)
+                self.target.follow_load(scaler, share, scaler.least, self.now)
         if self.primary is not None and scaler.twin and (self.primary.replicas > 0 or scaler.pauses):
-            self._follow_load(self.primary, 100 - share, max(scaler.floor or 0, scaler.least))
+            self.primary.follow_load(scaler, 100 - share, max(scaler.floor or 0, scaler.least), self.now)
 
-    def _follow_load(self, side: Side, share: int, least: int) -> None:
-        assert self.scaler is not None
-        wanted = min(max(-(-self.scaler.demand * share // 100), least), self.scaler.most)
-        if side.replicas == wanted:
-            side.missized = None
-        elif side.missized is None:
-            side.missized = self.now
-        elif self.now >= side.missized + SYNC - 1e-6:
-            side.replicas, side.missized = wanted, None
+    def _behaves(self, pod: Pod) -> Behaviour:
+        return self.behaviour.get(pod.revision, GOOD)
 
     def is_ready(self, pod: Pod) -> bool:
         """True when the pod answers its readiness probe now."""
-        behaviour = self.behaviour.get(pod.revision, GOOD)
-        if pod.lost or behaviour.ready_after is None or (self.broken_pods and pod.name.startswith(self.broken_pods)):
+        if pod.lost or (self.broken_pods and pod.name.startswith(self.broken_pods)):
             return False
-        age = self.now - pod.born
-        if behaviour.crash_every is not None:
-            return age % behaviour.crash_every >= behaviour.ready_after
-        return age >= behaviour.ready_after
+        return self._behaves(pod).is_ready(self.now - pod.born)
 
     def _pod_facts(self, pod: Pod) -> PodFacts:
-        behaviour = self.behaviour.get(pod.revision, GOOD)
-        ready = self.is_ready(pod)
-        restarts = int((self.now - pod.born) // behaviour.crash_every) if behaviour.crash_every else 0
-        container = ContainerFacts(
-            name="app",
-            image=f"r/app:{pod.revision}",
-            state="waiting" if behaviour.waiting_reason else "running",
-            reason=behaviour.waiting_reason,
-            message=behaviour.waiting_message,
-            ready=ready,
-            started=True,
-            restarts=restarts,
-            last_reason="Error" if restarts else "",
-            last_exit_code=1 if restarts else None,
-        )
-        return PodFacts(name=pod.name, node="n1", phase="Running", ready=ready, created=pod.born, containers=(container,))
+        return self._behaves(pod).pod_facts(pod, self.is_ready(pod), self.now)
 
     def _facts_of(self, side: Side | None) -> WorkloadFacts | None:
         if side is None:
             return None
-        mine = [pod for pod in side.pods if pod.revision == side.template]
-        ready = sum(self.is_ready(pod) for pod in mine)
-        return WorkloadFacts(
-            name=side.name,
-            replicas=side.replicas,
-            revision=side.template,
-            revision_born=self.born.get(side.template, 0.0),
-            fresh=True,
-            created=len(mine),
-            updated=len(mine),
-            ready=ready,
-            available=ready,
-            old=len(side.pods) - len(mine),
-            serving=sum(self.is_ready(pod) for pod in side.pods),
-            images=(f"r/app:{side.template}",),
-            pods=tuple(self._pod_facts(pod) for pod in mine),
-            flagger_id=side.flagger_id,
-            source_revision=side.source_revision,
-        )
+        return side.facts(self.born.get(side.template, 0.0), self.is_ready, self._pod_facts)
 
     # the controller
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from flaggerpy.api.status import from_timestamp
 from flaggerpy.controller.givers import givers, notes
-from flaggerpy.controller.world import slim_canary
+from flaggerpy.controller.slimming import slim_canary
 from flaggerpy.rollout.facts import Giver
 
 ABORT, PAUSE = "flagger.app/abort", "flagger.app/pause"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -358,6 +359,32 @@ async def test_without_revert_the_target_is_told_that_nothing_serves(server: Fak
     assert "podinfo stays at 0 replicas, podinfo-primary is gone with the Canary, nothing serves" in told["message"]
     assert "kubectl -n shop scale deployment podinfo --replicas=2" in told["message"]
     assert "apply your manifest of Service podinfo again, which selects app=podinfo-primary" in told["message"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "moment"),
+    [
+        ("Canary", lambda obj: (obj.get("status") or {}).get("phase") == "Initialized"),
+        ("Deployment", lambda obj: obj["metadata"]["name"] == NAME and obj["spec"]["replicas"] == 0),
+    ],
+    ids=["as it gets Initialized", "as the target is scaled to zero"],
+)
+async def test_one_that_goes_with_our_write_is_told_about_as_well(
+    server: FakeApiServer, quick_farewell: None, kind: str, moment: Callable[[Obj], bool]
+) -> None:
+    stage = Stage(server, STRATEGY)
+    server.add(target())
+    server.add(canary(provider="gatewayapi:v1", service=GATEWAY, analysis=WEIGHTS))
+
+    def goes(type_: str, obj: Obj) -> None:
+        if obj["kind"] == kind and type_ == "MODIFIED" and moment(obj):
+            delete(server, "Canary")
+
+    server.reactors.append(goes)
+    life = Life(stage)
+    await eventually(lambda: bool(_warnings(server)), WITHIN)
+    await life.ended()
+    assert "nothing serves" in _warnings(server)[0]["message"]
 
 
 def _warnings(server: FakeApiServer) -> list[Obj]:

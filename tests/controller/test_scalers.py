@@ -10,7 +10,7 @@ import pytest
 from flaggerpy.api.names import SCALER_FLOOR
 from flaggerpy.cluster import kinds
 from flaggerpy.controller.packing import packed
-from flaggerpy.controller.world import only_if_different, slim_scaler
+from flaggerpy.controller.slimming import only_if_different, slim_scaler
 from flaggerpy.rollout import handover
 from flaggerpy.targets.scalers import PAUSED_REPLICAS
 from tests.cluster.fake_apiserver import FakeApiServer, eventually

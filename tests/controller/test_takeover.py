@@ -7,8 +7,9 @@ from typing import Any
 from flaggerpy.cluster import kinds
 from flaggerpy.controller.applying import Applier
 from flaggerpy.controller.inbox import Inbox
+from flaggerpy.controller.slimming import slim
 from flaggerpy.controller.takeover import claim, flagger_wrote, flagger_wrote_status, silence
-from flaggerpy.controller.world import World, slim
+from flaggerpy.controller.world import World
 from tests.cluster.fake_apiserver import FakeApiServer, Request
 
 Obj = dict[str, Any]

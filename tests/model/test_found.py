@@ -10,7 +10,8 @@ from flaggerpy.model.explore import end_of
 from flaggerpy.model.invariants import CHECKS
 from flaggerpy.model.scene import Scene
 from flaggerpy.model.strategies import STRATEGIES
-from flaggerpy.model.world import GOOD, NEVER_READY, World, ended, in_phase
+from flaggerpy.model.workloads import GOOD, NEVER_READY
+from flaggerpy.model.world import World, ended, in_phase
 
 
 def test_a_failed_bootstrap_goes_on_when_its_primary_is_taken_away() -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from flaggerpy.api.status import Phase, timestamp
 from flaggerpy.model.flagger import flagger_hash, under_flagger
-from flaggerpy.model.world import NEVER_READY, World, ended, in_phase
+from flaggerpy.model.workloads import NEVER_READY
+from flaggerpy.model.world import World, ended, in_phase
 from flaggerpy.rollout.adopting import is_flaggers
 from flaggerpy.rollout.decide import decide
 from flaggerpy.rollout.effects import EnsurePrimary, ScaleTarget, SetSplit

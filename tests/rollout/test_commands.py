@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from flaggerpy.api.status import Phase
-from flaggerpy.model.world import MISSING_IMAGE, START, Killed, World, ended, in_phase, weights_of
+from flaggerpy.model.workloads import MISSING_IMAGE
+from flaggerpy.model.world import START, Killed, World, ended, in_phase, weights_of
 from flaggerpy.rollout import effects as fx
 from flaggerpy.rollout.decide import decide
 from flaggerpy.rollout.facts import UNKNOWN, Giver, Measurement, Split, WorkloadFacts

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from flaggerpy.api.status import Phase
-from flaggerpy.model.world import MISSING_IMAGE, NEVER_READY, ROUTE_LAG, Behaviour, Killed, World, ended, in_phase, weights_of
+from flaggerpy.model.workloads import MISSING_IMAGE, NEVER_READY, Behaviour
+from flaggerpy.model.world import ROUTE_LAG, Killed, World, ended, in_phase, weights_of
 from flaggerpy.rollout import traffic
 from flaggerpy.rollout.facts import Measurement, Split
 

@@ -10,7 +10,8 @@ import pytest
 from flaggerpy.api.status import Phase
 from flaggerpy.model.events import CRASHING
 from flaggerpy.model.invariants import CHECKS
-from flaggerpy.model.world import GOOD, MISSING_IMAGE, NEVER_READY, Autoscaler, World, in_phase
+from flaggerpy.model.workloads import GOOD, MISSING_IMAGE, NEVER_READY, Autoscaler
+from flaggerpy.model.world import World, in_phase
 from flaggerpy.rollout import effects as fx
 from flaggerpy.rollout.decide import decide
 from flaggerpy.rollout.facts import UNKNOWN, Split

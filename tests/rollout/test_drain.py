@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from flaggerpy.api.status import Phase
-from flaggerpy.model.world import MISSING_IMAGE, ROUTE_LAG, World, ended
+from flaggerpy.model.workloads import MISSING_IMAGE
+from flaggerpy.model.world import ROUTE_LAG, World, ended
 from flaggerpy.rollout import effects as fx
 from flaggerpy.rollout.decision import Decision
 from flaggerpy.rollout.facts import Measurement

@@ -11,7 +11,8 @@ from flaggerpy.api.status import CanaryStatus, Phase, from_timestamp
 from flaggerpy.model.begins import BEGINS, befall, go, initialised
 from flaggerpy.model.scene import Scene
 from flaggerpy.model.strategies import STRATEGIES
-from flaggerpy.model.world import GOOD, MISSING_IMAGE, World, ended, in_phase
+from flaggerpy.model.workloads import GOOD, MISSING_IMAGE
+from flaggerpy.model.world import World, ended, in_phase
 from flaggerpy.rollout.decide import decide
 from flaggerpy.rollout.draft import Draft
 from flaggerpy.rollout.effects import ForgetRevisions, RecordEvent, ScaleTarget

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from flaggerpy.api.status import Phase
-from flaggerpy.model.world import MISSING_IMAGE, NEVER_READY, Behaviour, World, ended, in_phase, weights_of
+from flaggerpy.model.workloads import MISSING_IMAGE, NEVER_READY, Behaviour
+from flaggerpy.model.world import World, ended, in_phase, weights_of
 from flaggerpy.rollout.decision import Decision
 from flaggerpy.rollout.facts import Measurement, Split
 from flaggerpy.rollout.traffic import ready_count

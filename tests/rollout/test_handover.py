@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from flaggerpy.api.status import Phase
-from flaggerpy.model.world import GOOD, NEVER_READY, Autoscaler, World, in_phase
+from flaggerpy.model.workloads import GOOD, NEVER_READY, Autoscaler
+from flaggerpy.model.world import World, in_phase
 from flaggerpy.rollout import effects as fx
 from flaggerpy.rollout.decide import decide
 from flaggerpy.rollout.facts import UNKNOWN, ScalerFacts, Split

@@ -6,7 +6,8 @@ import pytest
 
 from flaggerpy.api.images import ImageAnswer
 from flaggerpy.api.status import Phase
-from flaggerpy.model.world import MISSING_IMAGE, NEVER_READY, World
+from flaggerpy.model.workloads import MISSING_IMAGE, NEVER_READY
+from flaggerpy.model.world import World
 from flaggerpy.rollout import effects as fx
 from flaggerpy.rollout.causes.table import TABLE
 from flaggerpy.rollout.imagecheck import PATIENCE, explained

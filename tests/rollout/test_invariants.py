@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flaggerpy.api.status import Phase
-from flaggerpy.model.world import GOOD, MISSING_IMAGE, NEVER_READY, ROUTE_LAG, Behaviour, Killed, World
+from flaggerpy.model.workloads import GOOD, MISSING_IMAGE, NEVER_READY, Behaviour
+from flaggerpy.model.world import ROUTE_LAG, Killed, World
 from flaggerpy.rollout import effects as fx
 from flaggerpy.rollout import imagecheck
 from flaggerpy.rollout.decision import Decision

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from flaggerpy.api.status import Phase
-from flaggerpy.model.world import Behaviour, World, ended, weights_of
+from flaggerpy.model.workloads import Behaviour
+from flaggerpy.model.world import World, ended, weights_of
 
 
 def test_pods_that_restart_between_two_looks_get_no_traffic_though_they_are_ready_at_each() -> None:

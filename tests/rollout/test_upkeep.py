@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from flaggerpy.api.status import Phase
-from flaggerpy.model.world import NEVER_READY, World
+from flaggerpy.model.workloads import NEVER_READY
+from flaggerpy.model.world import World
 from flaggerpy.rollout.effects import EnsurePrimary
 
 
