@@ -6,13 +6,17 @@ from pathlib import Path
 
 import pytest
 
-import flaggerpy.rollout
-
 from .table import MUTATIONS, Mutation
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
 def test_a_mistake_changes_words_that_stand_once_in_its_file(mutation: Mutation) -> None:
-    text = (Path(flaggerpy.rollout.__path__[0]) / mutation.file).read_text()
+    text = (ROOT / "flaggerpy" / mutation.file).read_text()
     assert text.count(mutation.old) == 1
     compile(text.replace(mutation.old, mutation.new), mutation.file, "exec")
+
+
+def test_whom_a_mistake_asks_is_there() -> None:
+    assert [name for mutation in MUTATIONS for name in mutation.asked if not (ROOT / "tests" / name).exists()] == []

@@ -272,8 +272,8 @@ def test_a_closed_traffic_gate_holds_the_weight() -> None:
     assert world.is_in(Phase.SUCCEEDED)
 
 
-@pytest.mark.parametrize("role", ["confirm-traffic-increase", "confirm-promotion"])
-def test_a_closed_gate_is_named_with_the_time_it_closed_for_as_long_as_it_holds(role: str) -> None:
+@pytest.mark.parametrize(("role", "command"), [("confirm-traffic-increase", "skip"), ("confirm-promotion", "promote")])
+def test_a_closed_gate_is_named_with_the_time_it_closed_for_as_long_as_it_holds(role: str, command: str) -> None:
     world = World(analysis=analysis(interval="10s", webhooks=[hook("manager", role)])).initialised()
     world.hooks["manager"] = lambda _: False
     world.release("v2")
@@ -284,9 +284,10 @@ def test_a_closed_gate_is_named_with_the_time_it_closed_for_as_long_as_it_holds(
         told = world.typed.progress
         assert told is not None
         if not told.waiting_for.startswith(("the answer of", "the measurement of")):
-            waited.add((told.waiting_for, told.since))
-    assert len(waited) == 1
-    assert waited.pop()[0] == f"approval by the {role} gate manager"
+            waited.add((told.waiting_for, told.since, told.advice))
+    [(what, since, advice)] = waited
+    assert (what, advice) == (f"approval by the {role} gate manager", f"open the gate, or: flaggerpy {command} app -n test")
+    assert since is not None
 
 
 def test_failing_pre_rollout_hooks_count_and_are_asked_once_an_interval() -> None:

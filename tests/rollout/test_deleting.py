@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from flaggerpy.api.status import Phase
+from flaggerpy.api.status import Phase, timestamp
 from flaggerpy.model.events import CRASHING
 from flaggerpy.model.invariants import CHECKS
 from flaggerpy.model.workloads import GOOD, MISSING_IMAGE, NEVER_READY, Autoscaler
@@ -76,6 +76,18 @@ def test_a_size_that_somebody_sets_meanwhile_is_left_alone() -> None:
     world.target.replicas = 1
     world.settle(lambda w: w.gone, limit=60)
     assert world.target.replicas == 1
+
+
+def test_the_drain_of_what_was_restored_is_told_with_its_times() -> None:
+    world = a_world()
+    world.deleting = True
+    world.settle(lambda w: w.back == 3)
+    restored = world.now
+    world.run_for(2)
+    told = world.typed.progress
+    assert told is not None
+    assert told.waiting_for == "the restored routes to take effect"
+    assert (told.since, told.until) == (timestamp(restored), timestamp(restored + DRAIN))
 
 
 @pytest.mark.parametrize("there", [True, False])

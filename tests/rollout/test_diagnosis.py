@@ -147,11 +147,16 @@ def test_a_missing_pull_secret_is_no_cause_of_another_failure() -> None:
 
 def test_a_pull_that_takes_its_time_is_told_as_that() -> None:
     found = told(diagnose(pod(pulling=frozenset({"podinfo"})), waiting("ContainerCreating")))
-    assert (found.cause, found.class_, found.quiet, found.reason) == ("pulling", "waiting", True, "Pulling")
+    assert (found.cause, found.class_, found.quiet, found.reason, found.message) == ("pulling", "waiting", True, "Pulling", "")
     assert found.what == f"image {IMAGE} of container podinfo is still being pulled"
     assert told(diagnose(pod(pulling=frozenset({"other"})), waiting("ContainerCreating"))).cause == "creating"
     mount = ("FailedMount", 'MountVolume.SetUp failed for volume "v" : configmap "c" not found')
     assert told(diagnose(pod(pulling=frozenset({"podinfo"}), events=(mount,)), waiting("ContainerCreating"))).cause != "pulling"
+
+
+@pytest.mark.parametrize(("message", "shown"), [("it has no use.", "it has no use"), ("it needs a PAXX", "it needs a PAXX")])
+def test_words_that_nobody_knows_are_told_without_their_full_stop(message: str, shown: str) -> None:
+    assert told(diagnose(pod(), waiting("OddError", message))).text.endswith(shown)
 
 
 def test_a_certificate_is_told_with_the_names_that_it_has() -> None:

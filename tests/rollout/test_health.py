@@ -44,7 +44,9 @@ def test_a_failure_whose_grace_is_over_ends_either_side() -> None:
 def test_while_the_pods_are_not_known_nothing_is_judged_and_nothing_forgotten() -> None:
     for judge in (partial(judge_canary, stopped=False), judge_primary):
         d = draft(pods_known=False)
-        assert judge(d).cause is None
+        verdict = judge(d)
+        assert verdict.cause is None
+        assert verdict.waiting == "waiting for rollout to finish: 0 of 1 (readyThreshold 100%) updated replicas are available"
         assert d.run.failures == d.run.primary_failures == [MEMORY]
         assert d.status.pod_failures == [SHOWN]
 
