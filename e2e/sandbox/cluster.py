@@ -265,7 +265,7 @@ class Sandbox:
 
     def apply_crds(self, *files: Path) -> None:
         self.apply(*files)
-        self.run(str(self.kubectl), "wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+        self.run(str(self.kubectl), "wait", "--for=condition=Established", "crd", "--all", "--timeout=120s")
 
     def marked(self, what: str) -> bool:
         return (self.layout.run / f"{what}.done").exists()

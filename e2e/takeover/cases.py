@@ -98,7 +98,9 @@ def users_objects(case: Case, host: str) -> list[Object]:
 
 
 def deployment(case: Case, image: str) -> Object:
-    template = releases.pod_template(case.name, image)
+    # Flagger rolls primaries under load in here, and a busy machine tells Envoy late which pods are gone
+    template = releases.pod_template(case.name, image, env={"LINGER": "8s"})
+    template["spec"]["terminationGracePeriodSeconds"] = 20
     if case.configs:
         container = template["spec"]["containers"][0]
         container["envFrom"] = [{"configMapRef": {"name": f"{case.name}-config"}}]

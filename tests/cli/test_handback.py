@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 from typing import Any
 
@@ -161,6 +162,22 @@ async def test_a_release_under_way_is_refused_or_waited_for(capsys: pytest.Captu
         assert "refused: it is Progressing" in capsys.readouterr().out
         server.patch(kinds.CANARY, "test", "podinfo", {"status": {"phase": "Succeeded"}})
         assert await cluster.go("podinfo", "-n", "test", "--wait", "1m") == 0
+
+
+async def test_a_flaggerpy_that_still_runs_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handback, "TAKEN_BACK", 0.2)
+    async with FakeApiServer() as server:
+        cluster = Cluster(server)
+
+        async def takes_up_again() -> None:
+            while "observedGeneration" in (server.get(kinds.CANARY, "test", "podinfo") or {})["status"]:
+                await asyncio.sleep(0.01)
+            server.patch(kinds.CANARY, "test", "podinfo", {"status": {"observedGeneration": 1}})
+
+        controller = asyncio.create_task(takes_up_again())
+        with pytest.raises(Problem, match="flaggerpy still runs and has taken up again: podinfo.test"):
+            await cluster.go("--all")
+        await controller
 
 
 async def test_names_or_all_but_not_both_or_neither() -> None:

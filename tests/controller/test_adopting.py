@@ -89,6 +89,27 @@ async def test_an_idle_canary_with_configs_is_taken_over_without_a_pod_made_anew
         assert kept(server)[0]["configs"] == {"configmap/c": checksum(config("c", DATA))}
 
 
+async def test_a_primary_that_comes_back_has_the_config_that_flagger_had_copied(server: FakeApiServer) -> None:
+    server.add(config("c", DATA))
+    server.add(config("c-primary", DATA))
+    server.add(configured())
+    server.add(canary())
+    async with controller(server):
+        await phase(server, "Initialized")
+    to_flagger(server, lastAppliedSpec="bcd4")
+    for name in [name for _, name in server.objects[("", "configmaps")] if name not in ("c", "c-primary")]:
+        server.remove(kinds.CONFIG_MAP, SHOP, name)
+    server.patch(kinds.CONFIG_MAP, SHOP, "c", {"data": {"a": "changed"}})
+    async with controller(server):
+        await eventually(lambda: bool(kept(server)), 45)
+        server.remove(kinds.DEPLOYMENT, SHOP, "podinfo-primary")
+        await eventually(lambda: server.get(kinds.DEPLOYMENT, SHOP, "podinfo-primary") is not None, 45)
+    made = server.get(kinds.DEPLOYMENT, SHOP, "podinfo-primary") or {}
+    name = made["spec"]["template"]["spec"]["containers"][0]["envFrom"][0]["configMapRef"]["name"]
+    assert name != "c-primary"
+    assert (server.get(kinds.CONFIG_MAP, SHOP, name) or {})["data"] == DATA
+
+
 async def test_what_the_primary_of_a_failed_canary_runs_is_found_among_the_targets_replica_sets(server: FakeApiServer) -> None:
     server.add(config("c", DATA))
     server.add(config("c-primary", DATA))
