@@ -18,7 +18,7 @@ from flaggerpy.cluster import kinds
 from flaggerpy.targets.configs import checksum
 from flaggerpy.targets.flaggerhash import flagger_hash
 from tests.cli.objects import NOW, Obj, at, canary, deployment, run
-from tests.cluster.fake_apiserver import FakeApiServer
+from tests.cluster.fake_apiserver import FakeApiServer, eventually
 
 TARGET = deployment("podinfo", "podinfo:2")
 OLDER = deployment("podinfo", "podinfo:1")
@@ -170,12 +170,11 @@ async def test_a_flaggerpy_that_still_runs_is_told(monkeypatch: pytest.MonkeyPat
         cluster = Cluster(server)
 
         async def takes_up_again() -> None:
-            while "observedGeneration" in (server.get(kinds.CANARY, "test", "podinfo") or {})["status"]:
-                await asyncio.sleep(0.01)
+            await eventually(lambda: "observedGeneration" not in (server.get(kinds.CANARY, "test", "podinfo") or {})["status"], 10)
             server.patch(kinds.CANARY, "test", "podinfo", {"status": {"observedGeneration": 1}})
 
         controller = asyncio.create_task(takes_up_again())
-        with pytest.raises(Problem, match="flaggerpy still runs and has taken up again: podinfo.test"):
+        with pytest.raises(Problem, match=r"flaggerpy still runs and has taken up again: podinfo\.test"):
             await cluster.go("--all")
         await controller
 
