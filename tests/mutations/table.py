@@ -243,7 +243,7 @@ MUTATIONS = (
         "take a failed read for a change", "controller/configs.py",
         'return Tracked(UNKNOWN, f"{ref.key} cannot be read: {error}")', "continue",
         "an API server that has a bad second begins a release of every Canary",
-        ("controller/test_configs.py",),
+        ("controller/test_flagger_faults.py",),
     ),
     Mutation(
         "decide while the configs are unknown", "rollout/draft.py",
