@@ -270,6 +270,7 @@ def test_contour_tells_a_prefix_from_a_substring(edge: Edge) -> None:
         assert set(edge.versions(5, **{name: value})) == {"1.0.0"}, (name, value)
 
 
+@pytest.mark.proves("live", "weights for matching requests", providers=("gatewayapi:v1", "gatewayapi:v1beta1", "contour"))
 @pytest.mark.parametrize("provider", EDGES)
 def test_weights_with_a_match_leave_everybody_else_alone(edge: Edge, provider: str) -> None:
     match = [{"headers": {"x-user": {"exact": "insider"}}}]
@@ -394,8 +395,8 @@ def test_a_proxy_that_no_root_includes_is_named(edge: Edge) -> None:
     assert "no root HTTPProxy includes it" in observed.refusal
 
 
-@pytest.mark.proves("live", "a route of the user taken over", providers=("gatewayapi:v1", "contour"))
-@pytest.mark.parametrize("provider", ["gatewayapi:v1", "contour"])
+@pytest.mark.proves("live", "a route of the user taken over", providers=("gatewayapi:v1", "gatewayapi:v1beta1", "contour"))
+@pytest.mark.parametrize("provider", EDGES)
 def test_a_route_of_the_user_is_taken_over_and_given_back(edge: Edge, provider: str) -> None:
     host = f"{edge.namespace}.example.com"
     router, canary = router_for(provider), a_canary(edge.namespace)
@@ -406,7 +407,7 @@ def test_a_route_of_the_user_is_taken_over_and_given_back(edge: Edge, provider: 
     else:
         parents = [{"name": "contour", "namespace": "projectcontour"}]
         rules = [{"backendRefs": [{"name": "app-canary", "port": PORT}]}]
-        theirs = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute"}
+        theirs = {"apiVersion": f"gateway.networking.k8s.io/{provider.partition(':')[2]}", "kind": "HTTPRoute"}
         theirs["spec"] = {"parentRefs": parents, "hostnames": [host], "rules": rules}
     theirs["metadata"] = {"name": "app", "annotations": {"mine": "1"}}
     [stored] = edge.kube.apply(theirs, namespace=edge.namespace, manager="user")
@@ -438,6 +439,7 @@ def users_service(namespace: str, *ports: Object, selector: Object) -> Object:
     return {"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": spec}
 
 
+@pytest.mark.proves("accepted", "a route of the user taken over", providers=("kubernetes",))
 @pytest.mark.parametrize(
     "ports",
     [

@@ -26,7 +26,7 @@ from rich.live import Live
 from e2e.demo import install, manifests, stage
 from e2e.demo.hands import closed_gate, trial
 from e2e.demo.load import Load
-from e2e.demo.play import APP, PROVIDERS, public_images, sandbox_images, stories
+from e2e.demo.play import APP, PROVIDERS, prologue, public_images, sandbox_images, stories
 from e2e.demo.table import Result, farewell, good, table
 from e2e.sandbox.build import BuildError
 from e2e.sandbox.checks import http_ok
@@ -201,6 +201,8 @@ async def _perform(client: Client, place: manifests.Place, console: Console) -> 
         await client.apply(obj, manager=install.MANAGER)
     load = Load(place.url, place.host, rate=float(os.environ.get("RATE", "50")))
     results: list[Result] = []
+    for sentence in prologue(place.provider):
+        console.print(sentence, markup=False)
     with _screen(console, load) as screen:
         screen.act("The first release: flaggerpy sets up the primary, the Services and the route")
         await stage.until_initialized(client, screen.show)

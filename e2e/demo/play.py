@@ -138,6 +138,31 @@ def stories(images: Images, provider: str = PROVIDERS[0]) -> tuple[Story, ...]:
     return _acts(images)
 
 
+_WEIGHTS = "A new version gets 20, 40 and 60 % of the visitors, 4 seconds each, and is promoted when all was well."
+_PROLOGUES = {
+    "gatewayapi:v1": ("flaggerpy splits the requests by the weights of the HTTPRoute that it writes.", _WEIGHTS),
+    "contour": (
+        "flaggerpy splits the requests by the weights of the HTTPProxy that it writes; one of yours, with the host, includes it.",
+        _WEIGHTS,
+    ),
+    "traefik": (
+        "flaggerpy splits the requests by the weights of the TraefikService that it writes; an IngressRoute of yours leads to it.",
+        _WEIGHTS,
+        "Traefik does not say when it has taken a weight: after each change five seconds are waited.",
+    ),
+    "kubernetes": (
+        "There is no router, and Services know no weights: this is blue/green.",
+        "A new version runs beside the old one without visitors; a webhook tries it three times, 4 seconds apart, with 20 requests.",
+        "When it has passed it is promoted: the pods that serve the visitors are replaced by such of the new version, one by one.",
+    ),
+}
+
+
+def prologue(provider: str) -> tuple[str, ...]:
+    """How this provider's visitors come to meet a new version, in sentences for the audience."""
+    return _PROLOGUES[provider]
+
+
 def _without_weights(act: Story) -> Story:
     """Blue/green: the canary carries nobody's requests, so no version can lose any; the one that fails, fails its trial."""
     act = replace(act, highest_weight=0)

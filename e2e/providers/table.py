@@ -1,13 +1,17 @@
-"""What each provider can do, and how that is known: read from the marks of the suites, and asked of the routers. Writes docs/providers.md.
+"""What each provider can do, and how that is known: read from the marks of the suites and from their last run, and asked of the routers.
 
 `@pytest.mark.proves(LEVEL, FEATURE, ..., providers=(NAME, ...))` on a test says what it shows; all of it is literal text. `live` is shown
-by real requests through the provider's own proxy (for built-in metrics: a real Prometheus), `accepted` by a real API server.
+by real requests through the provider's own proxy (for built-in metrics: series of its own), `envoy` by real requests through an Envoy whose
+routes the test translated, `accepted` by a real API server (for built-in metrics: a real Prometheus). `python -m e2e.providers` runs the
+suites and keeps in docs/providers.json what passed; the page has nothing that is not there.
 """
 
 from __future__ import annotations
 
 import ast
+import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +22,10 @@ from tests.routers.contract import profile_of
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "providers.md"
-LEVELS = ("live", "accepted")
+KEPT = ROOT / "docs" / "providers.json"
+LEVELS = ("live", "envoy", "accepted")
 SUITES = ("e2e/core", "e2e/providers")
+REFUSING = "e2e/providers/test_refused.py::test_what_a_provider_cannot_do_is_refused_by_name"
 
 WEIGHTED = {"interval": "10s", "threshold": 5, "maxWeight": 50, "stepWeight": 10}
 MATCH = [{"headers": {"x-user": {"exact": "insider"}}}]
@@ -78,26 +84,51 @@ def refused() -> list[tuple[str, str]]:
     return [(provider, feature) for provider in sorted(BUILT_IN) for feature in FEATURES if refusals(provider, feature)]
 
 
-def proven() -> dict[tuple[str, str], set[str]]:
-    """(provider, feature) to the levels that a test shows. Raises ValueError for a mark that names what there is not."""
-    found: dict[tuple[str, str], set[str]] = {}
+@dataclass(frozen=True)
+class Mark:
+    """What a test shows of a provider. `test` is its function, as pytest names it without parameters."""
+
+    test: str
+    level: str
+    feature: str
+    provider: str
+
+
+def marks() -> list[Mark]:
+    """Every mark of the suites. Raises ValueError for one that names what there is not."""
+    found = []
     for suite in SUITES:
         for file in sorted((ROOT / suite).glob("test_*.py")):
-            for level, feature, provider in marks_of(file.read_text()):
-                if level not in LEVELS or feature not in FEATURES or provider not in BUILT_IN:
-                    raise ValueError(f"{file.name}: proves({level!r}, {feature!r}) of {provider!r} is none of those in {__name__}")
-                found.setdefault((provider, feature), set()).add(level)
+            for mark in marks_of(file.read_text(), f"{suite}/{file.name}"):
+                if mark.level not in LEVELS or mark.feature not in FEATURES or mark.provider not in BUILT_IN:
+                    raise ValueError(f"{mark.test}: {mark} is none of those in {__name__}")
+                found.append(mark)
     return found
 
 
-def marks_of(source: str) -> Iterator[tuple[str, str, str]]:
-    """(level, feature, provider) for each mark of a file."""
-    for node in ast.walk(ast.parse(source)):
-        for decorator in node.decorator_list if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) else ():
+def marks_of(source: str, file: str) -> Iterator[Mark]:
+    """The marks in the text of a file."""
+    functions = [node for node in ast.walk(ast.parse(source)) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
+    for node in functions:
+        for decorator in node.decorator_list:
             if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "pytest.mark.proves":
                 level, *features = (ast.literal_eval(argument) for argument in decorator.args)
                 providers = next(ast.literal_eval(keyword.value) for keyword in decorator.keywords if keyword.arg == "providers")
-                yield from ((level, feature, provider) for feature in features for provider in providers)
+                yield from (Mark(f"{file}::{node.name}", level, feature, provider) for feature in features for provider in providers)
+
+
+def kept() -> set[str]:
+    """The tests that passed in the last run of `python -m e2e.providers`, with all their parameters."""
+    return set(json.loads(KEPT.read_text())["passed"])
+
+
+def proven(passed: set[str]) -> dict[tuple[str, str], set[str]]:
+    """(provider, feature) to the levels that a test shows which passed."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for mark in marks():
+        if mark.test in passed:
+            found.setdefault((mark.provider, mark.feature), set()).add(mark.level)
+    return found
 
 
 def cell(provider: str, feature: str, known: Mapping[tuple[str, str], set[str]]) -> str:
@@ -121,10 +152,13 @@ def page(known: Mapping[tuple[str, str], set[str]]) -> str:
     lines = [
         "# What each provider can do",
         "",
-        "Generated by `python -m e2e.providers` from the marks of the suites (`make test`, `make test-providers`) and from the routers.",
+        "Generated by `python -m e2e.providers`, which runs the suites on a sandbox, from what passed and what the routers refuse.",
         "",
-        "- **live**: real requests went through the provider's own proxy; for built-in metrics, a real Prometheus answered.",
-        "- **accepted**: a real API server took what is written, with unknown fields an error, and it was read back as it was meant.",
+        "- **live**: real requests went through the provider's own proxy; its built-in metrics are measured of its own series.",
+        "- **envoy**: its own programs cannot be run in the sandbox. A real API server took what is written; the same rules were "
+        "translated into routes of a real Envoy, and real requests counted where they arrived.",
+        "- **accepted**: a real API server took what is written, with unknown fields an error, and it was read back as it was meant; for "
+        "built-in metrics, a real Prometheus answered over series of the provider's shape.",
         "- **unit tests**: built, and shown by unit tests alone.",
         "- **refused**: the API server or the condition `Stalled` names the field, before any traffic moves.",
         "- **warned**: the field has no effect; the status and an event say so, and the release goes on without it.",

@@ -113,6 +113,11 @@ def a_canary(namespace: str, service: Object, analysis: Object) -> Canary:
     return parse_canary({"metadata": {"name": "app", "namespace": namespace, "uid": "00000000-0000-0000-0000-000000000001"}, "spec": spec})
 
 
+@pytest.mark.proves("accepted", "weights", "A/B test", "weights for matching requests", "mirror", "session affinity", providers=("istio",))
+@pytest.mark.proves(
+    "accepted", "service.match", "service.timeout", "service.retries", "service.headers", "service.rewrite", providers=("istio",)
+)
+@pytest.mark.proves("accepted", "service.corsPolicy", "service.trafficPolicy", providers=("istio",))
 def test_what_is_written_is_admitted_and_read_back(kube: Kube, namespace: str) -> None:
     router = router_for("istio")
     for service, analysis, split in CASES:
@@ -177,6 +182,7 @@ def shares(stage: Stage) -> list[dict[str, int]]:
 HOME = [{"app-primary": 100, "app-canary": 0}]
 
 
+@pytest.mark.proves("accepted", "a whole release", providers=("istio",))
 def test_a_release_by_weights_is_carried_through(stage: Stage, receiver: Receiver) -> None:
     """Each rollout hook is asked at a step: what the VirtualService says then is the step's weight."""
     gate = {"name": "gate", "type": "confirm-traffic-increase", "url": f"{receiver.url}/gate"}
@@ -251,6 +257,7 @@ THEIRS: Object = {
 }
 
 
+@pytest.mark.proves("accepted", "a route of the user taken over", providers=("istio",))
 @pytest.mark.fault("Q-39")
 def test_a_virtual_service_of_the_user_is_taken_over_and_given_back(stage: Stage) -> None:
     meta = {"name": "app", "namespace": stage.namespace, "labels": {"by": "user"}}

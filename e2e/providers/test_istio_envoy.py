@@ -155,12 +155,14 @@ def mesh() -> Iterator[Mesh]:
         made.canary.close()
 
 
+@pytest.mark.proves("envoy", "weights", providers=("istio",))
 def test_requests_follow_the_weights(mesh: Mesh) -> None:
     assert 85 <= mesh.versions("third", 400)["canary"] <= 155  # 120 expected; nearly four standard deviations
     assert mesh.versions("none", 100) == {"primary": 100}
     assert mesh.versions("all", 100) == {"canary": 100}
 
 
+@pytest.mark.proves("envoy", "A/B test", providers=("istio",))
 @pytest.mark.fault("Q-39", "Q-43")
 def test_an_ab_test_leads_by_header_cookie_and_query(mesh: Mesh) -> None:
     insiders: list[tuple[str, dict[str, str]]] = [
@@ -185,11 +187,13 @@ def test_an_ab_test_leads_by_header_cookie_and_query(mesh: Mesh) -> None:
         assert mesh.versions("ab", 5, path, **headers) == {"primary": 5}, (path, headers)
 
 
+@pytest.mark.proves("envoy", "weights for matching requests", providers=("istio",))
 def test_weights_with_a_match_leave_everybody_else_alone(mesh: Mesh) -> None:
     assert set(mesh.versions("restricted", 40, **INSIDER)) == {"primary", "canary"}
     assert mesh.versions("restricted", 100) == {"primary": 100}
 
 
+@pytest.mark.proves("envoy", "mirror", providers=("istio",))
 def test_copies_of_requests_arrive_at_the_canary(mesh: Mesh) -> None:
     mesh.canary.asked.clear()
     assert mesh.versions("mirror", 100) == {"primary": 100}
@@ -201,6 +205,7 @@ def test_copies_of_requests_arrive_at_the_canary(mesh: Mesh) -> None:
     assert len(mesh.canary.asked) <= 112  # 80 expected; four standard deviations
 
 
+@pytest.mark.proves("envoy", "session affinity", providers=("istio",))
 @pytest.mark.fault("Q-38")
 def test_a_visitor_stays_where_he_was(mesh: Mesh) -> None:
     cookies = {"canary": "fl=a.b; Max-Age=86400; HttpOnly; Path=/", "primary": "main=pp; Max-Age=10; HttpOnly; Path=/"}
@@ -226,6 +231,7 @@ def test_the_cookie_of_a_run_that_is_over_is_taken_back(mesh: Mesh) -> None:
     assert mesh.versions("affinity-over", 30, cookie="fl=a.b") == {"primary": 30}
 
 
+@pytest.mark.proves("envoy", "service.match", "service.headers", "service.rewrite", "service.corsPolicy", providers=("istio",))
 def test_the_route_takes_what_it_should_and_changes_it_on_the_way(mesh: Mesh) -> None:
     mesh.primary.asked.clear()
     mesh.canary.asked.clear()

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
-from e2e.core.controllers import free_port
 from e2e.kube import until
-from e2e.sandbox.build import program
+from e2e.providers import series
 from flaggerpy.api.canary import Canary, Metric, parse_canary
 from flaggerpy.http import Http
 from flaggerpy.metrics.evaluate import Settings
@@ -33,22 +27,6 @@ class Sidecars:
     def __init__(self) -> None:
         self._requests: dict[str, int] = {}
         self._buckets: dict[str, dict[float, int]] = {}
-        sidecars = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                body = sidecars.page().encode()
-                self.send_response(200)
-                self.send_header("content-type", "text/plain; version=0.0.4")
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.port = int(self._server.server_address[1])
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def count(self, workload: str, code: str, number: int, *, namespace: str = "shop", reporter: str = "destination", ms: int = 3) -> None:
         """So many more requests to a workload, each of so many milliseconds, as both ends or one of them tell it."""
@@ -92,58 +70,21 @@ class Sidecars:
             lines += [f'{name}_bucket{{{key},le="+Inf"}} {total}', f"{name}_count{{{key}}} {total}", f"{name}_sum{{{key}}} {total}"]
         return "\n".join(lines) + "\n"
 
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
 
 @pytest.fixture
-def sidecars() -> Iterator[Sidecars]:
-    made = Sidecars()
-    yield made
-    made.close()
+def sidecars() -> Sidecars:
+    return Sidecars()
 
 
 @pytest.fixture
 def server(sidecars: Sidecars, tmp_path: Path) -> Iterator[str]:
-    """A Prometheus of the test's own, which reads the sidecars twice a second."""
-    config = {
-        "global": {"scrape_interval": "500ms", "scrape_timeout": "500ms"},
-        "scrape_configs": [{"job_name": "istio", "static_configs": [{"targets": [f"127.0.0.1:{sidecars.port}"]}]}],
-    }
-    (tmp_path / "prometheus.yml").write_text(json.dumps(config))
-    port = free_port()
-    command = [
-        str(program("prometheus", "prometheus")),
-        f"--config.file={tmp_path / 'prometheus.yml'}",
-        f"--storage.tsdb.path={tmp_path / 'data'}",
-        f"--web.listen-address=127.0.0.1:{port}",
-        "--log.level=error",
-    ]
-    log = tmp_path / "log"
-    with log.open("wb") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=out)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        until(lambda: ready(url), 60, "Prometheus", log.read_text)
+    with series.page(sidecars.page) as port, series.prometheus(port, "istio", tmp_path) as url:
         yield url
-    finally:
-        process.kill()
-        process.wait()
 
 
-def ready(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/-/ready", timeout=2, trust_env=False).status_code == 200
-    except httpx.HTTPError:
-        return False
-
-
-def scraped(url: str, total: int) -> bool:
-    """Whether all that was counted has arrived, in two scrapes at least."""
-    query = "sum(istio_requests_total) and on() min(count_over_time(istio_requests_total[1m])) >= 2"
-    found = httpx.get(f"{url}/api/v1/query", params={"query": query}, timeout=5, trust_env=False).json()["data"]["result"]
-    return bool(found) and float(found[0]["value"][1]) == total
+def scraped(url: str, sidecars: Sidecars) -> None:
+    """Waits until Prometheus has all that was counted."""
+    until(lambda: series.scraped(url, "istio_requests_total", sidecars.page()), 30, "all requests in Prometheus")
 
 
 def a_canary(kind: str = "Deployment") -> Canary:
@@ -171,17 +112,18 @@ def others(sidecars: Sidecars, number: int) -> None:
     sidecars.count("web.app", "503", number, ms=9000, reporter="source")
 
 
+@pytest.mark.proves("accepted", "built-in metrics", providers=("istio",))
 @pytest.mark.fault("Q-34")
 async def test_the_canarys_own_requests_are_measured_and_nobody_elses(sidecars: Sidecars, server: str) -> None:
     for code in ("200", "404", "500"):
         sidecars.count("web.app", code, 0)
     others(sidecars, 0)
-    until(lambda: scraped(server, 0), 30, "the series before they grow")
+    scraped(server, sidecars)
     sidecars.count("web.app", "200", 60, ms=3)
     sidecars.count("web.app", "404", 15, ms=3)
     sidecars.count("web.app", "500", 25, ms=200)
     others(sidecars, 1000)
-    until(lambda: scraped(server, 4100), 30, "all requests in Prometheus")
+    scraped(server, sidecars)
     rate = await measured(server, RATE)
     assert (rate.kind, round(rate.value, 6)) == ("value", 75.0)
     assert rate.text == "Halt web.shop advancement success rate 75.00% < 99%"
@@ -190,18 +132,18 @@ async def test_the_canarys_own_requests_are_measured_and_nobody_elses(sidecars: 
     assert duration.kind == "value"
     assert 240 < duration.value <= 250
     assert duration.passed
-    assert await measured(server, RATE, "DaemonSet") == rate
+    assert (await measured(server, RATE, "DaemonSet")).text == rate.text
 
 
 @pytest.mark.fault("Q-35")
 async def test_nothing_but_errors_is_zero_percent_and_no_request_is_no_data(sidecars: Sidecars, server: str) -> None:
     others(sidecars, 0)
-    until(lambda: scraped(server, 0), 30, "the series of others")
+    scraped(server, sidecars)
     assert (await measured(server, RATE)).kind == "no-data"
     sidecars.count("web.app", "503", 0, ms=700)
-    until(lambda: scraped(server, 0), 30, "the series before it grows")
+    scraped(server, sidecars)
     sidecars.count("web.app", "503", 50, ms=700)
-    until(lambda: scraped(server, 50), 30, "the errors")
+    scraped(server, sidecars)
     rate = await measured(server, RATE)
     assert (rate.kind, rate.value) == ("value", 0.0)
     slow = await measured(server, DURATION)

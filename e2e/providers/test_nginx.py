@@ -6,21 +6,17 @@ from __future__ import annotations
 
 import asyncio
 import re
-import subprocess
-import threading
 from collections.abc import AsyncIterator, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import yaml
 
-from e2e.core.controllers import ROOT, free_port
+from e2e.core.controllers import ROOT
 from e2e.core.stage import PORT, Stage
 from e2e.kube import Kube, Object, until
-from e2e.sandbox.build import program
+from e2e.providers import series
 from flaggerpy.api.canary import Metric, parse_canary
 from flaggerpy.http import Http
 from flaggerpy.metrics.evaluate import Settings
@@ -164,21 +160,6 @@ class Exporter:
 
     def __init__(self) -> None:
         self.series: dict[tuple[str, str, str], tuple[int, float]] = {}
-        exporter = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                body = exporter.text().encode()
-                self.send_response(200)
-                self.send_header("Content-Type", "text/plain; version=0.0.4")
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def count(self, namespace: str, canary: str, status: str, requests: int, seconds: float = 0.1) -> None:
         """So many more requests, each answered after `seconds`; `canary` is the alternative upstream, "" for none."""
@@ -201,31 +182,14 @@ class Exporter:
 
 
 @pytest.fixture
-def exporter() -> Iterator[Exporter]:
-    opened = Exporter()
-    yield opened
-    opened.server.shutdown()
-    opened.server.server_close()
+def exporter() -> Exporter:
+    return Exporter()
 
 
 @pytest.fixture
 def prometheus(exporter: Exporter, tmp_path: Path) -> Iterator[str]:
-    """A Prometheus that scrapes the exporter as it is, without labels of the scrape's own."""
-    target = f"127.0.0.1:{exporter.server.server_address[1]}"
-    jobs = [{"job_name": "ingress-nginx", "static_configs": [{"targets": [target]}]}]
-    config = {"global": {"scrape_interval": "1s", "scrape_timeout": "1s"}, "scrape_configs": jobs}
-    (tmp_path / "prometheus.yaml").write_text(yaml.safe_dump(config))
-    port = free_port()
-    argv = [str(program("prometheus", "prometheus")), f"--config.file={tmp_path}/prometheus.yaml", f"--storage.tsdb.path={tmp_path}/data"]
-    with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen([*argv, f"--web.listen-address=127.0.0.1:{port}"], stdout=log, stderr=log)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        until(lambda: httpx.get(f"{url}/-/ready", trust_env=False).status_code == 200, 60, "Prometheus", (tmp_path / "log").read_text)
+    with series.page(exporter.text) as port, series.prometheus(port, "ingress-nginx", tmp_path) as url:
         yield url
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
 
 
 @pytest.fixture
@@ -234,7 +198,7 @@ async def measurer() -> AsyncIterator[Measurer]:
         yield Measurer(http, Lookups())
 
 
-@pytest.mark.proves("live", "built-in metrics", providers=("nginx",))
+@pytest.mark.proves("accepted", "built-in metrics", providers=("nginx",))
 @pytest.mark.fault("Q-34", "Q-35")
 async def test_only_requests_to_the_canary_service_are_measured(exporter: Exporter, prometheus: str, measurer: Measurer) -> None:
     spec = {
@@ -259,11 +223,14 @@ async def test_only_requests_to_the_canary_service_are_measured(exporter: Export
             await asyncio.sleep(0.5)
         raise AssertionError(f"last result: {last}")
 
+    def scraped() -> None:
+        counter = "nginx_ingress_controller_requests"
+        until(lambda: series.scraped(prometheus, counter, exporter.text()), 30, "all requests in Prometheus")
+
     neighbours = [("shop", ""), ("shop", "-"), ("shop", "shop-other-canary-80"), ("away", "away-web-canary-80")]
     for namespace, canary in [*neighbours, ("shop", "shop-web-canary-80")]:
         exporter.count(namespace, canary, "500", 1)
-    ours = 'count(nginx_ingress_controller_requests{canary="shop-web-canary-80"})'
-    until(lambda: httpx.get(f"{prometheus}/api/v1/query", params={"query": ours}).json()["data"]["result"], 30, "the first scrape")
+    scraped()
     # nothing but errors is 0 %, not silence
     for namespace, canary in neighbours:
         exporter.count(namespace, canary, "200", 500)
@@ -275,7 +242,7 @@ async def test_only_requests_to_the_canary_service_are_measured(exporter: Export
     assert late.text.startswith("Halt web.shop advancement request duration ")
     # a series that is new has no rate yet
     exporter.count("shop", "shop-web-canary-80", "200", 1, seconds=0.0)
-    await asyncio.sleep(2.5)
+    scraped()
     for namespace, canary in neighbours:
         exporter.count(namespace, canary, "500", 5000)
     exporter.count("shop", "shop-web-canary-80", "200", 90, seconds=0.0)

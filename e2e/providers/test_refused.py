@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from e2e.core.controllers import Controller
 from e2e.kube import Kube, KubeError, Object, until
 from e2e.providers.table import canary_for, refusals, refused
@@ -16,6 +18,7 @@ def applied(kube: Kube, obj: Object) -> KubeError | None:
     return None
 
 
+@pytest.mark.refuses
 def test_what_a_provider_cannot_do_is_refused_by_name(kube: Kube, controller: Controller, namespace: str) -> None:
     """All at once: none of them costs more than a condition."""
     answers = {

@@ -456,7 +456,8 @@ class Analysis(Model):
     canary_ready_threshold: int = 100
     """Percentage of the canary's pods that must be available. Default: 100."""
     match: list[AnalysisMatch] = []
-    """A/B testing: requests that go to the canary; one of the entries must match. Needs iterations."""
+    """Requests that are meant for the canary; one of the entries must match. With iterations all of them go there (A/B testing); with
+    stepWeight or stepWeights the weights hold for them alone (istio, contour, gatewayapi), and everybody else stays with the primary."""
     metrics: list[Metric] = []
     """What is measured at every check."""
     alerts: list[AlertRef] = []

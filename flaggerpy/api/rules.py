@@ -354,12 +354,17 @@ CANARY: list[Check] = [
     ),
     Rule(
         "spec",
-        f"!({_PROVIDER} != 'istio') || {_SKIPS} || ("
+        f"!({_PROVIDER} != 'istio') || self.provider == 'contour' || self.provider.startsWith('gatewayapi') || {_SKIPS} || ("
         + _both("!has(ANALYSIS.match) || ANALYSIS.match.size() == 0 || has(ANALYSIS.iterations)")
         + ")",
-        "analysis.match needs analysis.iterations (A/B testing); it must not be given with stepWeight or stepWeights",
+        "analysis.match needs analysis.iterations (A/B testing); with stepWeight or stepWeights it is for istio, contour and gatewayapi, "
+        "where the weights hold for the requests that match",
         lambda spec: bool(
-            spec.get("provider", "istio") != "istio" and not spec.get("skipAnalysis") and _plan(spec).get("match") and _steps(spec)
+            spec.get("provider", "istio") not in ("istio", "contour")
+            and not spec["provider"].startswith("gatewayapi")
+            and not spec.get("skipAnalysis")
+            and _plan(spec).get("match")
+            and _steps(spec)
         ),
     ),
     Rule(

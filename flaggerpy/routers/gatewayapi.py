@@ -33,6 +33,7 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS
 MOST_MATCHES = 64
 MOST_BACKENDS = 16
 
+TAKEN_BACK = "Max-Age=-1"
 _DURATION = re.compile(r"^([0-9]{1,5}(h|m|s|ms)){1,4}$")
 _TYPES = {"exact": "Exact", "regex": "RegularExpression", "prefix": "PathPrefix"}
 # Within a rule these are ours altogether: what somebody else put there goes.
@@ -251,8 +252,8 @@ def _rules(canary: Canary, service: Service, split: RouteSplit) -> list[Obj]:
 
 def _split(canary: Canary, rules: Sequence[Mapping[str, Any]]) -> RouteSplit | None:
     affinity = _affinity(canary)
-    pairs = {value.partition(";")[0] for rule in rules for value in _set_cookies(rule)}
-    sticky = [rule for rule in rules if _asks_for_cookie(rule, pairs) or any("Max-Age=-1" in value for value in _set_cookies(rule))]
+    pairs = {value.partition(";")[0] for rule in rules for value in (*_handed(rule), *_taken_back(canary, rule))}
+    sticky = [rule for rule in rules if _asks_for_cookie(rule, pairs)]
     plain = [rule for rule in rules if rule not in sticky]
     shares = [_share(canary, rule) for rule in plain]
     weight, match = manifest.weighed(shares, 1, ab=_ab(canary), restricted=_restricted(canary))
@@ -399,7 +400,7 @@ def _with_cookie(match: Match, pair: str) -> Match:
 
 
 def _asks_for_cookie(rule: Mapping[str, Any], pairs: Set[str]) -> bool:
-    """Whether a rule is for visitors with a cookie that the route hands out: a match of the user's own is not."""
+    """Whether a rule is for visitors with a cookie that the route hands out or takes back: a match of the user's own is not."""
     return any(
         header.get("name", "").lower() == "cookie" and any(cookies.is_about(header.get("value", ""), pair) for pair in pairs)
         for match in rule.get("matches") or ()
@@ -407,12 +408,23 @@ def _asks_for_cookie(rule: Mapping[str, Any], pairs: Set[str]) -> bool:
     )
 
 
-def _set_cookies(rule: Mapping[str, Any], backend_name: str = "") -> list[str]:
-    """The Set-Cookie headers that a rule adds at one of its backends, or anywhere."""
+def _handed(rule: Mapping[str, Any], backend_name: str = "") -> list[str]:
+    """The Set-Cookie headers that a rule adds at its backends: those with this name, or all. Of the rule itself they are the user's."""
     backends = [backend for backend in rule.get("backendRefs") or () if not backend_name or backend.get("name") == backend_name]
+    return [value for backend in backends for value in _added(backend)]
+
+
+def _taken_back(canary: Canary, rule: Mapping[str, Any]) -> list[str]:
+    """Where Flagger takes a cookie back: at the rule itself, where else a cookie is one that the Canary hands to everybody."""
+    service = canary.spec.service
+    response = service.headers.response if service and service.headers else None
+    own = set(response.add.values()) if response else set()
+    return [value for value in _added(rule) if TAKEN_BACK in value and value not in own]
+
+
+def _added(place: Mapping[str, Any]) -> list[str]:
     return [
         header.get("value", "")
-        for place in (backends if backend_name else [*backends, rule])
         for filter_ in place.get("filters") or ()
         for header in (filter_.get("responseHeaderModifier") or {}).get("add") or ()
         if header.get("name", "").lower() == "set-cookie"
@@ -420,7 +432,7 @@ def _set_cookies(rule: Mapping[str, Any], backend_name: str = "") -> list[str]:
 
 
 def _handed_out(rules: Sequence[Mapping[str, Any]], backend_name: str) -> str:
-    found = [value for rule in rules for value in _set_cookies(rule, backend_name)]
+    found = [value for rule in rules for value in _handed(rule, backend_name)]
     return found[-1].partition(";")[0] if found else ""
 
 
@@ -428,12 +440,15 @@ def _affinity_problems(canary: Canary) -> list[str]:
     service = canary.spec.service
     if service is None or _affinity(canary) is None:
         return []
+    at, found = analysis_path(canary), []
     maps = [match.headers for match in service.match] + [match.headers for match in canary.spec.plan.match]
     if any(name.lower() == "cookie" for names in maps for name in names):
-        return [
-            f"{analysis_path(canary)}.sessionAffinity: excludes a match on the header Cookie, as an HTTPRoute compares a header once"
-        ]
-    return []
+        found.append(f"{at}.sessionAffinity: excludes a match on the header Cookie, as an HTTPRoute compares a header once")
+    response = service.headers.response if service.headers else None
+    # what a rule sets or removes takes place after what its backends add; what it adds stands beside it
+    if response and any(name.lower() == "set-cookie" for name in (*response.set, *response.remove)):
+        found.append(f"{at}.sessionAffinity: excludes service.headers.response that sets or removes Set-Cookie: its cookies would go, too")
+    return found
 
 
 def _timeout_problems(service: Service) -> list[str]:

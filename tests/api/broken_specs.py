@@ -75,6 +75,8 @@ def _hook(**fields: Any) -> Obj:
 
 WHOLE = "must be a whole number"
 INTEGER = 'must be of type integer: "number"'
+INSIDERS = [{"headers": {"x": {"exact": "y"}}}]
+INGRESS = {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "name": "web"}
 BLUE_GREEN: Obj = {"stepWeight": None, "maxWeight": None, "iterations": 5}
 
 BROKEN = [
@@ -220,7 +222,9 @@ BROKEN = [
     ),
     Broken("metricsServer", {"metricsServer": "prometheus:9090"}, "spec.metricsServer", "must be a URL"),
     # who sees the canary
-    Broken("match with weights", _analysis(match=[{"headers": {"x": {"exact": "y"}}}]), "spec", "match needs analysis.iterations"),
+    Broken(
+        "match with weights", {"provider": "nginx", "ingressRef": INGRESS} | _analysis(match=INSIDERS), "spec", "needs analysis.iterations"
+    ),
     Broken("match of everybody", _analysis(**BLUE_GREEN, match=[{}]), "spec.analysis.match[0]", "everybody"),
     Broken(
         "header without text", _analysis(**BLUE_GREEN, match=[{"headers": {"x": {}}}]), "spec.analysis.match[0].headers", "exactly one of"

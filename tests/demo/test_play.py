@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from e2e.demo import manifests
-from e2e.demo.play import PROVIDERS, public_images, sandbox_images, stories
+from e2e.demo.play import PROVIDERS, prologue, public_images, sandbox_images, stories
 from e2e.demo.stage import fails
 from flaggerpy.api.canary import CanarySpec, parse_canary
 from flaggerpy.api.problems import spec_problems
@@ -33,6 +33,12 @@ def test_every_provider_takes_the_demos_canary_and_has_an_entrance(provider: str
         assert router_for(provider).problems(canary) == []
         assert router_for(provider).warnings(canary) == []
     assert [obj["kind"] for obj in manifests.entrance(place)] == ENTRANCES[provider]
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_the_prologue_says_whether_there_are_weights(provider: str) -> None:
+    told = " ".join(prologue(provider))
+    assert ("20, 40 and 60 %" in told) == ("stepWeight" in manifests.canary(replace(PLACE, provider=provider))["spec"]["analysis"])
 
 
 def test_the_default_is_the_gateway_api() -> None:

@@ -194,6 +194,7 @@ AFFINITY = {
     "sameSite": "Lax",
     "secure": True,
 }
+AFFINE = WEIGHTED | {"sessionAffinity": AFFINITY}
 ATTRIBUTES = "Domain=example.com; HttpOnly; Partitioned; Path=/; SameSite=Lax; Secure"
 
 
@@ -292,6 +293,8 @@ def test_only_the_very_cookie_is_sticky(header: str, sticky: bool) -> None:
         ({}, AB | {"match": [{"sourceLabels": {"a": "b"}}]}, "analysis.match[0].sourceLabels"),
         ({}, AB | {"match": [{}]}, "it would take every request to the canary"),
         ({}, AB | {"match": [{"queryParams": {"q": {"prefix": "x"}}}]}, "analysis.match[0].queryParams.q.prefix"),
+        ({"headers": {"response": {"set": {"set-cookie": "a=b"}}}}, AFFINE, "analysis.sessionAffinity: excludes service.headers.response"),
+        ({"headers": {"response": {"remove": ["Set-Cookie"]}}}, AFFINE, "analysis.sessionAffinity: excludes service.headers.response"),
         ({"timeout": "soon"}, None, "service.timeout"),
         ({"timeout": "1s", "backendTimeout": "2s"}, None, "cannot be longer"),
         ({"corsPolicy": {"allowOrigins": [{"regex": ".*"}]}}, None, "allowOrigins[0]"),
@@ -420,6 +423,43 @@ def test_a_users_match_on_a_cookie_is_not_taken_for_affinity() -> None:
     canary = a_canary(GATEWAY, AB | {"match": match})
     route = desired(canary, RouteSplit(0, match=True))
     assert ROUTER.observed(canary, [route], SETTINGS).split == RouteSplit(0, match=True)
+
+
+def handing(cookie: str) -> Obj:
+    return GATEWAY | {"headers": {"response": {"add": {"set-cookie": cookie}}}}
+
+
+@pytest.mark.parametrize("cookie", ["beta=1", "beta=1; Max-Age=-1"])
+def test_a_cookie_that_the_user_hands_out_himself_is_none_of_ours(cookie: str) -> None:
+    match = [{"headers": {"cookie": {"regex": r"^(.*;\s*)?beta=1(;.*)?$"}}}]
+    canary = a_canary(handing(cookie), AB | {"match": match})
+    for split in (RouteSplit(0, match=True), RouteSplit(0)):
+        assert ROUTER.observed(canary, [desired(canary, split)], SETTINGS).split == split
+
+
+@pytest.mark.parametrize("cookie", ["theme=dark", "fl.gr=theirs", "old=1; Max-Age=-1"])
+@pytest.mark.parametrize(
+    "split", [RouteSplit(20, cookie="abc", primary_cookie="xyz"), RouteSplit(0, previous_cookie="abc"), RouteSplit(0), RouteSplit(100)]
+)
+def test_a_cookie_of_the_users_own_stands_beside_those_of_affinity(cookie: str, split: RouteSplit) -> None:
+    canary = a_canary(handing(cookie), WEIGHTED | {"sessionAffinity": AFFINITY})
+    assert ROUTER.problems(canary) == []
+    route = desired(canary, split)
+    own = {"type": "ResponseHeaderModifier", "responseHeaderModifier": {"add": [{"name": "set-cookie", "value": cookie}]}}
+    assert all(rule["filters"] == [own] for rule in route["spec"]["rules"])
+    observed = ROUTER.observed(canary, [route], SETTINGS)
+    assert (observed.split, observed.in_shape) == (split, True)
+
+
+def test_where_flagger_takes_a_cookie_back_is_read() -> None:
+    canary = a_canary(GATEWAY, WEIGHTED | {"sessionAffinity": AFFINITY})
+    cookie = {"name": "Cookie", "type": "RegularExpression", "value": ".*fl.gr.*LpsIaLdoNZ.*"}
+    rules = [
+        {"matches": [ALL | {"headers": [cookie]}], "filters": set_cookie("fl.gr=LpsIaLdoNZ; Max-Age=-1"), "backendRefs": backends(100, 0)},
+        {"matches": [ALL], "backendRefs": backends(70, 30)},
+    ]
+    observed = ROUTER.observed(canary, [{"metadata": {"name": "podinfo"}, "spec": {"rules": rules}}], SETTINGS)
+    assert observed.split == RouteSplit(30)
 
 
 def test_the_shape_that_flagger_gave_a_route_with_affinity_is_read() -> None:
