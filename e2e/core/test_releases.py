@@ -116,8 +116,8 @@ def test_blue_green_by_services(stage: Stage) -> None:
     with stage.load(rate=20) as load:
         stage.release("1.0.1")
         stage.phase("Succeeded", seconds=60)
+        is_served(stage, stage.url, "1.0.1")
     assert load.result["lost"] == 0, load.result
-    assert set(load.result["versions"]) == {"1.0.0", "1.0.1"}
     assert stage.primary_image().endswith(":1.0.1")
     stage.told("canary iteration 2/2")
 
