@@ -33,13 +33,13 @@ test-all: test ## and what is slow
 	$(PY) -m e2e.sandbox with -- $(abspath $(PY)) -m pytest -r aR -m slow e2e/core
 	$(PY) -m e2e.sandbox with -- $(abspath $(PY)) -m pytest --reruns 1 -r aR e2e/catalogue
 	$(PY) -m e2e.sandbox with -- sh e2e/disorder/run.sh $(abspath $(PY)) all
-	$(PY) -m e2e.sandbox with --with traefik -- sh e2e/providers/run.sh $(abspath $(PY))
+	$(PY) -m e2e.sandbox with --with traefik --with keda -- sh e2e/providers/run.sh $(abspath $(PY))
 	$(PY) -m e2e.sandbox with --with flagger -- $(abspath $(PY)) -m pytest -r aR -m slow e2e/takeover
 	$(PY) -m pytest -r aR e2e/lifecycle
 
 test-providers: $(READY) ## the suites of single providers, on a sandbox of their own (ARGS=e2e/providers/test_nginx.py: one of them)
 	$(PY) -m pytest -q -m slow tests/routers
-	$(PY) -m e2e.sandbox with --with traefik -- sh e2e/providers/run.sh $(abspath $(PY)) $(ARGS)
+	$(PY) -m e2e.sandbox with --with traefik --with keda -- sh e2e/providers/run.sh $(abspath $(PY)) $(ARGS)
 
 catalogue: $(READY) ## every way in which pods fail, on a real kubelet: a table, and docs/failures.md (ARGS="PATTERN ...": some rows)
 	$(PY) -m e2e.catalogue --write $(ARGS)

@@ -6,6 +6,7 @@ backend for the same API: a small TLS server in the test's process behind an API
 
 from __future__ import annotations
 
+import fcntl
 import json
 import threading
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from e2e.kube import Kube, Object
 from e2e.registry.certificates import self_signed
+from e2e.sandbox import Sandbox
 from e2e.sandbox.layout import NODE_IP
 
 GROUP = "metrics.k8s.io"
@@ -27,7 +29,7 @@ Usage = Callable[[str, list[Object]], dict[str, int]]
 
 
 class MetricsApi:
-    """While it is open, HPAs get what `usage` says. One in a cluster at a time."""
+    """While it is open, HPAs get what `usage` says. One in a cluster at a time: the next waits for it."""
 
     def __init__(self, kube: Kube, usage: Usage) -> None:
         self._kube, self.usage = kube, usage
@@ -54,6 +56,8 @@ class MetricsApi:
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
     def __enter__(self) -> MetricsApi:
+        self._lock = (Sandbox.current().layout.run / "metrics-api.lock").open("w")
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
         self._thread.start()
         port = self._server.server_address[1]
         meta = {"name": NAME, "namespace": NAMESPACE}
@@ -75,6 +79,7 @@ class MetricsApi:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(10)
+        self._lock.close()
 
     def _answer(self, path: str) -> Object | None:
         at = urlsplit(path)

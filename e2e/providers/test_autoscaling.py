@@ -13,34 +13,15 @@ import yaml
 from e2e.core.receiver import Receiver
 from e2e.core.stage import Stage
 from e2e.kube import Kube, Object, until
-from e2e.metrics_api import MetricsApi
-from flaggerpy.targets.scalers import PAUSED_REPLICAS
+from e2e.providers.demand import PER_POD, Demand, steered
 
-PER_POD = 5
-"""Millicores of load at which an HPA of these tests keeps each pod."""
 REF = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "name": "app"}
-
-
-class Demand:
-    """How many pods the load needs, divided between the sides as the HTTPRoute divides the requests."""
-
-    def __init__(self, kube: Kube) -> None:
-        self._kube, self.pods = kube, 4
-
-    def __call__(self, namespace: str, pods: list[Object]) -> dict[str, int]:
-        route = self._kube.find("HTTPRoute", "app", namespace)
-        weights = {ref["name"]: ref["weight"] for ref in route["spec"]["rules"][-1]["backendRefs"]} if route else {}
-        ready = [pod for pod in pods if any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", ()))]
-        sides = {pod["metadata"]["labels"]["app"] for pod in ready}
-        share = weights.get("app-primary", 100) if sides == {"app-primary"} else weights.get("app-canary", 100)
-        return {pod["metadata"]["name"]: self.pods * PER_POD * share // 100 // len(ready) for pod in ready}
 
 
 @pytest.fixture
 def demand(kube: Kube) -> Iterator[Demand]:
-    steered = Demand(kube)
-    with MetricsApi(kube, steered):
-        yield steered
+    with steered(kube) as demand:
+        yield demand
 
 
 def hpa(stage: Stage, least: int = 2, most: int = 8) -> Object:
@@ -136,48 +117,6 @@ def test_a_bound_that_is_changed_reaches_the_primary_as_asked(stage: Stage, dema
     stage.initialise(stage.canary(autoscalerRef={**REF, "sync": "always"}), stage.deployment(replicas=4), seconds=60)
     stage.kube.apply(hpa(stage, most=9))
     until(lambda: twin(stage)["spec"]["maxReplicas"] == 9, 20, "the new bound", stage.story)
-
-
-def scaled_objects() -> Object:
-    """The kind as KEDA has it, for an API server; KEDA itself is not there, so that nothing but us scales."""
-    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    version = {"name": "v1alpha1", "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}, "subresources": {"status": {}}}
-    names = {"kind": "ScaledObject", "listKind": "ScaledObjectList", "plural": "scaledobjects", "singular": "scaledobject"}
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": "scaledobjects.keda.sh"},
-        "spec": {"group": "keda.sh", "scope": "Namespaced", "names": names, "versions": [version]},
-    }
-
-
-def test_a_scaled_object_is_paused_and_its_twin_never(stage: Stage) -> None:
-    kube, where = stage.kube, stage.namespace
-    kube.apply(scaled_objects())
-    path = f"/apis/keda.sh/v1alpha1/namespaces/{where}/scaledobjects"
-    query = {"type": "prometheus", "metadata": {"query": 'sum(rate(x{app="app"}[1m]))', "threshold": "5"}}
-    spec = {"scaleTargetRef": {"name": "app"}, "minReplicaCount": 2, "maxReplicaCount": 6, "triggers": [query], "initialCooldownPeriod": 9}
-    mine = {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "metadata": {"name": "app", "namespace": where}, "spec": spec}
-    until(lambda: kube.ask("GET", path)["kind"], 20, "ScaledObjects to be served")
-    kube.ask("PATCH", f"{path}/app", mine, "application/apply-patch+yaml", fieldManager="e2e", force="true")
-
-    def pause(name: str) -> str | None:
-        value: str | None = (kube.ask("GET", f"{path}/{name}")["metadata"].get("annotations") or {}).get(PAUSED_REPLICAS)
-        return value
-
-    reference = {"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "name": "app"}
-    stage.initialise(stage.canary(autoscalerRef=reference))
-    until(lambda: pause("app") == "0", 10, "the pause", stage.story)
-    twin = kube.ask("GET", f"{path}/app-primary")
-    assert twin["spec"]["triggers"][0]["metadata"]["query"] == 'sum(rate(x{app="app-primary"}[1m]))'
-    assert (twin["spec"]["initialCooldownPeriod"], twin["spec"]["scaleTargetRef"]["name"]) == (9, "app-primary")
-    assert pause("app-primary") is None
-    stage.release("1.0.1")
-    until(lambda: pause("app") is None, 20, "the pause to be taken off", stage.story)
-    stage.phase("Succeeded", seconds=60)
-    until(lambda: pause("app") == "0", 10, "the pause after the release", stage.story)
-    assert pause("app-primary") is None
-    assert kube.ask("GET", f"{path}/app")["spec"] == spec
 
 
 def test_what_the_page_on_autoscaling_shows_is_taken(kube: Kube, namespace: str) -> None:

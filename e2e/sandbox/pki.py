@@ -23,6 +23,7 @@ USERS = {
     "prometheus": ("prometheus", "system:masters"),
     "contour": ("contour", "system:masters"),
     "traefik": ("traefik", "system:masters"),
+    "keda": ("keda", "system:masters"),
 }
 
 

@@ -13,6 +13,7 @@ from e2e.sandbox.checks import Api, http_ok, https_ok, port_open, socket_open
 from e2e.sandbox.layout import (
     API_PORT,
     GATEWAY_PORT,
+    KEDA_HEALTH_PORT,
     NODE_IP,
     POD_CIDR,
     PROMETHEUS,
@@ -309,6 +310,30 @@ def traefik(layout: Layout) -> Program:
     ]
     env = {"KUBECONFIG": str(layout.kubeconfig_of("traefik"))}
     return Program("traefik", tuple(argv), lambda: http_ok(int(TRAEFIK_STATS.partition(":")[2]), "/ping"), env=env)
+
+
+def keda(layout: Layout) -> Program:
+    """The operator alone; only metrics of its own need its adapter. It ends when it has made its certificates, and is started again."""
+    certificates = layout.data / "keda"
+    certificates.mkdir(parents=True, exist_ok=True)
+    argv = [
+        str(program("keda-operator", "keda")),
+        "--leader-elect=false",
+        "--enable-cert-rotation=true",
+        "--enable-webhook-patching=false",
+        "--enable-apiservice-patching=false",
+        f"--cert-dir={certificates}",
+        "--metrics-bind-address=127.0.0.1:8090",
+        f"--health-probe-bind-address=127.0.0.1:{KEDA_HEALTH_PORT}",
+    ]
+    env = {
+        "KUBECONFIG": str(layout.kubeconfig_of("keda")),
+        "POD_NAMESPACE": "keda",
+        "WATCH_NAMESPACE": "",
+        "KEDA_CLUSTER_OBJECT_NAMESPACE": "keda",
+    }
+    shell = ("sh", "-c", f'[ -e {certificates}/tls.crt ] || "$@"; exec "$@"', "sh")
+    return Program("keda", (*shell, *argv), lambda: http_ok(KEDA_HEALTH_PORT, "/readyz"), seconds=120, env=env)
 
 
 def scrape(layout: Layout, job: str, address: str) -> None:

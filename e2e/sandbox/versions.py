@@ -147,6 +147,15 @@ PARTS: tuple[Part, ...] = (
         files={"crds": ("docs/content/reference/dynamic-configuration/kubernetes-crd-definition-v1.yml",)},
         on_demand=True,
     ),
+    GoModule(
+        "keda",
+        "github.com/kedacore/keda/v2",
+        "v2.21.0",
+        seconds=480,
+        binaries=(Binary("keda-operator", "cmd/operator"),),
+        files={"crds": ("config/crd/bases/keda.sh_*.yaml", "config/crd/bases/eventing.keda.sh_*.yaml")},
+        on_demand=True,
+    ),
 )
 
 # program -> Debian package that brings it; installed by `build` only where the program is missing

@@ -39,6 +39,7 @@ class HorizontalPodAutoscaler:
     MOST: ClassVar[str] = "maxReplicas"
     UNDER_FLOOR: ClassVar[tuple[str, ...]] = (LEAST,)
     """Fields that a floor replaces, or that would undermine it."""
+    OWN_LABELS: ClassVar[frozenset[str]] = frozenset()
     unset_least = 1
     unset_most: int | None = None
 
@@ -57,6 +58,8 @@ class ScaledObject:
     LEAST: ClassVar[str] = "minReplicaCount"
     MOST: ClassVar[str] = "maxReplicaCount"
     UNDER_FLOOR: ClassVar[tuple[str, ...]] = (LEAST, "idleReplicaCount")
+    OWN_LABELS: ClassVar[frozenset[str]] = frozenset({"scaledobject.keda.sh/name"})
+    """KEDA's operator puts them on, with the object's own name: a copy on the twin would be fought over."""
     unset_least = 0
     unset_most: int | None = 100
 
@@ -184,7 +187,7 @@ def _copied(canary: Canary, ref: AutoscalerRef, source: Mapping[str, Any]) -> Ob
         "metadata": {
             "name": primary_name(ref.name),
             "namespace": canary.namespace,
-            "labels": without_toolkit(meta.get("labels")),
+            "labels": {key: value for key, value in without_toolkit(meta.get("labels")).items() if key not in kind.OWN_LABELS},
             "annotations": {key: value for key, value in annotations.items() if key not in PAUSES and not key.startswith(_BOOKKEEPING)},
             "ownerReferences": [owner_reference(canary)],
         },

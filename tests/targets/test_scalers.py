@@ -40,6 +40,7 @@ KEDA: Obj = {
     "kind": "ScaledObject",
     "metadata": {
         "name": "web-so", "namespace": "shop", "resourceVersion": "7",
+        "labels": {"team": "a", "scaledobject.keda.sh/name": "web-so"},
         "annotations": {PAUSED_REPLICAS: "0", "scaledobject.keda.sh/transfer-hpa-ownership": "true"},
     },
     "spec": {
@@ -102,6 +103,7 @@ def test_a_scaled_object_keeps_what_flagger_does_not_know_and_never_its_pause() 
     assert spec["triggers"][0]["metadata"] == {"query": 'sum(rate(requests{app="web-primary"}[1m]))', "threshold": "5"}
     assert spec["triggers"][1] == KEDA["spec"]["triggers"][1]
     assert PAUSED_REPLICAS not in primary["metadata"]["annotations"]
+    assert primary["metadata"]["labels"] == {"team": "a"}, "KEDA puts its own label on the twin"
     assert primary["metadata"]["annotations"]["scaledobject.keda.sh/transfer-hpa-ownership"] == "true"
 
 
