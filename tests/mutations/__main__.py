@@ -44,13 +44,7 @@ def main(words: list[str]) -> int:
         return 2
     survivors = []
     with tempfile.TemporaryDirectory(prefix="flaggerpy-mutations-") as folder:
-        copy = Path(folder)
-        for name in COPIED:
-            source = ROOT / name
-            if source.is_dir():
-                shutil.copytree(source, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-            elif source.exists():
-                shutil.copy(source, copy / name)
+        copy = copy_of_the_repo(Path(folder))
         for mutation in chosen:
             began = time.monotonic()
             noticed = noticed_by(copy, mutation, mutation.asked or (TESTS[:-1] if quick else TESTS))
@@ -60,6 +54,17 @@ def main(words: list[str]) -> int:
     left = f"; not: {', '.join(survivors)}" if survivors else ""
     print(f"{len(chosen) - len(survivors)} of {len(chosen)} mistakes were noticed{left}")
     return 1 if survivors else 0
+
+
+def copy_of_the_repo(folder: Path) -> Path:
+    """What the tests need of it, in this folder, to make mistakes in."""
+    for name in COPIED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        elif source.exists():
+            shutil.copy(source, folder / name)
+    return folder
 
 
 def noticed_by(copy: Path, mutation: Mutation, files: tuple[str, ...]) -> str:

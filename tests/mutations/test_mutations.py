@@ -6,12 +6,14 @@ from pathlib import Path
 
 import pytest
 
+from e2e.rules.table import RULES
+
 from .table import MUTATIONS, Mutation
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
+@pytest.mark.parametrize("mutation", MUTATIONS + RULES, ids=lambda mutation: mutation.name)
 def test_a_mistake_changes_words_that_stand_once_in_its_file(mutation: Mutation) -> None:
     text = (ROOT / "flaggerpy" / mutation.file).read_text()
     assert text.count(mutation.old) == 1
@@ -20,3 +22,6 @@ def test_a_mistake_changes_words_that_stand_once_in_its_file(mutation: Mutation)
 
 def test_whom_a_mistake_asks_is_there() -> None:
     assert [name for mutation in MUTATIONS for name in mutation.asked if not (ROOT / "tests" / name).exists()] == []
+    for rule in RULES:
+        [(file, _, test)] = [asked.partition("::") for asked in rule.asked]
+        assert f"def {test}(" in (ROOT / file).read_text()

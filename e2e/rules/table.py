@@ -1,0 +1,135 @@
+"""The rules that the end-to-end tests hold on a real cluster, as data: how each is taken out, and the test that fails without it."""
+
+from __future__ import annotations
+
+from tests.mutations.table import Mutation
+
+CONFIGS = "e2e/core/test_configs.py"
+COMING = "e2e/core/test_coming_and_going.py"
+GITOPS = "e2e/core/test_gitops.py"
+DAEMONSETS = "e2e/core/test_daemonsets.py"
+HPA = "e2e/providers/test_autoscaling.py"
+KEDA = "e2e/providers/test_keda.py"
+
+RULES = (
+    # capacity
+    Mutation(
+        "the canary has its pods first", "rollout/handover.py",
+        "    if target is None or scaler is None:\n        return True\n", "    if True:\n        return True\n",
+        "a canary of two pods gets the load of four",
+        (f"{HPA}::test_each_switch_finds_the_pods_that_it_needs",),
+    ),
+    Mutation(
+        "the primary keeps its size in a run", "rollout/handover.py",
+        "    if primary is None or scaler is None:\n        return\n    if d.run.floor is None:",
+        "    if True:\n        return\n    if d.run.floor is None:",
+        "a rollback finds a primary that shrank while it was idle",
+        (f"{HPA}::test_a_rollback_finds_the_primary_as_it_was",),
+    ),
+    Mutation(
+        "sync: always", "rollout/handover.py",
+        'return ref is not None and ref.sync == "always"', "return False",
+        "a new bound waits for a release that may never come",
+        (f"{HPA}::test_a_bound_that_is_changed_reaches_the_primary_as_asked",),
+    ),
+    Mutation(
+        "KEDA is paused at zero", "targets/scalers.py",
+        "    if paused and present != \"0\":", "    if False:",
+        "KEDA scales an idle target up again",
+        (f"{KEDA}::test_a_release_under_keda_finds_its_pods_and_the_pause_stands_between_releases",),
+    ),
+    Mutation(
+        "a pause never stays on the primary", "targets/scalers.py",
+        "return owned and not held and", "return owned and",
+        "a primary is paused at zero",
+        (f"{KEDA}::test_a_pause_that_somebody_puts_or_takes_off_is_put_right",),
+    ),
+    # configs
+    Mutation(
+        "copies are versions", "targets/configs.py",
+        '    suffix = f"-{digest[:_VERSION_LENGTH]}"\n', '    suffix = ""\n',
+        "pods that run see a config that was not analysed",
+        (f"{CONFIGS}::test_each_config_is_treated_as_it_says",),
+    ),
+    Mutation(
+        "copies that nothing needs go", "controller/copies.py",
+        "if copied and (kind, name) not in needed:", "if False:",
+        "a namespace fills up with copies",
+        (f"{CONFIGS}::test_each_config_is_treated_as_it_says",),
+    ),
+    Mutation(
+        "a config may be followed", "targets/configs.py",
+        "        if word == known:\n", "        if False:\n",
+        "a rotated password waits for a release",
+        (f"{CONFIGS}::test_each_config_is_treated_as_it_says",),
+    ),
+    Mutation(
+        "a failed promotion restores", "rollout/rollback.py",
+        "if d.run.undo_promotion and not _primary_restored(d):", "if False and not _primary_restored(d):",
+        "the primary keeps a config with which it does not start",
+        (f"{CONFIGS}::test_a_promotion_that_fails_gives_the_former_config_back",),
+    ),
+    # coming and going
+    Mutation(
+        "nothing of the user's stays ours", "controller/leaving.py",
+        'entries if as_it_is else [entry for entry in entries if entry.get("manager") != FIELD_MANAGER]', "entries",
+        "the owner's next apply runs into a conflict",
+        (f"{COMING}::test_a_running_deployment_comes_and_goes_without_a_lost_request",),
+    ),
+    Mutation(
+        "the Service is given back", "rollout/deleting.py",
+        "    if not d.facts.apex_back:\n        return _step(", "    if False:\n        return _step(",
+        "the Service leads to pods that are gone",
+        (f"{COMING}::test_a_running_deployment_comes_and_goes_without_a_lost_request",),
+    ),
+    Mutation(
+        "what was made for visitors stays", "rollout/deleting.py",
+        "        d.do(LeaveBehind(primary=False))\n", "        pass\n",
+        "the only way in goes with the Canary",
+        (f"{COMING}::test_what_the_canary_had_made_goes_on_leading_visitors_in",),
+    ),
+    Mutation(
+        "what serves stays", "rollout/deleting.py",
+        "    d.do(LeaveBehind(primary=True))\n", "",
+        "a deletion takes the application down",
+        (f"{COMING}::test_a_failing_target_does_not_take_down_what_serves",),
+    ),
+    Mutation(
+        "that nothing serves is told", "controller/farewell.py",
+        "        if sentence and target is not None:", "        if False:",
+        "an application is down and nobody knows how it comes back",
+        (f"{COMING}::test_a_deletion_without_revert_is_told_at_the_target",),
+    ),
+    # GitOps
+    Mutation(
+        "the primary stays what was promoted", "rollout/upkeep.py",
+        "    if d.facts.primary_stale or emptied:\n", "    if False:\n",
+        "what somebody typed runs in production, unanalysed",
+        (f"{GITOPS}::test_a_primary_stays_what_was_promoted",),
+    ),
+    Mutation(
+        "a fight is named", "controller/worker.py",
+        "    if told is None and not conflicts:\n", "    if True:\n",
+        "two controllers write for ever and nobody is told",
+        (f"{GITOPS}::test_manifests_that_are_applied_again_and_again_disturb_no_release",),
+    ),
+    # DaemonSets
+    Mutation(
+        "a DaemonSet at zero has no pods", "targets/daemonset.py",
+        "        if is_scaled_to_zero(obj) == (replicas == 0):\n", "        if True:\n",
+        "an idle target runs on each node",
+        (f"{DAEMONSETS}::test_the_daemonset_of_the_manual_is_released_rolled_back_and_given_back",),
+    ),
+    Mutation(
+        "the key of zero is never kept", "targets/templates.py",
+        "    if SCALE_TO_ZERO in selector:\n", "    if False:\n",
+        "a promoted primary runs on no node",
+        (f"{DAEMONSETS}::test_the_daemonset_of_the_manual_is_released_rolled_back_and_given_back",),
+    ),
+    Mutation(
+        "pods that cannot be made are explained", "controller/unmade.py",
+        "        if due:\n", "        if False:\n",
+        "a deadline passes and nobody knows of the quota",
+        (f"{DAEMONSETS}::test_a_quota_is_named_and_ends_the_release_at_its_deadline",),
+    ),
+)  # fmt: skip
