@@ -4,7 +4,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 NAME ?= default
-.PHONY: help venv unit lint e2e test test-all test-providers catalogue prove mutate sandbox sandbox-down bench beside demo demo-down clean
+.PHONY: help venv unit lint e2e test test-all test-providers catalogue prove mutate rules sandbox sandbox-down bench beside demo demo-down clean
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
@@ -51,6 +51,9 @@ prove: $(READY) ## model checking, crash points, random histories and disorder, 
 mutate: $(READY) ## mutmut on the core; what survives unexplained (ARGS="--sample 500": some of its mutants, in half an hour)
 	$(VENV)/bin/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev,mutate]'
 	$(PY) -m tests.mutations.tool $(ARGS)
+
+rules: $(READY) ## each rule of the end-to-end tests is taken out of a copy, and its test must fail (ARGS="'NAME' ...": some rules)
+	$(PY) -m e2e.sandbox with --with traefik --with keda -- $(abspath $(PY)) -m e2e.rules $(ARGS)
 
 sandbox: $(READY) ## boot a real cluster to play with (NAME=default)
 	$(PY) -m e2e.sandbox up --name $(NAME)
