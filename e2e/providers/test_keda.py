@@ -75,12 +75,13 @@ def size(stage: Stage, name: str) -> int:
 
 def test_a_release_under_keda_finds_its_pods_and_the_pause_stands_between_releases(stage: Stage, demand: Demand) -> None:
     scaled = Scaled(stage)
-    spec = scaled.apply()["spec"]
+    scaled.apply()
     analysis = {"interval": "5s", "threshold": 2, "stepWeight": 100, "maxWeight": 100}
     stage.initialise(stage.canary(analysis=analysis, autoscalerRef=REF), stage.deployment(replicas=4), seconds=90)
     until(lambda: scaled.is_paused("app") and scaled.hpa("app") is None, 30, "KEDA to hold the target at zero", stage.story)
     assert size(stage, "app") == 0
     until(lambda: scaled.least("app-primary") == 4, 30, "the HPA of the primary with its floor", stage.story)
+    spec = scaled.get("app")["spec"]
     with stage.load(rate=40) as load:
         stage.release("1.0.1")
         stage.until_status(lambda status: status.get("canaryWeight") == 100, 90, "all traffic on the canary")
