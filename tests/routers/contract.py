@@ -283,16 +283,18 @@ class Cluster:
             self.writes.append(name)
 
     def reconcile(self, canary: Canary, split: RouteSplit, settings: Settings = SETTINGS, *, dies_after: int | None = None) -> int:
-        """What the controller does: look, and write where it is not as it should be. Answers how many writes it took.
+        """What the controller does: look, and write where it is not as it should be. Answers how many requests it took, those that changed
+        nothing among them: a difference that no write can take away would be written for ever.
 
         `dies_after`: it is killed after that many objects.
         """
-        before = len(self.writes)
+        asked = 0
         observed = self.router.observed(canary, self.current(canary), settings)
         if not (observed.in_shape and observed.split == split):
             for manifest in self.router.desired(canary, split, self.current(canary), settings)[:dies_after]:
                 self.apply(manifest)
-        return len(self.writes) - before
+                asked += 1
+        return asked
 
     def settle(self, canary: Canary, split: RouteSplit, settings: Settings = SETTINGS) -> None:
         """Reconciles until nothing is left to write. Raises AssertionError when that takes more than three times."""
