@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from flaggerpy.model.flagger import under_flagger
 from flaggerpy.model.scene import GATES, Scene
 from flaggerpy.model.workloads import GOOD, MISSING_IMAGE, NEVER_READY, Autoscaler, Behaviour, Side
 from flaggerpy.rollout.facts import Giver, ImageAnswer, Split
@@ -55,8 +56,8 @@ def _pods(side: Side | None) -> bool:
     return side is not None and any(not pod.lost for pod in side.pods)
 
 
-def _size(side: Side | None) -> int:
-    return side.replicas if side is not None else 0
+def _size(side: Side | None, else_: int = 0) -> int:
+    return side.replicas if side is not None else else_
 
 
 def _two(side: Side | None) -> bool:
@@ -192,6 +193,22 @@ def _scaler_is(check: Callable[[Autoscaler], bool]) -> Callable[[Scene], bool]:
     return lambda scene: scene.scaler is not None and check(scene.scaler)
 
 
+def _turns_unfit(scene: Scene) -> None:
+    assert scene.scaler is not None
+    scene.scaler = replace(scene.scaler, problem="" if scene.scaler.problem else "spec.autoscalerRef: autoscaler app is not there")
+
+
+def _bounds(scene: Scene) -> None:
+    """Somebody gives the target's autoscaler other bounds: until the primary's gets them it does not follow."""
+    assert scene.scaler is not None
+    least, most = (2, 3) if scene.scaler.most != 3 else (1, 4)
+    scene.scaler = replace(scene.scaler, least=least, most=most, follows=not scene.scaler.twin)
+
+
+def _is_initialised(scene: Scene) -> bool:
+    return not scene.deleting and bool(scene.typed.last_promoted_spec)
+
+
 def _has(side: str) -> Callable[[Scene], bool]:
     return lambda scene: getattr(scene, side) is not None
 
@@ -244,3 +261,12 @@ EVENTS: tuple[Event, ...] = (
     Event("an outage of the controller", _outage),
     *(_death(write) for write in range(MOST_DEATHS)),
 )
+STRANGE: tuple[Event, ...] = (
+    Event("Flagger had it until now", under_flagger, _is_initialised),
+    Event("the autoscaler is gone, or there again", _turns_unfit, _scaler_is(lambda scaler: True)),
+    Event("other bounds for the autoscaler", _bounds, _scaler_is(lambda scaler: True)),
+    Event("somebody edits the primary's autoscaler", _scaler(sound=False), _scaler_is(lambda scaler: scaler.twin and scaler.sound)),
+    Event("the target gets its first size again", _sized("target", lambda size: 2), lambda scene: _size(scene.target, 2) != 2),
+    *(_blind(fact) for fact in ("configs", "found")),
+)
+"""What an exploration leaves out, as it would go on for hours with them: long tales have them as well."""

@@ -68,7 +68,8 @@ class Pod:
 class Autoscaler:
     """The target's autoscaler and the primary's: both size their side by its share of a `demand`, in pods.
 
-    `pauses`: it scales a target up from zero unless it is paused (KEDA). `twin` and `floor` are the primary's.
+    `pauses`: it scales a target up from zero unless it is paused (KEDA). `problem`: why it cannot be followed, as when it is gone. `twin`,
+    `floor`, `sound` (nobody spoiled it) and `follows` (it says what the target's says) are the primary's.
     """
 
     demand: int = 3
@@ -76,8 +77,11 @@ class Autoscaler:
     most: int = 4
     pauses: bool = False
     paused: bool = False
+    problem: str = ""
     twin: bool = False
     floor: int | None = None
+    sound: bool = True
+    follows: bool = True
 
 
 @dataclass

@@ -138,7 +138,9 @@ class World:
         served = self.apex or (self.route is not None and not self.foreign)
         share = (self.route.canary if self.route else 0) if served else 100
         if self.target is not None:
-            if scaler.paused:
+            if scaler.problem:
+                self.target.missized = None
+            elif scaler.paused:
                 self.target.replicas, self.target.missized = 0, None
             elif self.target.replicas > 0 or scaler.pauses:
                 self.target.follow_load(scaler, share, scaler.least, self.now)
@@ -219,9 +221,11 @@ class World:
         scaler = self.scaler
         if scaler is None:
             return None
+        there = not scaler.problem
         return ScalerFacts(
-            name="autoscaler app", least=scaler.least, most=scaler.most, primary_most=scaler.most,
-            paused=scaler.paused if scaler.pauses else None, twin=scaler.twin, floor=scaler.floor,
+            name="autoscaler app", problem=scaler.problem, least=scaler.least if there else 1, most=scaler.most if there else None,
+            primary_most=scaler.most, paused=scaler.paused if scaler.pauses and there else None, twin=scaler.twin, floor=scaler.floor,
+            sound=scaler.sound, follows=scaler.follows or not there,
         )  # fmt: skip
 
     @property
@@ -335,10 +339,11 @@ class World:
                 self.fault()
                 if self.primary is not None:
                     self.primary.replicas = replicas
-            case fx.EnsureScaler(floor=floor):
+            case fx.EnsureScaler(floor=floor, follow=follow):
                 self.fault()
-                if self.scaler is not None:
-                    self.scaler = replace(self.scaler, twin=True, floor=floor)
+                if self.scaler is not None and (self.scaler.twin or not self.scaler.problem):
+                    follows = self.scaler.follows or (follow and not self.scaler.problem)
+                    self.scaler = replace(self.scaler, twin=True, floor=floor, sound=True, follows=follows)
             case fx.HoldScaler(paused=paused):
                 self.fault()
                 if self.scaler is not None:

@@ -102,8 +102,10 @@ def _keep_up(d: Draft, target: WorkloadFacts, *, may_scale: bool) -> None:
             handover.scale_up(d, run.replicas or 1)
     elif target.replicas != run.replicas:
         d.set_run(replicas=target.replicas)
-    if d.facts.primary is None and d.status.last_promoted_spec:
-        d.do(EnsurePrimary(d.status.last_promoted_spec, d.status.last_promoted_spec, handover.primary_size(d)))
+    promoted, kept = d.status.last_promoted_spec, d.facts.kept
+    # of what Flagger promoted there may be no template any more
+    if d.facts.primary is None and promoted and (kept is UNKNOWN or promoted in kept):
+        d.do(EnsurePrimary(promoted, promoted, handover.primary_size(d)))
     mend_primary(d)
 
 

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from typing import Any
 
 from flaggerpy.model.begins import BEGINS, reaches
-from flaggerpy.model.events import EVENTS, Event
+from flaggerpy.model.events import EVENTS, STRANGE, Event
 from flaggerpy.model.scene import Scene, Violation
 from flaggerpy.model.world import World
 from flaggerpy.rollout.decision import Decision
 from tests.rollout.telling import ALL, STORIES, Teller, keep
 
-NUMBERS = range(400)
+NUMBERS = range(560)
+STRANGER = 400
+"""From this number on there are more autoscalers and DaemonSets, a Flagger that had it until now, and more of what nobody looks for."""
 EACH = 14
 """Events in one tale."""
 RELEASES = [event for event in EVENTS if "template" in event.name and "unfit" not in event.name]
@@ -65,8 +67,11 @@ class Marker:
 def tale(number: int, listen: Callable[[Scene], object]) -> Iterator[str]:
     """The same for the same number: what happens, as soon as what comes of it has been decided."""
     chance = random.Random(number)
+    strange = number >= STRANGER
     strategy = sorted(ALL)[number % len(ALL)]
-    spec = {**ALL[strategy], **chance.choice(SPECS)}
+    if strange:
+        strategy = ("scaled", "scaled by KEDA")[number // 2 % 2] if number % 2 else sorted(ALL)[number // 2 % len(ALL)]
+    spec = {**ALL[strategy], **chance.choice(SPECS), **(_strange(chance, strategy) if strange else {})}
     scene = Scene(**{**spec, "analysis": {**spec["analysis"], **chance.choice(ANALYSES)}})
     scene.mirror = chance.random() < 0.8
     listen(scene)
@@ -75,7 +80,7 @@ def tale(number: int, listen: Callable[[Scene], object]) -> Iterator[str]:
         BEGINS[begin](scene)
         yield f"{strategy}, {begin}"
         for _ in range(EACH):
-            event = _next(chance, scene)
+            event = _next(chance, scene, STRANGE if strange and chance.random() < 0.4 else ())
             event.apply(scene)
             scene.quiet = False
             _go_on(chance, scene)
@@ -88,8 +93,17 @@ def tale(number: int, listen: Callable[[Scene], object]) -> Iterator[str]:
         yield f"got stuck: {trap}"
 
 
-def _next(chance: random.Random, scene: Scene) -> Event:
-    """Releases and mends oftener than their number: what is broken altogether shows nothing any more."""
+def _strange(chance: random.Random, strategy: str) -> dict[str, Any]:
+    if not strategy.startswith("scaled"):
+        return {"targetRef": {"apiVersion": "apps/v1", "kind": "DaemonSet", "name": "app"}} if chance.random() < 0.2 else {}
+    version, kind = ("keda.sh/v1alpha1", "ScaledObject") if strategy.endswith("KEDA") else ("autoscaling/v2", "HorizontalPodAutoscaler")
+    return {"autoscalerRef": {"apiVersion": version, "kind": kind, "name": "app", "sync": chance.choice(("promote", "always"))}}
+
+
+def _next(chance: random.Random, scene: Scene, first: Sequence[Event] = ()) -> Event:
+    """Releases and mends oftener than their number: what is broken altogether shows nothing any more. `first` come before all others."""
+    if fitting := [event for event in first if event.fits(scene)]:
+        return chance.choice(fitting)
     for kind in chance.choices((RELEASES, MENDS, OTHERS), (3, 2, 5)):
         fitting = [event for event in kind if event.fits(scene) and (event.name != "the Canary is deleted" or chance.random() < 0.3)]
         if fitting:

@@ -198,3 +198,20 @@ def test_an_older_replica_set_is_nothing_new_whatever_the_hashes_say() -> None:
     world.run_for(10)
     assert world.phase is Phase.INITIALIZED
     assert world.status["lastAppliedSpec"] == "another-version-of-flagger"
+
+
+def test_a_primary_that_went_with_flagger_s_template_is_not_made_of_another_until_a_person_promotes_that() -> None:
+    world = under_flagger(released(weight=20))
+    world.primary = None
+    asked: list[str] = []
+    world.checks.append(lambda w, decision: asked.extend(each.revision for each in decision.effects if isinstance(each, EnsurePrimary)))
+    world.run_for(30)
+    assert asked == []
+    assert world.typed.progress is not None
+    assert world.typed.progress.waiting_for == "app-primary.test not ready: it is not there"
+    world.commands["promote"] = "*"
+    world.settle(ended)
+    assert world.phase is Phase.SUCCEEDED
+    assert set(asked) == {"v2"}
+    assert world.primary is not None
+    assert world.primary.template == "v2"
