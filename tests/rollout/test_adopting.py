@@ -15,6 +15,7 @@ from flaggerpy.rollout.adopting import is_flaggers
 from flaggerpy.rollout.decide import decide
 from flaggerpy.rollout.effects import EnsurePrimary, ScaleTarget, SetSplit
 from flaggerpy.rollout.facts import UNKNOWN, Split, WorkloadFacts
+from flaggerpy.rollout.traffic import DRAIN
 
 
 def released(*, until: Phase | None = None, weight: int | None = None, **spec: object) -> World:
@@ -84,6 +85,7 @@ def test_a_failed_canary_is_not_tried_again_and_knows_what_its_primary_runs() ->
     world.run_for(30)
     assert (world.phase, pods(world)) == (Phase.FAILED, before)
     assert (world.typed.last_applied_spec, world.typed.last_promoted_spec) == ("v2", "v1")
+    assert (world.status["lastAppliedSpec"], world.status["lastPromotedSpec"]) == (flagger_hash("v2"), flagger_hash("v1"))
     assert set(world.kept) == {"v1"}
     # back to what runs is never a release, and the failed one is when it comes again
     world.release("v1")
@@ -130,6 +132,7 @@ def test_a_promotion_is_finished_without_a_second_roll_of_the_primary(phase: Pha
     assert early.status.phase is phase
     assert early.status.progress is not None
     assert early.status.progress.waiting_for == "Flagger to be silent for an interval"
+    assert (early.status.progress.until, early.status.progress.then) == (timestamp(world.now + 10), f"the run goes on from {phase}")
     assert not [effect for effect in early.effects if isinstance(effect, (SetSplit, ScaleTarget))]
     world.settle(ended)
     assert world.phase is Phase.SUCCEEDED
@@ -141,7 +144,10 @@ def test_a_promotion_is_finished_without_a_second_roll_of_the_primary(phase: Pha
 
 def test_a_finalising_canary_is_drained_and_scaled_down() -> None:
     world = under_flagger(released(until=Phase.FINALISING))
+    world.settle(lambda w: w.typed.run is not None)
+    taken = world.now
     world.settle(ended)
+    assert world.now - taken >= DRAIN
     assert world.phase is Phase.SUCCEEDED
     assert world.target is not None
     assert world.target.replicas == 0
@@ -172,6 +178,20 @@ def test_what_is_not_known_yet_leaves_the_status_to_flagger() -> None:
         decision = decide(world.canary, world.typed, replace(world.facts(), **changed), world.now)
         assert is_flaggers(decision.status), unknown
         assert not [effect for effect in decision.effects if isinstance(effect, (SetSplit, ScaleTarget, EnsurePrimary))], unknown
+
+
+def test_a_release_that_came_after_flagger_s_last_look_is_not_taken_for_what_it_applied() -> None:
+    gate = {"name": "gate", "type": "confirm-rollout", "url": "http://gate"}
+    world = World(analysis={"interval": "10s", "threshold": 2, "stepWeight": 20, "maxWeight": 60, "webhooks": [gate]}).initialised()
+    world.run_for(5)
+    under_flagger(world)
+    world.now += 30
+    world.hooks["gate"] = lambda now: False
+    world.release("v2")
+    world.settle(in_phase(Phase.WAITING))
+    assert (world.status["lastAppliedSpec"], world.status["lastPromotedSpec"]) == (flagger_hash("v1"), flagger_hash("v1"))
+    assert world.typed.promoted_images == ["r/app:v1"]
+    assert "app.test is taken over from Flagger: Initialized, 0% of the traffic on the canary" in world.texts()
 
 
 def test_configs_that_changed_meanwhile_are_a_release_and_those_that_did_not_are_none() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flaggerpy.api.status import Phase
+from flaggerpy.api.status import Phase, timestamp
 from flaggerpy.model.workloads import GOOD, NEVER_READY, Autoscaler
 from flaggerpy.model.world import World, in_phase
 from flaggerpy.rollout import effects as fx
@@ -46,6 +46,54 @@ def test_the_bootstrap_gives_the_primary_the_target_s_size_and_keeps_it_there() 
     begun = world().initialised()
     assert sizes(begun) == (0, 10)
     assert floor(begun) == 10
+
+
+def test_a_target_that_shrinks_in_the_bootstrap_leaves_the_floor_as_it_was() -> None:
+    begun = world(demand=4)
+    begun.behaviour["v1"] = replace(GOOD, ready_after=20.0)
+    begun.settle(lambda w: w.typed.run is not None and w.typed.run.floor == 4)
+    assert begun.target is not None
+    assert begun.scaler is not None
+    begun.scaler = replace(begun.scaler, demand=7)
+    begun.target.replicas = 7
+    begun.look()
+    begun.scaler = replace(begun.scaler, demand=4)
+    begun.target.replicas = 4
+    begun.settle(in_phase(Phase.INITIALIZED))
+    assert floor(begun) == 7
+
+
+def test_pods_of_a_canary_without_traffic_are_no_demand() -> None:
+    begun = world(demand=2, least=2).initialised()
+    begun.release("v2", GOOD)
+    begun.settle(lambda w: w.target is not None and w.target.replicas > 0)
+    assert begun.target is not None
+    begun.target.replicas = 9
+    to(begun, 100)
+    assert begun.typed.run is not None
+    assert begun.typed.run.demand == 2
+
+
+def test_pods_that_are_asked_for_are_told_with_the_times() -> None:
+    begun = world(analysis=ALL_AT_ONCE).initialised()
+    begun.release("v2", replace(GOOD, ready_after=20.0))
+    begun.settle(lambda w: w.typed.run is not None and w.typed.run.capacity_since is not None)
+    assert begun.typed.run is not None
+    since = begun.typed.run.capacity_since
+    assert since is not None
+    told = begun.typed.progress
+    assert told is not None
+    assert told.waiting_for == "10 pods of app.test before 100% of the traffic comes; it has 3"
+    assert (told.since, told.until) == (timestamp(since), timestamp(since + YIELD))
+    assert told.then == "the step goes on with what autoscaler app leaves of them"
+
+
+def test_a_daemonset_is_not_resized() -> None:
+    idle = World(targetRef={"apiVersion": "apps/v1", "kind": "DaemonSet", "name": "app"}).initialised()
+    assert idle.target is not None
+    idle.target.replicas = 5
+    idle.run_for(5)
+    assert sizes(idle) == (5, 2)
 
 
 def test_the_floor_is_taken_off_when_the_primary_has_settled() -> None:

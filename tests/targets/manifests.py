@@ -1,4 +1,4 @@
-"""Every manifest that this room makes, whole: of targets that use all that is copied, rewritten or left out on the way.
+"""Every manifest that this room makes, whole, and all that it reads: of targets that use all that is copied, rewritten or left out.
 
 `manifests.yaml` holds them as they were when somebody last looked at a change; `python -m tests.targets.manifests` writes it anew. The
 tests beside it are about rules; here a field shows that no rule speaks of.
@@ -9,21 +9,23 @@ from __future__ import annotations
 import copy
 import sys
 from collections.abc import Callable
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from flaggerpy.targets import budgets, configs
+from flaggerpy.targets import budgets, configs, scalers
 from flaggerpy.targets.base import Target, Wanted
 from flaggerpy.targets.daemonset import DaemonSet
 from flaggerpy.targets.deployment import Deployment
-from flaggerpy.targets.templates import SCALE_TO_ZERO
-from tests.targets.builders import IMAGE, Obj, canary, config_map, deployment, template
+from flaggerpy.targets.templates import SCALE_TO_ZERO, slim_history
+from tests.targets.builders import IMAGE, Obj, canary, config_map, deployment, pod, replicaset, template
 from tests.targets.test_budgets import budget
-from tests.targets.test_daemonset import daemonset
-from tests.targets.test_scalers import HPA, KEDA, at, made
+from tests.targets.test_daemonset import counts, daemonset, revision
+from tests.targets.test_daemonset import pod as daemon_pod
+from tests.targets.test_scalers import CANARY, HPA, KEDA, at, made, ref
 
 KEPT = Path(__file__).parent / "manifests.yaml"
 CONFIGS = {"configmap/settings": "1" * 16, "secret/token": "2" * 16, "configmap/init": "3" * 16, "secret/files": "4" * 16}
@@ -81,6 +83,53 @@ def _of_target(target: Target, workload: Obj) -> dict[str, Any]:
     }
 
 
+def _told(found: Any) -> dict[str, str]:
+    every = {field.name: repr(getattr(found, field.name)) for field in fields(found)}
+    if "pods" in every:
+        every["pods"] = "; ".join(f"{each.name} {each.ready} {each.events}" for each in found.pods)
+    return every
+
+
+QUOTA = "exceeded quota: small"
+EVENTS: dict[str, list[Obj]] = {
+    "podinfo": [
+        {"reason": "FailedCreate", "message": QUOTA, "lastTimestamp": "2026-01-01T00:00:09Z"},
+        {"reason": "FailedCreate", "message": "earlier", "eventTime": "2026-01-01T00:00:08Z"},
+        {"reason": "SuccessfulCreate", "message": "made one", "lastTimestamp": "2026-01-01T00:00:10Z"},
+    ],
+    "podinfo-a": [{"type": "Warning", "reason": "FailedMount", "message": "no volume"}],
+}
+
+
+def _marked(pod_template: Obj) -> Obj:
+    pod_template["metadata"]["annotations"] |= {"flagger-id": "run-1", "flagger.app/revision": "abc"}
+    return pod_template
+
+
+def _daemonset_told(*, watched: bool, observed: int = 4) -> dict[str, str]:
+    mine = _marked(template(nodeSelector={"disk": "fast"}))
+    history = [revision(mine, "now"), revision(template(), "old")]
+    history[0]["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
+    every = [daemon_pod("podinfo-b", "now"), daemon_pod("podinfo-a", "now", ready=False), daemon_pod("podinfo-c", "old")]
+    status = counts(desired=4, current=3, updated=2, ready=2, available=2) | {"observedGeneration": observed}
+    return _told(DaemonSet().facts(daemonset(mine, status=status), history, every if watched else None, EVENTS))
+
+
+def _deployment_told(*, watched: bool, observed: int = 4) -> dict[str, str]:
+    mine = _marked(template())
+    refused = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": QUOTA}
+    now = replicaset(mine, 2, "now", replicas=2, readyReplicas=1, availableReplicas=1, conditions=[refused])
+    now["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
+    history = [now, replicaset(template(), 1, "old", replicas=3, readyReplicas=2)]
+    every = [pod("podinfo-b", "uid-now"), pod("podinfo-a", "uid-now"), pod("podinfo-c", "uid-old")]
+    workload = deployment(mine) | {"status": {"observedGeneration": observed}}
+    return _told(Deployment().facts(workload, [slim_history(each) for each in history], every if watched else None, EVENTS))
+
+
+def _scaler_told(source: Obj | None, have: Obj | None, kind: str = "HorizontalPodAutoscaler", **more: Any) -> dict[str, str]:
+    return _told(scalers.facts(CANARY, ref(kind, **more), source, have))
+
+
 SECRET: Obj = {
     "kind": "Secret", "metadata": {"name": "token", "labels": {"team": "a", "x": "y"}}, "type": "Opaque", "data": {"t": "c2Vj"},
 }  # fmt: skip
@@ -105,8 +154,32 @@ TWINS: dict[str, Callable[[Obj], Obj]] = {
     " with bounds of its own": lambda source: made(source, floor=4, primaryScalerReplicas=BOUNDS),
     " that follows always": lambda source: made(at(source, f"spec.{_most(source)}", 6), made(source, floor=7), floor=7, sync="always"),
 }
+MANIFESTS |= {
+    "told of a DaemonSet": lambda: _daemonset_told(watched=True),
+    "told of a DaemonSet whose pods are not watched": lambda: _daemonset_told(watched=False),
+    "told of a DaemonSet that was changed just now": lambda: _daemonset_told(watched=True, observed=3),
+    "told of a Deployment": lambda: _deployment_told(watched=True),
+    "told of a Deployment whose pods are not watched": lambda: _deployment_told(watched=False),
+    "told of a Deployment that was changed just now": lambda: _deployment_told(watched=True, observed=3),
+    "told of autoscalers that are not there": lambda: _scaler_told(None, None),
+    "told of a twin alone": lambda: _scaler_told(None, made(HPA, floor=7)),
+    "told of an autoscaler alone": lambda: _scaler_told(HPA, None, primaryScalerReplicas=BOUNDS),
+    "told of an autoscaler of another": lambda: _scaler_told(at(HPA, "spec.scaleTargetRef.name", "other"), made(HPA)),
+    "told of both": lambda: _scaler_told(HPA, made(HPA, floor=7)),
+    "told of both, which differ": lambda: _scaler_told(at(HPA, "spec.maxReplicas", 6), made(HPA, floor=7)),
+    "told of KEDA's": lambda: _scaler_told(KEDA, made(KEDA, floor=7), "ScaledObject"),
+    "told of KEDA's, unpaused and without bounds": lambda: _scaler_told(
+        _bare(KEDA), at(made(KEDA), "metadata.annotations", {}), "ScaledObject"
+    ),
+}
 for _source in (HPA, KEDA):
     MANIFESTS |= {f"twin of a {_source['kind']}{case}": partial(make, _source) for case, make in TWINS.items()}
+
+
+def _bare(source: Obj) -> Obj:
+    plain = at(source, "metadata.annotations", {})
+    plain["spec"] = {name: value for name, value in plain["spec"].items() if not name.endswith("ReplicaCount")}
+    return plain
 
 
 def _most(source: Obj) -> str:
