@@ -24,8 +24,8 @@ from flaggerpy.model.statemachine import name as told
 from flaggerpy.model.strategies import STRATEGIES
 from flaggerpy.rollout.phases import TABLE
 
-SHALLOW = frozenset({"back in steps", "mirrored", "A/B", "adopting", "scaled", "scaled by KEDA"})
-"""Strategies whose second event is tried in those that they share it with."""
+SHALLOW = frozenset({"weighted", "back in steps", "mirrored", "A/B", "adopting", "scaled", "scaled by KEDA"})
+"""Strategies whose second event is tried in those that they share it with: "gated" has all events of "weighted", and its gates."""
 
 
 GROWTH = 25
