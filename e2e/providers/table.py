@@ -25,7 +25,11 @@ PAGE = ROOT / "docs" / "providers.md"
 KEPT = ROOT / "docs" / "providers.json"
 LEVELS = ("live", "envoy", "accepted")
 SUITES = ("e2e/core", "e2e/providers")
-REFUSING = "e2e/providers/test_refused.py::test_what_a_provider_cannot_do_is_refused_by_name"
+REFUSING = (
+    "e2e/providers/test_refused.py::test_what_a_provider_cannot_do_is_refused_by_name",
+    "e2e/providers/test_refused.py::test_what_has_no_effect_is_told_by_an_event",
+)
+"""The tests of what the page says to be refused, and to be warned of."""
 
 WEIGHTED = {"interval": "10s", "threshold": 5, "maxWeight": 50, "stepWeight": 10}
 MATCH = [{"headers": {"x-user": {"exact": "insider"}}}]
@@ -56,7 +60,9 @@ def canary_for(provider: str, feature: str, namespace: str = "test", name: str =
     """A Canary, as a manifest, that asks a provider for that feature and for nothing beside it."""
     fields, profile = FEATURES[feature], profile_of(provider)
     weights = router_for(provider).supports.weights or feature == "weights"
-    analysis = fields.get("analysis") or (WEIGHTED if weights else {"interval": "10s", "threshold": 5, "iterations": 3})
+    analysis: dict[str, Any] = {**(fields.get("analysis") or WEIGHTED)}
+    if not weights:
+        analysis = {name: value for name, value in analysis.items() if name not in ("stepWeight", "maxWeight")} | {"iterations": 3}
     return {
         "apiVersion": "flagger.app/v1beta1",
         "kind": "Canary",
@@ -79,6 +85,13 @@ def refusals(provider: str, feature: str) -> list[str]:
     return spec_problems(obj, providers=tuple(BUILT_IN)) or router_for(provider).problems(parse_canary(obj))
 
 
+def warning(provider: str, feature: str) -> str:
+    """The sentence by which a provider says that a field of `spec.service` has no effect; "" where it says none."""
+    field = next(iter(FEATURES[feature].get("service") or ()), "")
+    told = router_for(provider).warnings(parse_canary(canary_for(provider, feature))) if field else []
+    return next((sentence for sentence in told if sentence.startswith(f"spec.service.{field}: ")), "")
+
+
 def refused() -> list[tuple[str, str]]:
     """Every provider and feature that is refused."""
     return [(provider, feature) for provider in sorted(BUILT_IN) for feature in FEATURES if refusals(provider, feature)]
@@ -92,6 +105,24 @@ class Mark:
     level: str
     feature: str
     provider: str
+
+
+def stated(word: str) -> list[tuple[str, str]]:
+    """Every provider and feature of which the page says this word: what a user goes by, whatever the routers say now."""
+    rows = [
+        [cell.strip().replace("`", "") for cell in line.strip("|").split("|")] for line in PAGE.read_text().splitlines() if line[:1] == "|"
+    ]
+    providers = rows[0][1:]
+    return [(provider, row[0]) for row in rows[2:] for provider, said in zip(providers, row[1:], strict=True) if said == word]
+
+
+def field_of(feature: str) -> str:
+    """The field of a Canary by which a feature is asked for, as it is named in sentences."""
+    fields = FEATURES[feature]
+    if "service" in fields:
+        return f"spec.service.{next(iter(fields['service']))}"
+    [*_, last] = fields["analysis"]
+    return f"spec.analysis.{last}"
 
 
 def marks() -> list[Mark]:
@@ -139,9 +170,7 @@ def cell(provider: str, feature: str, known: Mapping[tuple[str, str], set[str]])
         return shown
     if refusals(provider, feature):
         return "refused"
-    field = next(iter(FEATURES[feature].get("service") or ()), "")
-    warned = router_for(provider).warnings(parse_canary(canary_for(provider, feature))) if field else []
-    if any(sentence.startswith(f"spec.service.{field}: ") for sentence in warned):
+    if warning(provider, feature):
         return "warned"
     return "-" if not FEATURES[feature] or provider == "kubernetes" else "unit tests"
 
@@ -161,7 +190,7 @@ def page(known: Mapping[tuple[str, str], set[str]]) -> str:
         "built-in metrics, a real Prometheus answered over series of the provider's shape.",
         "- **unit tests**: built, and shown by unit tests alone.",
         "- **refused**: the API server or the condition `Stalled` names the field, before any traffic moves.",
-        "- **warned**: the field has no effect; the status and an event say so, and the release goes on without it.",
+        "- **warned**: the field has no effect; an event of type Warning says so, and releases go on without it.",
         "- **-**: there is no such thing to show, or nothing shows it yet.",
         "",
         "How a provider is used stands in its page under [providers/](providers).",

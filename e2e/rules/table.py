@@ -10,6 +10,11 @@ GITOPS = "e2e/core/test_gitops.py"
 DAEMONSETS = "e2e/core/test_daemonsets.py"
 HPA = "e2e/providers/test_autoscaling.py"
 KEDA = "e2e/providers/test_keda.py"
+ROUTES = "e2e/core/test_routes.py"
+ISTIO = "e2e/providers/test_istio.py"
+NGINX = "e2e/providers/test_nginx.py"
+REFUSED = "e2e/providers/test_refused.py"
+TRAEFIK = "e2e/providers/test_traefik.py"
 
 RULES = (
     # capacity
@@ -131,5 +136,74 @@ RULES = (
         "        if due:\n", "        if False:\n",
         "a deadline passes and nobody knows of the quota",
         (f"{DAEMONSETS}::test_a_quota_is_named_and_ends_the_release_at_its_deadline",),
+    ),
+    # routers
+    Mutation(
+        "weights sum to 100: gatewayapi", "routers/gatewayapi.py",
+        "service.port, 100 - weight, handed[0])", "service.port, max(90 - weight, 0), handed[0])",
+        "the canary gets more than its share",
+        (f"{ROUTES}::test_what_is_written_is_admitted_and_read_back",),
+    ),
+    Mutation(
+        "weights sum to 100: contour", "routers/contour.py",
+        "manifest.primary_service(canary), 100 - weight)", "manifest.primary_service(canary), max(90 - weight, 0))",
+        "the canary gets more than its share",
+        (f"{ROUTES}::test_what_is_written_is_admitted_and_read_back",),
+    ),
+    Mutation(
+        "weights sum to 100: istio", "routers/istio_rules.py",
+        '"weight": 100 - weight}', '"weight": max(90 - weight, 0)}',
+        "the canary gets more than its share",
+        (f"{ISTIO}::test_what_is_written_is_admitted_and_read_back",),
+    ),
+    Mutation(
+        "weights sum to 100: smi", "routers/smi.py",
+        "self._weight(100 - split.canary)", "self._weight(max(90 - split.canary, 0))",
+        "the canary gets more than its share",
+        (f"{ROUTES}::test_what_is_written_is_admitted_and_read_back",),
+    ),
+    Mutation(
+        "weights sum to 100: traefik", "routers/traefik.py",
+        "sides = [(manifest.primary_service(canary), 100 - split.canary)", "sides = [(manifest.primary_service(canary), 90)",
+        "the canary gets another share than its step's",
+        (f"{TRAEFIK}::test_a_release_is_measured_at_traefik_and_promoted_and_its_weights_are_those_of_the_requests",),
+    ),
+    Mutation(
+        "a route that is right is not written", "routers/taken.py",
+        "    return Observed(split, accepted, judges, refusal, in_shape, foreign)",
+        "    return Observed(split, accepted, judges, refusal, False, foreign)",
+        "every look at a route writes it",
+        (f"{ROUTES}::test_what_is_written_is_admitted_and_read_back",),
+    ),
+    Mutation(
+        "a route of the user's stays the user's", "routers/manifest.py",
+        '    if current is None or is_ours(current, canary):\n        meta["ownerReferences"]',
+        '    if True:\n        meta["ownerReferences"]',
+        "it goes with the Canary",
+        (f"{TRAEFIK}::test_a_traefik_service_of_the_user_is_taken_over_and_given_back_without_a_lost_request",),
+    ),
+    Mutation(
+        "what the user's Ingress says is in the copy", "routers/nginx.py",
+        "annotations = _copied(model, prefix) | _canary_annotations", "annotations = _canary_annotations",
+        "the canary is served by other rules than the primary",
+        (f"{NGINX}::test_edits_of_either_ingress_keep_the_weight",),
+    ),
+    Mutation(
+        "a route of the user's is given back", "routers/taken.py",
+        "    if known or not manifest.names_primary(canary, have):\n        return known\n", "    if True:\n        return []\n",
+        "it leads to a primary that goes",
+        (f"{TRAEFIK}::test_a_traefik_service_of_the_user_is_taken_over_and_given_back_without_a_lost_request",),
+    ),
+    Mutation(
+        "what a split cannot say is refused", "routers/fields.py",
+        "    if plan.match and not supports.match:", "    if False:",
+        "an A/B test sends everybody to the canary",
+        (f"{REFUSED}::test_what_a_provider_cannot_do_is_refused_by_name",),
+    ),
+    Mutation(
+        "what a route cannot say is refused", "routers/fields.py",
+        "if name in REFUSED and name not in honours]", "if False]",
+        "a match is passed over, and the route takes every request",
+        (f"{REFUSED}::test_what_a_provider_cannot_do_is_refused_by_name",),
     ),
 )  # fmt: skip

@@ -18,7 +18,7 @@ def test_the_page_in_the_repository_is_the_one_that_the_last_run_gives() -> None
 
 
 def test_every_test_with_a_mark_passed_in_the_last_run() -> None:
-    assert {mark.test for mark in marks()} | {REFUSING} == kept(), RUN
+    assert {mark.test for mark in marks()} | set(REFUSING) == kept(), RUN
 
 
 def test_marks_are_read_of_functions_of_both_kinds() -> None:
