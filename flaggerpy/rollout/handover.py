@@ -184,7 +184,7 @@ def hold_floor(d: Draft, *, promoted: bool = False) -> None:
         d.do(ScalePrimary(floor))
 
 
-def floor_stands(d: Draft, *, until: float | None = None) -> bool:
+def floor_stands(d: Draft) -> bool:
     """True once the primary has the size that the demand needs (asked where it is complete), and its autoscaler leaves it so."""
     if not scaled(d):
         return True
@@ -196,7 +196,7 @@ def floor_stands(d: Draft, *, until: float | None = None) -> bool:
         return True
     name = f"{d.canary.target}-primary.{d.canary.namespace}"
     if primary.replicas < floor:
-        d.wait(f"{floor} pods of {name}, which the demand needs; it has {primary.replicas}", until=until)
+        d.wait(f"{floor} pods of {name}, which the demand needs; it has {primary.replicas}")
         return False
     if scaler.floor != floor and (scaler.twin or not scaler.problem):
         d.wait(f"the autoscaler of {name} to keep it at {floor} pods or more")

@@ -59,7 +59,7 @@ def promoting(d: Draft) -> None:
             advice=verdict.advice,
         )
         return
-    if not handover.floor_stands(d, until=verdict.until):
+    if not handover.floor_stands(d):
         return
     _shift(d)
 

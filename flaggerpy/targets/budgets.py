@@ -38,7 +38,7 @@ def copies(budgets: Iterable[Mapping[str, Any]], canary: Canary, label: str, val
                     "labels": canary_label(canary) | {COPY_TO_PRIMARY: COPIED},
                     "ownerReferences": [owner_reference(canary)],
                 },
-                "spec": {field: copy.deepcopy(spec[field]) for field in _FIELDS if spec.get(field) is not None} | {"selector": selector},
+                "spec": {field: spec[field] for field in _FIELDS if spec.get(field) is not None} | {"selector": selector},
             }
         )
     return made

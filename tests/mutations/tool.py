@@ -50,6 +50,8 @@ EXPLAINED = (
         for words in ("zip(keys, metrics, )", "zip(keys, metrics, strict=False)", "zip(keys, metrics, strict=None)")
     ),
     Explained("*.podhealth.x__fitted*", "message > 120", "counted down in twenties from 350 it is never 120"),
+    Explained("*.deleting.x__with_target*", "stopped=True", "who holds a run changes nothing of its deadline: see deadline.observe"),
+    Explained("*.handover.x_take_over*", "d.run.replicas or 2", "a run knows its size from its beginning"),
     Explained("*.phases.x__rows*", "", "runs when the module is imported: mutmut changes it too late"),
 )
 

@@ -142,6 +142,16 @@ def test_a_promotion_is_finished_without_a_second_roll_of_the_primary(phase: Pha
     assert world.typed.last_promoted_spec == "v2"
 
 
+def test_all_traffic_that_flagger_had_led_to_the_canary_is_not_led_there_once_more() -> None:
+    world = released(weight=100, analysis={"interval": "10s", "threshold": 2, "iterations": 1})
+    under_flagger(world)
+    writes = len(world.route_writes)
+    world.settle(in_phase(Phase.PROMOTING))
+    assert world.route == Split(100)
+    assert len(world.route_writes) == writes
+    assert world.texts().count("Routing all traffic to canary") == 1
+
+
 def test_a_finalising_canary_is_drained_and_scaled_down() -> None:
     world = under_flagger(released(until=Phase.FINALISING))
     world.settle(lambda w: w.typed.run is not None)

@@ -217,6 +217,19 @@ def test_what_cannot_be_written_is_passed_over_after_the_deadline_and_tried_once
     assert 55 <= deleted(world, limit=120) <= 80
 
 
+def test_without_a_target_what_cannot_be_written_is_tried_once_more_leniently() -> None:
+    world = a_world()
+    world.target = None
+    facts = world.facts
+    world.facts = lambda: replace(facts(), apex_back=False, route_back="end")  # type: ignore[method-assign]
+    world.checks = []
+    asked: list[fx.RestoreRouting] = []
+    world.checks.append(lambda w, decision: asked.extend(each for each in decision.effects if isinstance(each, fx.RestoreRouting)))
+    assert 60 <= deleted(world, limit=120) <= 62
+    assert asked[:2] == [fx.RestoreRouting("apex", lenient=False), fx.RestoreRouting("end", lenient=False)]
+    assert asked[-2:] == [fx.RestoreRouting("apex", lenient=True), fx.RestoreRouting("end", lenient=True)]
+
+
 def test_a_canary_that_never_touched_anything_leaves_the_target_of_its_rival_alone() -> None:
     world = a_world()
     rival = World(revertOnDeletion=True)

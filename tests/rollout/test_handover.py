@@ -88,6 +88,32 @@ def test_pods_that_are_asked_for_are_told_with_the_times() -> None:
     assert told.then == "the step goes on with what autoscaler app leaves of them"
 
 
+def test_a_primary_that_is_made_small_again_gets_no_traffic_and_is_named() -> None:
+    begun = world(analysis=ALL_AT_ONCE).initialised()
+    begun.release("v2", GOOD)
+    begun.settle(in_phase(Phase.PROMOTING), limit=300)
+    assert begun.primary is not None
+    for _ in range(30):
+        begun.look()
+        begun.primary.replicas = 3
+        begun.now += 1
+    assert (begun.phase, begun.route) == (Phase.PROMOTING, Split(100))
+    told = begun.typed.progress
+    assert told is not None
+    assert told.waiting_for == "10 pods of app-primary.test, which the demand needs; it has 3"
+
+
+def test_what_an_a_b_test_makes_the_canary_grow_to_counts() -> None:
+    analysis = {"interval": "10s", "threshold": 2, "iterations": 1, "match": [{"headers": {"x": {"exact": "y"}}}]}
+    begun = world(analysis=analysis).initialised()
+    begun.release("v2", GOOD)
+    begun.settle(lambda w: w.typed.iterations == 1)
+    assert begun.target is not None
+    begun.target.replicas = 12
+    begun.settle(lambda w: w.route is not None and not w.route.match and w.phase is not Phase.PROGRESSING, limit=300)
+    assert floor(begun) == 12
+
+
 def test_a_daemonset_is_not_resized() -> None:
     idle = World(targetRef={"apiVersion": "apps/v1", "kind": "DaemonSet", "name": "app"}).initialised()
     assert idle.target is not None

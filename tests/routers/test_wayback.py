@@ -78,6 +78,8 @@ def test_a_route_of_the_user_is_given_back_in_three_steps(provider: str, weight:
     (_, told), (_, leading), (_, back) = steps
     assert named(provider, told) == [{"podinfo-primary": 100 - weight, "podinfo-canary": weight, "podinfo": 0}]
     assert named(provider, leading) == [{"podinfo": 1, "podinfo-primary": 0, "podinfo-canary": 0}]
+    _, field, backends = PLACES[provider]
+    assert [backend["weight"] for backend in leading["spec"][field][0][backends]] == [1, 0, 0], "one without a weight would share alike"
     assert back["spec"] == theirs["spec"] | {name: back["spec"][name] for name in ("hostnames",) if name in back["spec"]}
     assert back["metadata"]["annotations"] == {"mine": "1"}
 
@@ -111,6 +113,45 @@ def test_one_that_was_only_told_of_us_forgets_us(provider: str) -> None:
     steps = walk(provider, canary, leading)
     assert [step for step, _ in steps] == ["lead", "end"]
     assert steps[-1][1]["spec"] == theirs["spec"]
+
+
+@pytest.mark.parametrize("provider", PLACES)
+def test_the_words_of_the_apex_service_stay_on_a_route_that_is_told(provider: str) -> None:
+    canary = a_canary({**(GATEWAY if provider != "contour" else {}), "apex": {"annotations": {"team": "a"}}})
+    [first] = router_for(provider).desired(canary, RouteSplit(20), [], SETTINGS)
+    assert first["metadata"]["annotations"]["team"] == "a"
+    for _, route in walk(provider, canary, first):
+        assert route["metadata"]["annotations"]["team"] == "a"
+
+
+@pytest.mark.parametrize("provider", PLACES)
+def test_a_rule_that_is_full_is_told_of_nothing_and_led_back_all_the_same(provider: str) -> None:
+    canary, router = a_canary(GATEWAY if provider != "contour" else {}), router_for(provider)
+    theirs = users(provider, [{"name": "podinfo", "port": 80}, *({"name": f"b{number}", "port": 80} for number in range(15))])
+    full = taken(provider, canary, theirs)
+    _, field, backends = PLACES[provider]
+    ours = {"name": "podinfo-canary", "port": 80, "weight": 1}
+    full["spec"][field][0][backends] = [*({"name": f"b{number}", "port": 80, "weight": 1} for number in range(15)), ours]
+    assert wayback.next_step(router, canary, [full]) == "lead"
+
+
+def test_a_service_is_one_whether_its_kind_is_written_or_not() -> None:
+    plain, written, other = ({"name": "a", "port": 80} | kind for kind in ({}, {"kind": "Service"}, {"kind": "ServiceImport"}))
+    assert wayback._identity(plain) == wayback._identity(written) == ("a", "", "80", "")
+    assert wayback._identity(other) == ("a", "", "80", "ServiceImport")
+
+
+def test_where_proxies_need_no_steps_the_route_is_given_back_in_one() -> None:
+    canary, router = a_canary(), router_for("traefik")
+    assert isinstance(router, wayback.LeadsIn)
+    current = list(router.desired(canary, RouteSplit(20), [], SETTINGS))
+    assert wayback.next_step(router, canary, current) == "end"
+    assert wayback.manifests(router, canary, current, "announce") == []
+    made = wayback.manifests(router, canary, current, "end")
+    assert made
+    assert made == [router.plain(canary, current[-1])]
+    back = [*current[:-1], applied(current[-1], made[0])]
+    assert wayback.next_step(router, canary, back) == ""
 
 
 def test_a_split_of_a_mesh_goes_with_the_canary() -> None:

@@ -111,7 +111,7 @@ def _daemonset_told(*, watched: bool, observed: int = 4) -> dict[str, str]:
     history = [revision(mine, "now"), revision(template(), "old")]
     history[0]["metadata"]["creationTimestamp"] = "2026-01-01T00:00:00Z"
     every = [daemon_pod("podinfo-b", "now"), daemon_pod("podinfo-a", "now", ready=False), daemon_pod("podinfo-c", "old")]
-    status = counts(desired=4, current=3, updated=2, ready=2, available=2) | {"observedGeneration": observed}
+    status = counts(desired=4, current=3, updated=2, ready=2, available=1) | {"observedGeneration": observed}
     return _told(DaemonSet().facts(daemonset(mine, status=status), history, every if watched else None, EVENTS))
 
 

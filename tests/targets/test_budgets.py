@@ -60,3 +60,9 @@ def test_the_other_labels_tell_primaries_of_one_label_apart() -> None:
     matched = {"app": "shop", "part": "web", "kustomize.toolkit.fluxcd.io/name": "f"}
     assert other_labels({"spec": {"selector": {"matchLabels": matched}}}, "app") == {"part": "web"}
     assert other_labels({"spec": {}}, "app") == {}
+
+
+def test_those_that_do_not_ask_do_not_keep_others_from_it() -> None:
+    asks = budget({"matchLabels": {"app": "podinfo"}})
+    others = [budget({"matchLabels": {"app": "podinfo"}}, asked=None), budget({"matchLabels": {"app": "other"}})]
+    assert copies([*others, asks], canary(), "app", "podinfo") == copies([asks], canary(), "app", "podinfo") != []

@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flaggerpy.api.names import FOLLOWED_CONFIGS
+from flaggerpy.targets import configs
 from flaggerpy.targets.configs import (
     ConfigRef,
     checksum,
@@ -272,3 +274,31 @@ def test_empty_fields_are_no_references() -> None:
     empty: dict[str, Any] = {"containers": [{"name": "a", "env": None, "envFrom": None}], "initContainers": None, "volumes": None}
     assert references(empty) == []
     assert references({"volumes": [{"name": "v", "projected": {"sources": None}}, {"name": "w", "configMap": {"name": ""}}]}) == []
+
+
+def test_a_name_is_cut_only_where_it_does_not_fit() -> None:
+    digest, longest = "0123456789abcdef", "n" * (253 - len("-primary-01234567"))
+    assert configs.copy_name(longest, digest) == f"{longest}-primary-01234567"
+    short = hashlib.sha256(f"{longest}n".encode()).hexdigest()[:10]
+    assert configs.copy_name(f"{longest}n", digest) == f"{'n' * 200}-{short}-primary-01234567"
+
+
+def test_a_copy_is_told_by_its_label_and_shares_nothing_with_its_source() -> None:
+    source = config_map(data={"a": "1"})
+    made = configs.copy(source, canary(), "0123456789abcdef")
+    made["data"]["a"] = "2"
+    assert source["data"] == {"a": "1"}
+    assert configs.is_copy(made)
+    assert not configs.is_copy(source)
+    assert not configs.is_copy({})
+
+
+def test_what_is_neither_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="'Pod' is neither a ConfigMap nor a Secret"):
+        configs.kind_of({"kind": "Pod"})
+
+
+def test_followed_configs_are_read_as_far_as_they_can_be() -> None:
+    primary = {"metadata": {"annotations": {FOLLOWED_CONFIGS: "configmap/a=1,broken,=2,secret/b="}}}
+    assert configs.followed_by(primary) == {"configmap/a": "1"}
+    assert configs.followed_by(None) == {}

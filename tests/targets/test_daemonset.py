@@ -265,3 +265,29 @@ def test_a_port_of_the_node_cannot_be_had_twice(spec: Obj, refused: str) -> None
     problem = facts(daemonset(template(**spec))).problem
     assert refused in problem
     assert bool(problem) == bool(refused)
+
+
+def test_what_nobody_wrote_is_told_as_nothing() -> None:
+    found = TARGET.facts(daemonset(), [], [], {})
+    assert (found.flagger_id, found.source_revision, found.pod_creation_error, found.revision_born) == ("", "", "", 0.0)
+    assert not TARGET.facts(daemonset(status={}) | {"metadata": {"name": "podinfo", "generation": 1}}, [], [], {}).fresh
+
+
+def test_the_newest_word_about_pods_that_cannot_be_made_is_told() -> None:
+    told = [{"reason": "FailedCreate", "message": f"at {second}", "eventTime": f"2026-01-01T00:00:0{second}Z"} for second in (1, 3, 2)]
+    assert facts(daemonset(), pods=[], events=told).pod_creation_error == "at 3"
+
+
+def test_what_a_controller_revision_holds_is_the_template_as_it_was_written() -> None:
+    stored = {"data": {"spec": {"template": template(nodeSelector=ZERO) | {"$patch": "replace"}}}}
+    digest, held = TARGET.held(stored)
+    assert digest == TARGET.revision(daemonset(), [])
+    assert held["spec"] == template()["spec"]
+    assert "$patch" not in held
+    assert TARGET.held({"data": {"spec": {"template": template()}}})[0] == digest
+
+
+def test_pods_lack_while_nodes_that_match_have_none() -> None:
+    assert lacks_pods({"status": {"currentNumberScheduled": 1, "desiredNumberScheduled": 2}})
+    assert not lacks_pods({"status": {"currentNumberScheduled": 2, "desiredNumberScheduled": 2}})
+    assert not lacks_pods({})

@@ -14,6 +14,7 @@ from flaggerpy.targets.base import Wanted
 from flaggerpy.targets.deployment import Deployment
 from flaggerpy.targets.metadata import by_prefix, canary_label
 from flaggerpy.targets.primary import selector_of
+from flaggerpy.targets.registry import target_for
 from flaggerpy.targets.templates import slim_history
 from tests.targets.builders import IMAGE, Obj, canary, deployment, pod, replicaset, template
 
@@ -274,3 +275,30 @@ def test_a_primary_tells_its_run_and_the_revision_it_was_made_of() -> None:
     made["metadata"] |= {"uid": "deployment-uid", "generation": 1, "annotations": {"deployment.kubernetes.io/revision": "1"}}
     facts = workload_facts(made, [replicaset(made["spec"]["template"], 1, "p")], None)
     assert (facts.flagger_id, facts.source_revision, facts.pods_known, facts.revision) == ("run-1", "abc", False, "p")
+
+
+def test_what_nobody_wrote_is_told_as_nothing() -> None:
+    history = [replicaset(template(), 2, "new"), replicaset(template(), 1, "old")]
+    found = workload_facts(deployment(), history, None)
+    assert (found.created, found.ready, found.available, found.old, found.serving) == (0, 0, 0, 0, 0)
+    assert (found.flagger_id, found.source_revision, found.images) == ("", "", (IMAGE,))
+    assert not workload_facts(deployment() | {"status": {}}, history, None).fresh
+    first = deployment() | {"status": {}}
+    first["metadata"]["generation"] = 1
+    assert not workload_facts(first, history, None).fresh
+
+
+def test_what_a_replica_set_holds_is_its_hash_and_its_template() -> None:
+    stored = replicaset(template(), 2, "abc")
+    assert TARGET.held(stored) == ("abc", stored["spec"]["template"])
+    assert TARGET.held({"metadata": {}, "spec": {}}) == ("", {})
+
+
+def test_a_workload_of_which_only_the_name_is_known_is_called_that() -> None:
+    said = selector_of({"metadata": {"name": "podinfo", "namespace": "shop"}}, LABELS)
+    assert said == "workload podinfo.shop spec.selector.matchLabels must contain one of [app name app.kubernetes.io/name]"
+
+
+def test_kinds_that_nobody_knows_are_looked_at_as_deployments() -> None:
+    assert target_for("Deployment").kind == target_for("Whatever").kind == "Deployment"
+    assert target_for("DaemonSet").kind == "DaemonSet"
