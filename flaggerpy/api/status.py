@@ -240,7 +240,7 @@ class RunState(Model):
     capacity: int = 0
     """Pods that the canary was made for, at its present weight or the one that comes next: no sign that the demand has grown."""
     capacity_since: float | None = None
-    """Since when the next step waits for pods that the target's autoscaler takes away again."""
+    """Since when this step asks for pods that the target's autoscaler takes away again."""
     deadline: DeadlineState | None = None
     primary_deadline: DeadlineState | None = None
     failures: list[FailureState] = []

@@ -106,7 +106,7 @@ def a_route_of_the_user_is_taken_over_step_by_step(world: World, decision: Decis
             must(world.now >= (world.announced_at or 0.0) + ROUTE_LAG + WARM, "a route leads to backends before proxies know them")
         if effect == fx.EnsureServices(apex=True) and world.apex_exists and not world.apex and world.weights:
             must(world.route is not None, "the apex Service turns before there is a route")
-            must(world.now >= world.route_at + ROUTE_LAG, "the apex Service turns before the route is accepted")
+            must(world.now >= world.route_at + ROUTE_LAG - 1e-6, "the apex Service turns before the route is accepted")
 
 
 def the_primary_gets_only_the_run_s_template(world: World, decision: Decision) -> None:

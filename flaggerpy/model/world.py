@@ -189,7 +189,7 @@ class World:
 
     def facts(self) -> Facts:
         self.reconcile()
-        accepted = not self.refused and self.now >= self.route_at + ROUTE_LAG
+        accepted = not self.refused and self.now >= self.route_at + ROUTE_LAG - 1e-6
         return Facts(
             target=self._facts_of(self.target),
             primary=self._facts_of(self.primary),

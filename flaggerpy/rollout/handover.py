@@ -6,7 +6,8 @@
   shrink it below what the run found. The floor rises to the demand before the traffic comes back, and is taken off `SETTLED` seconds after
   the run.
 - The **canary** is scaled to its share of the demand before each raise of its weight. The target's autoscaler is the user's and may take
-  those pods away, as no load asks for them yet: it has the last word after `YIELD` seconds, and the step goes on.
+  those pods away, before the raise and after it, as no metric tells of their load yet: they are asked for anew at once. It has the last
+  word after `YIELD` seconds, and the step goes on.
 - In an emergency nothing waits: the primary has its floor.
 
 Without an autoscaler sizes are the user's: an edit of the target's replicas reaches the primary.
@@ -17,14 +18,14 @@ from __future__ import annotations
 from flaggerpy.api.status import IDLE, Phase, from_timestamp, timestamp
 from flaggerpy.rollout.draft import Draft
 from flaggerpy.rollout.effects import EnsureScaler, HoldScaler, ScalePrimary, ScaleTarget
-from flaggerpy.rollout.facts import UNKNOWN, ScalerFacts
+from flaggerpy.rollout.facts import UNKNOWN, ScalerFacts, WorkloadFacts
 from flaggerpy.rollout.traffic import has_match, ready_count, routed, serving_count
 from flaggerpy.rollout.weights import FULL
 
 SETTLED = 60.0
 """Seconds that the primary's floor outlives its run: until the metrics that its autoscaler looks at tell of the traffic that came back."""
 YIELD = 60.0
-"""Seconds that a step waits for pods which the target's autoscaler takes away again: four rounds of an HPA."""
+"""Seconds of a step in which pods are asked for anew that the target's autoscaler takes away again: four rounds of an HPA."""
 
 
 def scaled(d: Draft) -> bool:
@@ -126,11 +127,12 @@ def canary_has_pods(d: Draft, weight: int) -> bool:
     d.set_run(demand=demand(d))
     need = -(-d.run.demand * weight // FULL)
     need = need if scaler.most is None else min(need, scaler.most)
+    # what was asked for in vain at the present weight says nothing about more
+    asked = d.run.capacity_since if d.run.capacity == need else None
     d.set_run(capacity=need)
     if target.replicas >= need:
         d.set_run(capacity_since=None)
         return True
-    asked = d.run.capacity_since
     since = d.now if asked is None else asked
     name = f"{d.canary.target}.{d.canary.namespace}"
     if d.now >= since + YIELD:
@@ -151,6 +153,16 @@ def canary_has_pods(d: Draft, weight: int) -> bool:
         then=f"the step goes on with what {scaler.name} leaves of them",
     )
     return False
+
+
+def keep_pods(d: Draft, target: WorkloadFacts) -> None:
+    """What the target's autoscaler takes from a canary with traffic is asked for anew, until it has the last word on this step."""
+    if d.scaler is None or d.status.canary_weight == 0 or target.replicas >= d.run.capacity:
+        return
+    since = d.now if d.run.capacity_since is None else d.run.capacity_since
+    d.set_run(capacity_since=since)
+    if d.now < since + YIELD:
+        d.do(ScaleTarget(d.run.capacity))
 
 
 # the primary's side

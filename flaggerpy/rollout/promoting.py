@@ -24,7 +24,7 @@ def promote(d: Draft, cause: Cause) -> None:
     d.enter(Phase.PROMOTING, cause)
     d.set_run(primary_id=d.primary.flagger_id if d.primary else "")
     keep_cut(d)
-    d.set_run(skip=False)
+    d.set_run(skip=False, capacity_since=None)
     promoting(d)
 
 

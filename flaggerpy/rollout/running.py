@@ -100,8 +100,10 @@ def _keep_up(d: Draft, target: WorkloadFacts, *, may_scale: bool) -> None:
     if target.replicas == 0 or handover.is_paused(d):
         if may_scale:
             handover.scale_up(d, run.replicas or 1)
-    elif target.replicas != run.replicas:
-        d.set_run(replicas=target.replicas)
+    else:
+        if target.replicas != run.replicas:
+            d.set_run(replicas=target.replicas)
+        handover.keep_pods(d, target)
     promoted, kept = d.status.last_promoted_spec, d.facts.kept
     # of what Flagger promoted there may be no template any more
     if d.facts.primary is None and promoted and (kept is UNKNOWN or promoted in kept):

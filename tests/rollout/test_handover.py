@@ -232,6 +232,27 @@ def test_an_autoscaler_that_takes_pods_away_has_the_last_word() -> None:
     assert begun.texts().count(kept) == 1
 
 
+def test_pods_that_no_metric_asks_for_yet_come_back_after_the_raise_until_the_autoscaler_has_the_last_word() -> None:
+    begun = world(analysis={**HALVES, "interval": "150s"}).initialised()
+    begun.release("v2", GOOD)
+    to(begun, 50)
+    assert begun.target is not None
+    assert begun.scaler is not None
+    begun.scaler = replace(begun.scaler, demand=6)
+    began, given = begun.now, []
+    while begun.now < began + 120:
+        begun.target.replicas = 3
+        begun.look()
+        if begun.target.replicas == 5:
+            given.append(begun.now - began)
+        begun.now += 5
+    assert given == [float(at) for at in range(0, int(YIELD), 5)]
+    # for the next step it is asked anew
+    begun.target.replicas = 3
+    begun.run_for(40)
+    assert sizes(begun)[0] == 10
+
+
 def test_pods_that_the_autoscaler_takes_and_gives_are_not_lost() -> None:
     begun = world(analysis={**HALVES, "interval": "60s"}).initialised()
     begun.release("v2", GOOD)
