@@ -1,6 +1,6 @@
 """python -m e2e.rules [NAME ...], within a sandbox: take each rule out of a copy of the code, and see its end-to-end test fail.
 
-    python -m e2e.sandbox with --with traefik --with keda -- python -m e2e.rules
+    python -m e2e.sandbox with --with traefik --with keda --with flagger -- python -m e2e.rules
 
 Exit code 1 when a test passes without its rule. One that cannot run at all (a fixture that does not start) ends it.
 """

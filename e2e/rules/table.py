@@ -15,6 +15,7 @@ ISTIO = "e2e/providers/test_istio.py"
 NGINX = "e2e/providers/test_nginx.py"
 REFUSED = "e2e/providers/test_refused.py"
 TRAEFIK = "e2e/providers/test_traefik.py"
+TAKEOVER = "e2e/takeover/test_takeover.py"
 
 RULES = (
     # capacity
@@ -205,5 +206,42 @@ RULES = (
         "if name in REFUSED and name not in honours]", "if False]",
         "a match is passed over, and the route takes every request",
         (f"{REFUSED}::test_what_a_provider_cannot_do_is_refused_by_name",),
+    ),
+    # takeover of a live Flagger
+    Mutation(
+        "a takeover reads the weight in the route", "rollout/adopting.py",
+        "    return d.facts.route.split or Split(canary=d.status.canary_weight)", "    return Split(canary=d.status.canary_weight)",
+        "Flagger's status says 0 at a promotion gate: the canary loses its traffic",
+        (f"{TAKEOVER}::test_canaries_in_every_phase_change_hands_and_go_back",),
+    ),
+    Mutation(
+        "a promotion of Flagger's is not done twice", "rollout/adopting.py",
+        "    if status.phase in LATE and primary is not None and", "    if False and primary is not None and",
+        "the pods of a primary are rolled a second time",
+        (f"{TAKEOVER}::test_canaries_in_every_phase_change_hands_and_go_back",),
+    ),
+    Mutation(
+        "only a younger ReplicaSet is a release", "rollout/adopting.py",
+        "    return target.revision_born > last", "    return True",
+        "every Canary is analysed anew",
+        (f"{TAKEOVER}::test_canaries_in_every_phase_change_hands_and_go_back",),
+    ),
+    Mutation(
+        "no lead beside Flagger's CRD", "controller/checks.py",
+        "    if not lacking:\n        return []", "    return []",
+        "the memory of every release is dropped by the API server",
+        (f"{TAKEOVER}::test_canaries_in_every_phase_change_hands_and_go_back",),
+    ),
+    Mutation(
+        "a Flagger that writes is left alone", "controller/worker.py",
+        "        if self._flagger_wrote <= self._quiet_since:\n            return False", "        return False",
+        "two controllers move the same weights",
+        (f"{TAKEOVER}::test_two_controllers_at_once_do_no_harm",),
+    ),
+    Mutation(
+        "a Canary is handed back with Flagger's hashes", "cli/handback.py",
+        "    written |= dict(zip(HASHED, hashes, strict=True))", "    written |= {name: stored[name] for name in HASHED if name in stored}",
+        "Flagger begins an analysis of each",
+        (f"{TAKEOVER}::test_canaries_in_every_phase_change_hands_and_go_back",),
     ),
 )  # fmt: skip
