@@ -173,7 +173,7 @@ def take_over(d: Draft) -> None:
     if scaled(d) and d.facts.scaler is not UNKNOWN:
         target = d.target.replicas if d.target else 0
         d.set_run(floor=_capped(d, max(d.run.floor or 1, d.run.replicas or 1, target)))
-        hold_floor(d, promoted=d.scaler is not None and not d.scaler.twin)
+        hold_floor(d)
 
 
 def raise_floor(d: Draft) -> None:

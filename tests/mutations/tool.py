@@ -51,6 +51,8 @@ EXPLAINED = (
     ),
     Explained("*.podhealth.x__fitted*", "message > 120", "counted down in twenties from 350 it is never 120"),
     Explained("*.deleting.x__with_target*", "stopped=True", "who holds a run changes nothing of its deadline: see deadline.observe"),
+    Explained("*.deleting.x__with_target*", "(not ready) or True", "a target that is complete has no verdict"),
+    Explained("*.handover.x_keep__*", "scaler.floor or 1", "an autoscaler's lower bound is 1 at least"),
     Explained("*.handover.x_take_over*", "d.run.replicas or 2", "a run knows its size from its beginning"),
     Explained("*.phases.x__rows*", "", "runs when the module is imported: mutmut changes it too late"),
 )

@@ -142,6 +142,18 @@ def test_a_promotion_is_finished_without_a_second_roll_of_the_primary(phase: Pha
     assert world.typed.last_promoted_spec == "v2"
 
 
+def test_a_mirror_that_flagger_had_begun_goes_on_and_is_not_begun_anew() -> None:
+    analysis = {"interval": "10s", "threshold": 2, "stepWeight": 20, "maxWeight": 60, "mirror": True}
+    world = World(analysis=analysis).initialised()
+    world.run_for(5)
+    world.release("v2")
+    world.settle(lambda w: w.route is not None and w.route.mirror)
+    under_flagger(world)
+    world.settle(lambda w: w.route == Split(20))
+    assert sum(text.startswith("Starting canary analysis") for text in world.texts()) == 1
+    assert sum(split.mirror for _, split in world.route_writes) == 1
+
+
 def test_all_traffic_that_flagger_had_led_to_the_canary_is_not_led_there_once_more() -> None:
     world = released(weight=100, analysis={"interval": "10s", "threshold": 2, "iterations": 1})
     under_flagger(world)

@@ -207,14 +207,27 @@ def test_a_target_that_breaks_while_it_is_given_its_traffic_back_holds_the_canar
     world.settle(lambda w: w.gone, limit=10)
 
 
+def test_a_target_that_fails_for_good_while_it_is_given_its_traffic_back_holds_the_canary_until_the_deadline() -> None:
+    world = a_world()
+    world.deleting = True
+    world.settle(lambda w: w.back == 3, limit=30)
+    world.behaviour["v1"] = MISSING_IMAGE
+    world.broken_pods = "app-v1"
+    world.run_for(20)
+    assert not world.gone
+    world.settle(lambda w: w.gone, limit=60)
+
+
 @pytest.mark.fault("Q-28")
 @pytest.mark.parametrize("hide", [{"apex_back": False}, {"route_back": "end"}])
 def test_what_cannot_be_written_is_passed_over_after_the_deadline_and_tried_once_more(hide: dict[str, object]) -> None:
     world = a_world()
     facts = world.facts
     world.facts = lambda: replace(facts(), **hide)  # type: ignore[method-assign, arg-type]
-    world.checks = []
+    asked: list[fx.RestoreRouting] = []
+    world.checks = [lambda w, decision: asked.extend(each for each in decision.effects if isinstance(each, fx.RestoreRouting))]
     assert 55 <= deleted(world, limit=120) <= 80
+    assert asked[-2:] == [fx.RestoreRouting("apex", lenient=True), fx.RestoreRouting("end", lenient=True)]
 
 
 def test_without_a_target_what_cannot_be_written_is_tried_once_more_leniently() -> None:
