@@ -7,16 +7,14 @@ Exit code 1 when a test passes without its rule. One that cannot run at all (a f
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 from e2e.rules.table import RULES
-from tests.mutations.__main__ import copy_of_the_repo
+from tests.mutations.__main__ import asked, copy_of_the_repo, made
 from tests.mutations.table import Mutation
 
 LIMIT = 600.0
@@ -43,16 +41,8 @@ def main(names: list[str]) -> int:
 
 def failure_without(copy: Path, rule: Mutation) -> str:
     """What the rule's test says without it; "" when it passes."""
-    path = copy / "flaggerpy" / rule.file
-    sound = path.read_text()
-    path.write_text(sound.replace(rule.old, rule.new))
-    try:
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "--tb=short", *rule.asked]
-        # an editable install of the repo must not win over the copy
-        environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
-        ran = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, timeout=LIMIT)
-    finally:
-        path.write_text(sound)
+    with made(copy, rule):
+        ran = asked(copy, "-p", "no:cacheprovider", "--tb=short", *rule.asked, limit=LIMIT)
     if ran.returncode == 0:
         return ""
     if ran.returncode != 1 or re.search(r"^ERROR ", ran.stdout, re.MULTILINE):

@@ -60,6 +60,14 @@ def standing(server: FakeApiServer) -> tuple[Any, ...]:
     return pods, (server.get(kinds.DEPLOYMENT, SHOP, "podinfo-primary") or {})["spec"]
 
 
+def with_configs(server: FakeApiServer) -> None:
+    """A Canary whose target uses a ConfigMap, of which Flagger has made its copy."""
+    server.add(config("c", DATA))
+    server.add(config("c-primary", DATA))
+    server.add(configured())
+    server.add(canary())
+
+
 async def at_rest(server: FakeApiServer) -> None:
     """Nothing is written any more."""
     while True:
@@ -70,10 +78,7 @@ async def at_rest(server: FakeApiServer) -> None:
 
 
 async def test_an_idle_canary_with_configs_is_taken_over_without_a_pod_made_anew(server: FakeApiServer) -> None:
-    server.add(config("c", DATA))
-    server.add(config("c-primary", DATA))
-    server.add(configured())
-    server.add(canary())
+    with_configs(server)
     async with controller(server):
         await phase(server, "Initialized")
     to_flagger(server, lastAppliedSpec="bcd4")
@@ -90,10 +95,7 @@ async def test_an_idle_canary_with_configs_is_taken_over_without_a_pod_made_anew
 
 
 async def test_a_primary_that_comes_back_has_the_config_that_flagger_had_copied(server: FakeApiServer) -> None:
-    server.add(config("c", DATA))
-    server.add(config("c-primary", DATA))
-    server.add(configured())
-    server.add(canary())
+    with_configs(server)
     async with controller(server):
         await phase(server, "Initialized")
     to_flagger(server, lastAppliedSpec="bcd4")
@@ -111,10 +113,7 @@ async def test_a_primary_that_comes_back_has_the_config_that_flagger_had_copied(
 
 
 async def test_what_the_primary_of_a_failed_canary_runs_is_found_among_the_targets_replica_sets(server: FakeApiServer) -> None:
-    server.add(config("c", DATA))
-    server.add(config("c-primary", DATA))
-    server.add(configured())
-    server.add(canary())
+    with_configs(server)
     async with controller(server):
         await phase(server, "Initialized")
         template = configured()["spec"]["template"]

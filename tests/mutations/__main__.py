@@ -12,6 +12,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from .table import MUTATIONS, Mutation
@@ -69,16 +71,10 @@ def copy_of_the_repo(folder: Path) -> Path:
 
 def noticed_by(copy: Path, mutation: Mutation, files: tuple[str, ...]) -> str:
     """The first test of these files that fails with this mistake in the copy; "" when none does."""
-    path = copy / "flaggerpy" / mutation.file
-    sound = path.read_text()
-    path.write_text(sound.replace(mutation.old, mutation.new))
-    try:
+    with made(copy, mutation):
         for tests in files:
-            command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:randomly", "-m", "not slow", f"tests/{tests}"]
-            # an editable install of the repo must not win over the copy
-            environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
             try:
-                ran = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, timeout=LIMIT)
+                ran = asked(copy, "-p", "no:randomly", "-m", "not slow", f"tests/{tests}", limit=LIMIT)
             except subprocess.TimeoutExpired:
                 return f"{tests}: no end within {LIMIT:g} s"
             if ran.returncode == 0:
@@ -88,8 +84,26 @@ def noticed_by(copy: Path, mutation: Mutation, files: tuple[str, ...]) -> str:
                 raise RuntimeError(f"{mutation.name}: the tests could not run\n{ran.stdout[-2000:]}{ran.stderr[-2000:]}")
             return failed.group(1).removeprefix("tests/")
         return ""
+
+
+@contextmanager
+def made(copy: Path, mutation: Mutation) -> Iterator[None]:
+    """The copy has this mistake as long as it is open."""
+    path = copy / "flaggerpy" / mutation.file
+    sound = path.read_text()
+    path.write_text(sound.replace(mutation.old, mutation.new))
+    try:
+        yield
     finally:
         path.write_text(sound)
+
+
+def asked(copy: Path, *words: str, limit: float) -> subprocess.CompletedProcess[str]:
+    """pytest in the copy, until its first failure. Raises subprocess.TimeoutExpired after `limit` seconds."""
+    # an editable install of the repo must not win over the copy
+    environment = {**os.environ, "PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-m", "pytest", "-x", "-q", *words]
+    return subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, timeout=limit)
 
 
 if __name__ == "__main__":
