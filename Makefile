@@ -40,6 +40,7 @@ test-all: test ## and what is slow
 test-providers: $(READY) ## the suites of single providers, on a sandbox of their own (ARGS=e2e/providers/test_nginx.py: one of them)
 	$(PY) -m pytest -q -m slow tests/routers
 	$(PY) -m e2e.sandbox with --with traefik --with keda -- sh e2e/providers/run.sh $(abspath $(PY)) $(ARGS)
+	$(if $(ARGS),,$(PY) -m e2e.suites passed providers)
 
 catalogue: $(READY) ## every way in which pods fail, on a real kubelet: a table, and docs/failures.md (ARGS="PATTERN ...": some rows)
 	$(PY) -m e2e.catalogue --write $(ARGS)

@@ -1,0 +1,95 @@
+"""Suites that CI runs only where what they prove has changed since they last passed as a whole: what each of them proves, as a checksum.
+
+    python -m e2e.suites due             the suites to run (`make test-NAME` each), one a line
+    python -m e2e.suites passed NAME     remembers in e2e/suites.json that NAME passed as a whole: the last step of its make target
+
+A suite's rooms are the files that it proves, and its own. Of the sandbox's table a suite counts the parts that every sandbox has and those
+that it asks for, so that a new program for one suite makes no other suite due.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from e2e.sandbox.versions import PARTS
+
+ROOT = Path(__file__).parents[1]
+PASSED = Path(__file__).with_suffix(".json")
+
+
+@dataclass(frozen=True)
+class Suite:
+    """`rooms` are files and folders below the project's root; `parts` the programs that its sandbox is booted with (`--with`)."""
+
+    rooms: tuple[str, ...]
+    parts: tuple[str, ...] = ()
+
+
+SUITES: dict[str, Suite] = {
+    "providers": Suite(
+        rooms=(
+            "flaggerpy/routers",
+            "flaggerpy/metrics/builtin.py",
+            "flaggerpy/targets/scalers.py",
+            "flaggerpy/rollout/handover.py",
+            "e2e/providers",
+            "e2e/metrics_api.py",
+        ),
+        parts=("traefik", "keda"),
+    ),
+}
+
+
+def checksum(suite: Suite, root: Path = ROOT) -> str:
+    """Of the contents of its rooms, as git knows them and as they stand in the tree, and of the parts of its sandbox.
+
+    Raises FileNotFoundError for a room that is not there: a folder that was renamed would else never make its suite due again.
+    """
+    found = hashlib.sha256()
+    for room in suite.rooms:
+        told = subprocess.run(["git", "ls-files", "-z", "--", room], cwd=root, capture_output=True, check=True).stdout.decode()
+        files = sorted(filter(None, told.split("\0")))
+        if not files:
+            raise FileNotFoundError(f"{room} is a room of a suite, and git knows no such file")
+        for name in files:
+            content = (root / name).read_bytes()
+            found.update(f"{name} {hashlib.sha256(content).hexdigest()}\n".encode())
+    for part in PARTS:
+        if not part.on_demand or part.name in suite.parts:
+            found.update(f"{part!r}\n".encode())
+    return found.hexdigest()
+
+
+def due(passed: Mapping[str, str], root: Path = ROOT) -> list[str]:
+    """The suites whose rooms are not those that passed."""
+    return [name for name, suite in SUITES.items() if passed.get(name) != checksum(suite, root)]
+
+
+def passed() -> dict[str, str]:
+    """The checksum of each suite when it passed last."""
+    return dict(json.loads(PASSED.read_text())) if PASSED.exists() else {}
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m e2e.suites", description="Suites that run where what they prove has changed.")
+    words = parser.add_subparsers(dest="word", required=True)
+    words.add_parser("due", help="print the suites to run")
+    words.add_parser("passed", help="a suite passed as a whole").add_argument("name", choices=SUITES)
+    options = parser.parse_args(argv)
+    if options.word == "due":
+        sys.stdout.write("".join(f"{name}\n" for name in due(passed())))
+    else:
+        known = passed() | {options.name: checksum(SUITES[options.name])}
+        PASSED.write_text(json.dumps({name: known[name] for name in SUITES if name in known}, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
