@@ -4,7 +4,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 NAME ?= default
-.PHONY: help venv unit lint e2e test test-all test-providers catalogue prove mutate rules sandbox sandbox-down bench beside demo demo-down clean
+.PHONY: help venv unit lint e2e test test-all test-providers catalogue prove mutate rules sandbox sandbox-down bench beside demo demo-down docs clean
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
@@ -74,6 +74,11 @@ demo: $(READY) ## six releases on a real cluster under real load (PROVIDER=traef
 
 demo-down: $(READY) ## take the demo away and leave nothing
 	$(PY) -m e2e.demo down
+
+docs: $(READY) ## the docs as a site, checked strictly, in build/site (python -m http.server -d build/site shows it)
+	$(VENV)/bin/pip install -q --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	$(PY) docs/_site/mermaid.py
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet
 
 clean: ## the virtual environment and what tools left in the tree
 	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis .coverage build dist *.egg-info

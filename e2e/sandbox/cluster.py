@@ -35,7 +35,11 @@ PROGRAMS: dict[str, Callable[[Layout], Program]] = {
     "envoy": programs.envoy,
 }
 # started only where they are asked for, each after the CRDs of the part of its name
-ON_DEMAND: dict[str, Callable[[Layout], Program]] = {"traefik": programs.traefik, "keda": programs.keda}
+ON_DEMAND: dict[str, Callable[[Layout], Program]] = {
+    "traefik": programs.traefik,
+    "keda": programs.keda,
+    "kwok": programs.kwok,
+}
 GROUND = ("etcd", "registry", "containerd")
 CONTROL = ("kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "prometheus")
 EDGE = ("contour", "envoy")
@@ -189,8 +193,8 @@ class Sandbox:
         for name in extra:
             (layout.run / f"{name}.wanted").touch()
         for name in self.asked_for():
-            own = [file for file in (MANIFESTS / f"{name}.yaml",) if file.exists()]
-            self.once(f"applied-{name}", partial(self.apply_crds, part_dir(part_named(name)) / "crds", *own))
+            own = [file for file in (part_dir(part_named(name)) / "crds", MANIFESTS / f"{name}.yaml") if file.exists()]
+            self.once(f"applied-{name}", partial(self.apply_crds, *own))
             self.ensure(name, (name,))
         with quiet_step("images pushed", shown=pushed.busy()):
             pushed.join()

@@ -24,6 +24,7 @@ USERS = {
     "contour": ("contour", "system:masters"),
     "traefik": ("traefik", "system:masters"),
     "keda": ("keda", "system:masters"),
+    "kwok": ("kwok", "system:masters"),
 }
 
 

@@ -8,12 +8,13 @@ from typing import Any
 
 import yaml
 
-from e2e.sandbox.build import program
+from e2e.sandbox.build import part_dir, part_named, program
 from e2e.sandbox.checks import Api, http_ok, https_ok, port_open, socket_open
 from e2e.sandbox.layout import (
     API_PORT,
     GATEWAY_PORT,
     KEDA_HEALTH_PORT,
+    KWOK,
     NODE_IP,
     POD_CIDR,
     PROMETHEUS,
@@ -334,6 +335,20 @@ def keda(layout: Layout) -> Program:
     }
     shell = ("sh", "-c", f'[ -e {certificates}/tls.crt ] || "$@"; exec "$@"', "sh")
     return Program("keda", (*shell, *argv), lambda: http_ok(KEDA_HEALTH_PORT, "/readyz"), seconds=120, env=env)
+
+
+def kwok(layout: Layout) -> Program:
+    """Nodes that only pretend, with pods that are ready at once: what is measured by the thousand needs no kubelet."""
+    stages = part_dir(part_named("kwok"))
+    argv = [
+        str(program("kwok", "kwok")),
+        f"--kubeconfig={layout.kubeconfig_of('kwok')}",
+        *(f"--config={file}" for folder in ("nodes", "pods") for file in sorted((stages / folder).glob("*.yaml"))),
+        "--manage-nodes-with-label-selector=type=kwok",
+        "--node-lease-duration-seconds=40",  # else the node controller calls them lost after 40 s
+        f"--server-address={KWOK}",
+    ]
+    return Program("kwok", tuple(argv), lambda: http_ok(int(KWOK.partition(":")[2]), "/healthz"))
 
 
 def scrape(layout: Layout, job: str, address: str) -> None:

@@ -156,6 +156,18 @@ PARTS: tuple[Part, ...] = (
         files={"crds": ("config/crd/bases/keda.sh_*.yaml", "config/crd/bases/eventing.keda.sh_*.yaml")},
         on_demand=True,
     ),
+    GoModule(
+        "kwok",
+        "sigs.k8s.io/kwok",
+        "v0.8.0",
+        seconds=60,
+        binaries=(Binary("kwok", "cmd/kwok"),),
+        files={
+            "pods": ("kustomize/stage/pod/fast/pod-*.yaml",),
+            "nodes": ("kustomize/stage/node/fast/node-i*.yaml", "kustomize/stage/node/heartbeat-with-lease/node-h*.yaml"),
+        },
+        on_demand=True,
+    ),
 )
 
 # program -> Debian package that brings it; installed by `build` only where the program is missing

@@ -1,0 +1,1 @@
+"""Argo Rollouts to Canaries: `flaggerpy convert`. Pure: objects in, objects and a report out."""
