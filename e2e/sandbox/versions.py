@@ -139,6 +139,19 @@ PARTS: tuple[Part, ...] = (
         on_demand=True,
     ),
     GoModule(
+        "flagger-chart",
+        "github.com/fluxcd/flagger",
+        "v1.44.0",
+        seconds=3,
+        files={
+            "flagger": ("charts/flagger/*.yaml",),
+            "flagger/crds": ("charts/flagger/crds/*",),
+            "flagger/templates": ("charts/flagger/templates/*",),
+        },
+        on_demand=True,
+    ),
+    GoModule("helm", "helm.sh/helm/v3", "v3.21.4", seconds=60, binaries=(Binary("helm", "cmd/helm"),), on_demand=True),
+    GoModule(
         "traefik",
         "github.com/traefik/traefik/v3",
         "v3.6.12",  # of v3.7 a nested module cannot be resolved

@@ -1,4 +1,5 @@
-"""Generates `crds/*.yaml` from the typed models and the rules: `python -m flaggerpy.api.crds` writes, `--check` compares.
+"""Generates `crds/*.yaml`, and the chart's copy of them, from the typed models and the rules: `python -m flaggerpy.api.crds` writes,
+`--check` compares.
 
 The schema is structural. Types, enums, required fields and descriptions come from the models, ranges and CEL from `api/rules.py`.
 Defaults are written only where Flagger's CRD has them: a default of the API server's changes what users stored, which GitOps tools
@@ -23,7 +24,9 @@ from flaggerpy.api.status import CanaryStatus
 
 Obj = dict[str, Any]
 
-FOLDER = Path(__file__).parent.parent.parent / "crds"
+ROOT = Path(__file__).parent.parent.parent
+# Helm reads nothing outside of a chart
+FOLDERS = ("crds", "charts/flaggerpy/crds")
 
 # Flagger's CRD defaults, the only ones that the API server fills in
 DEFAULTS: dict[str, Any] = {
@@ -213,10 +216,11 @@ def _apply(root: Obj, checks: list[rules.Check]) -> None:
 
 
 def _drifted() -> Iterator[str]:
-    for name, text in files().items():
-        path = FOLDER / name
-        if not path.exists() or path.read_text() != text:
-            yield name
+    for folder in FOLDERS:
+        for name, text in files().items():
+            path = ROOT / folder / name
+            if not path.exists() or path.read_text() != text:
+                yield f"{folder}/{name}"
 
 
 def main(arguments: list[str]) -> int:
@@ -224,12 +228,13 @@ def main(arguments: list[str]) -> int:
     if arguments == ["--check"]:
         drifted = list(_drifted())
         for name in drifted:
-            print(f"crds/{name} differs from the models: run python -m flaggerpy.api.crds")
+            print(f"{name} differs from the models: run python -m flaggerpy.api.crds")
         return 1 if drifted else 0
-    FOLDER.mkdir(exist_ok=True)
-    for name, text in files().items():
-        (FOLDER / name).write_text(text)
-        print(f"crds/{name}")
+    for folder in FOLDERS:
+        (ROOT / folder).mkdir(parents=True, exist_ok=True)
+        for name, text in files().items():
+            (ROOT / folder / name).write_text(text)
+            print(f"{folder}/{name}")
     return 0
 
 

@@ -16,7 +16,7 @@ from typing import NoReturn
 from flaggerpy import __version__
 from flaggerpy.api.durations import parse_duration
 from flaggerpy.api.status import Phase
-from flaggerpy.cli import commands, handback, images, look, offline, screens
+from flaggerpy.cli import commands, crds, handback, images, look, offline, screens
 from flaggerpy.cli.access import Access, ClusterAccess, Obj
 from flaggerpy.cli.gitops import keeper_of
 from flaggerpy.cli.printing import Screen as Screen
@@ -97,6 +97,7 @@ def parser() -> Parser:
 
     images.add_word(word("check-image", images.HELP))
     handback.add_word(word("handback", handback.HELP))
+    crds.add_word(word("crds", crds.HELP))
     offline.add_words(lambda name, text: word(name, text, parents=()))
     word("version", "print the version of this program", parents=())
     return top
@@ -139,6 +140,8 @@ async def _with_cluster(options: argparse.Namespace) -> int:
     try:
         if options.word == "check-image" and not images.needs_cluster(options):
             return await images.check(options, None, Screen())
+        if options.word == "crds" and not crds.needs_cluster(options):
+            return crds.show(Screen())
         _need_file(options.kubeconfig)
         async with await Client.connect(options.kubeconfig, options.context) as client:
             host = client.host
@@ -146,6 +149,8 @@ async def _with_cluster(options: argparse.Namespace) -> int:
                 return await images.check(options, client, Screen())
             if options.word == "handback":
                 return await handback.hand_back(options, client, Screen())
+            if options.word == "crds":
+                return await crds.run(options, client, Screen())
             return await perform(options, ClusterAccess(client), Screen())
     except ApiError as error:
         problem = problem_of(error, host)

@@ -36,7 +36,7 @@ MEANING: dict[Exit, str] = {
     Exit.SUPERSEDED: "a newer revision took the place of the one that was waited for",
     Exit.NO_SUCH_CANARY: "there is no such Canary, or no such pull secret",
     Exit.NO_PERMISSION: "the API server refused the credentials, or RBAC does not allow it",
-    Exit.NOT_INSTALLED: "the cluster does not know Canaries: the CRDs are not installed",
+    Exit.NOT_INSTALLED: "the cluster does not know Canaries: the CRDs are not installed, or not those of this version",
     Exit.NO_CLUSTER: "no kubeconfig or context, or the cluster does not answer",
     Exit.REFUSED: "the API server refused the request for another reason, which is printed",
     Exit.UNTOLD: "check-image: nothing is known to be wrong, but of an image it cannot be told whether it can be pulled",

@@ -26,6 +26,8 @@ from flaggerpy.cluster.kinds import LEASE
 from flaggerpy.cluster.tasks import end
 from flaggerpy.cluster.watch import Key, Watcher
 
+NAME = "flagger-leader-election"
+"""Flagger's name of the Lease."""
 RELEASE_SECONDS = 5.0
 NOISE = 3.0
 """Seconds by which the time in a Lease and the API server's note of its writing differ anyway: whole seconds, and a slow answer."""
@@ -49,7 +51,7 @@ class LeaderElection:
         self,
         client: Client,
         namespace: str,
-        name: str = "flagger-leader-election",
+        name: str = NAME,
         identity: str | None = None,
         duration: float = 15.0,
         renew: float = 10.0,

@@ -1,7 +1,7 @@
 """What must be there before we lead: a Kubernetes that is new enough, our CRDs with our status fields, and our rights.
 
 Without the fields the API server would prune our memory in silence, and a missing right would stop releases half-way. Each check gives
-sentences; none means that all is well.
+sentences; none means that all is well. `leadership` is for `flaggerpy run -check`, which looks at an installation from outside.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from flaggerpy.api.status import CanaryStatus
 from flaggerpy.cluster import kinds
 from flaggerpy.cluster.client import Client
 from flaggerpy.cluster.errors import Forbidden
+from flaggerpy.cluster.lease import NAME as LEASE_NAME
 from flaggerpy.controller import rbac
 from flaggerpy.controller.world import OUR_KINDS
 
@@ -22,7 +23,6 @@ Obj = dict[str, Any]
 
 OLDEST = (1, 30)
 AT_ONCE = 16
-CLUSTER_SCOPED = ("customresourcedefinitions", "selfsubjectaccessreviews")
 INSTALL = "install CRDs, RBAC and Deployment in this order"
 
 
@@ -52,15 +52,29 @@ async def crd_problems(client: Client) -> list[str]:
     try:
         crd = await client.find(kinds.CUSTOM_RESOURCE_DEFINITION, None, str(kinds.CANARY))
     except Forbidden:
-        return ["customresourcedefinitions cannot be read, so it cannot be told whether our status fields would be kept"]
+        # with roles in some namespaces only we may not; every account may read what the server publishes of it, a moment later
+        return schema_problems(published_schema(await client.request("GET", f"/openapi/v3{kinds.CANARY.root}")))
     return status_problems(crd) if crd else []
 
 
+def published_schema(document: Obj) -> Obj:
+    """The schema of Canary in the server's OpenAPI v3 document of our group."""
+    for schema in ((document.get("components") or {}).get("schemas") or {}).values():
+        if any(gvk.get("kind") == kinds.CANARY.kind for gvk in schema.get("x-kubernetes-group-version-kind") or ()):
+            found: Obj = schema
+            return found
+    return {}
+
+
 def status_problems(crd: Obj) -> list[str]:
-    """The status fields of ours that the served schema lacks."""
+    """The status fields of ours that the CRD lacks in the version that we use."""
     versions: list[Obj] = (crd.get("spec") or {}).get("versions") or []
     served: Obj = next((version for version in versions if version.get("name") == kinds.CANARY.version), {})
-    schema = (served.get("schema") or {}).get("openAPIV3Schema") or {}
+    return schema_problems((served.get("schema") or {}).get("openAPIV3Schema") or {})
+
+
+def schema_problems(schema: Obj) -> list[str]:
+    """The status fields of ours that this schema lacks."""
     status = (schema.get("properties") or {}).get("status") or {}
     if status.get("x-kubernetes-preserve-unknown-fields"):
         return []
@@ -79,13 +93,33 @@ async def access_problems(client: Client, namespace: str, lease_namespace: str, 
 
     async def allowed(verb: str, group: str, plural: str, subresource: str, where: str) -> bool:
         async with turn:
-            scope = None if plural in CLUSTER_SCOPED else where or None
-            return await client.can_i(verb, group, plural, scope, subresource or None)
+            return await client.can_i(verb, group, plural, where or None, subresource or None)
 
-    answers = await asyncio.gather(*(allowed(*right) for right in wanted))
+    try:
+        answers = await asyncio.gather(*(allowed(*right) for right in wanted))
+    except Forbidden:
+        # Kubernetes lets every account ask; where that was taken away, what we lack will be told by the first request that needs it
+        return []
     lacking: dict[str, list[str]] = {}
     for (verb, group, plural, subresource, where), granted in zip(wanted, answers, strict=True):
         if not granted:
             resource = "/".join(filter(None, (plural, subresource))) + (f".{group}" if group else "")
             lacking.setdefault(f"{resource}{f' in {where}' if where else ''}", []).append(verb)
     return [f"our account may not {', '.join(verbs)} {resource}: apply deploy/rbac.yaml" for resource, verbs in lacking.items()]
+
+
+async def leadership(client: Client, lease_namespace: str, within: float, name: str = LEASE_NAME, poll: float = 1.0) -> str | None:
+    """Why it cannot be said that somebody leads: None as soon as a held Lease is seen to be renewed, a sentence after `within` seconds."""
+    where = f"the Lease {name} in {lease_namespace}"
+    first = ""
+    for _ in range(max(1, round(within / poll))):
+        lease = await client.find(kinds.LEASE, lease_namespace, name)
+        spec = (lease or {}).get("spec") or {}
+        renewed = str(spec.get("renewTime") or "") if spec.get("holderIdentity") else ""
+        if first and renewed and renewed != first:
+            return None
+        first = first or renewed
+        await asyncio.sleep(poll)
+    if first:
+        return f"{where} was not renewed within {within:g} s: its holder has ended or hangs"
+    return f"nobody holds {where}: no controller leads; its log, and /readyz of its pod, say what is missing"

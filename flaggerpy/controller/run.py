@@ -50,6 +50,8 @@ SWEEP_SECONDS = 300.0
 SETTLED_SECONDS = 5.0
 KOPF_SECONDS = 2.0
 IN_A_ROW = 20
+LEADER_SECONDS = 60.0
+"""How long `-check` waits for a leader: a replica that has just started fills its caches first."""
 
 _log = logging.getLogger(__name__)
 
@@ -136,7 +138,7 @@ class Controller:
                 await asyncio.sleep(CHECK_AGAIN_SECONDS)
 
     async def _check(self) -> None:
-        providers = [self.settings.mesh_provider] if self.settings.mesh_provider in rbac.ROUTES else []
+        providers = _providers(self.settings)
         while True:
             try:
                 self.problems = await checks.problems(
@@ -273,8 +275,39 @@ class Controller:
         return "; ".join([*self.problems, *self.world.watch_problems(), *lease]) or None
 
 
+def _providers(settings: Settings) -> list[str]:
+    """Whose routes we must be able to write from the start."""
+    return [settings.mesh_provider] if settings.mesh_provider in rbac.ROUTES else []
+
+
 def _under_way(obj: dict[str, Any] | None) -> bool:
     return bool(((obj or {}).get("status") or {}).get("run"))
+
+
+async def _connect(settings: Settings) -> Client:
+    client = await Client.connect(
+        settings.kubeconfig or None, settings.kube_context or None, qps=settings.kubeconfig_qps, burst=settings.kubeconfig_burst
+    )
+    if settings.master:
+        client.configuration.host = settings.master.rstrip("/")
+    return client
+
+
+async def check(settings: Settings, client: Client | None = None, within: float = LEADER_SECONDS) -> list[str]:
+    """`-check`: what an installation with these settings lacks, in sentences. Raises NotConfigured."""
+    own = client is None
+    client = client or await _connect(settings)
+    try:
+        found = await checks.problems(client, settings.namespace, settings.lease_namespace, _providers(settings))
+        leader = None if found else await checks.leadership(client, settings.lease_namespace, within)
+        return [*found, leader] if leader else found
+    except NotConfigured:
+        raise
+    except ApiError as error:
+        return [f"the API server cannot be asked: {error}"]
+    finally:
+        if own:
+            await client.close()
 
 
 async def serve(
@@ -287,12 +320,7 @@ async def serve(
 ) -> None:
     """Run one replica until `stop` is set. Raises NotConfigured when there is no cluster to talk to."""
     own = client is None
-    if client is None:
-        client = await Client.connect(
-            settings.kubeconfig or None, settings.kube_context or None, qps=settings.kubeconfig_qps, burst=settings.kubeconfig_burst
-        )
-    if settings.master:
-        client.configuration.host = settings.master.rstrip("/")
+    client = client or await _connect(settings)
     controller = Controller(settings, client, decide=decide, outside=outside)
     pages = ProbeServer(
         settings.port,
@@ -336,6 +364,10 @@ def main(argv: Sequence[str]) -> int:
     if settings.ignored:
         _log.info("these flags have no effect here: %s", ", ".join(settings.ignored))
     try:
+        if settings.check:
+            found = asyncio.run(check(settings))
+            sys.stdout.write("".join(f"{sentence}\n" for sentence in found or [f"flaggerpy {__version__}: complete, and led"]))
+            return 1 if found else 0
         asyncio.run(_until_signal(settings))
     except NotConfigured as error:
         sys.stderr.write(f"flaggerpy run: {error}\n")

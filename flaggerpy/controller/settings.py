@@ -67,6 +67,8 @@ class Settings:
     no_cross_namespace_refs: bool = False
     version: bool = False
     # ours
+    check: bool = False
+    """Look whether an installation with these flags is complete and led by somebody, say what is not, and end."""
     kube_context: str = ""
     """The context of the kubeconfig; "" is its current one."""
     address: str = ""

@@ -14,13 +14,14 @@ CANARY = crds.canary_crd()
 SCHEMA = CANARY["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
 
 
+@pytest.mark.parametrize("folder", crds.FOLDERS)
 @pytest.mark.parametrize("name", crds.files())
-def test_the_committed_files_are_the_generated_ones(name: str) -> None:
-    assert (crds.FOLDER / name).read_text() == crds.files()[name], "run python -m flaggerpy.api.crds"
+def test_the_committed_files_are_the_generated_ones(name: str, folder: str) -> None:
+    assert (crds.ROOT / folder / name).read_text() == crds.files()[name], "run python -m flaggerpy.api.crds"
 
 
 def test_check_tells_which_file_drifted(tmp_path: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(crds, "FOLDER", tmp_path / "crds")
+    monkeypatch.setattr(crds, "ROOT", tmp_path)
     assert crds.main([]) == 0
     assert crds.main(["--check"]) == 0
     (tmp_path / "crds" / "canary.yaml").write_text("")

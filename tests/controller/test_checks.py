@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from flaggerpy.cluster import kinds
+from flaggerpy.cluster.lease import NAME as LEASE
 from flaggerpy.controller import checks, rbac
-from tests.cluster.fake_apiserver import FakeApiServer
+from tests.cluster.fake_apiserver import FakeApiServer, Request
 
 Obj = dict[str, Any]
 CRD = yaml.safe_load((Path(__file__).parent.parent.parent / "crds" / "canary.yaml").read_text())
@@ -56,3 +57,55 @@ async def test_rights_that_are_missing_are_named_by_resource() -> None:
             "our account may not watch pods: apply deploy/rbac.yaml",
             "our account may not create leases.coordination.k8s.io in kube-system: apply deploy/rbac.yaml",
         ]
+
+
+async def test_an_account_that_may_not_read_the_crd_reads_what_the_server_publishes_of_it() -> None:
+    async with FakeApiServer() as server:
+        server.fault = lambda request: 403 if request.kind == kinds.CUSTOM_RESOURCE_DEFINITION else None
+        [sentence] = await checks.problems(server.client(), "shop", "shop", [])
+        assert "status.run" in sentence
+        schema = CRD["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+        named = {**schema, "x-kubernetes-group-version-kind": [{"group": "flagger.app", "version": "v1beta1", "kind": "Canary"}]}
+        server.openapi[kinds.CANARY.root] = {"components": {"schemas": {"other": {}, "app.flagger.v1beta1.Canary": named}}}
+        assert await checks.problems(server.client(), "shop", "shop", []) == []
+
+
+async def test_an_account_that_may_not_ask_for_its_rights_is_taken_at_its_word() -> None:
+    async with FakeApiServer() as server:
+        server.fault = lambda request: 403 if "selfsubjectaccessreviews" in request.path else None
+        assert await checks.problems(server.client(), "shop", "shop", []) == []
+
+
+def lease(renewed: str, holder: str = "somebody") -> Obj:
+    spec = {"holderIdentity": holder, "renewTime": renewed}
+    return {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": LEASE, "namespace": "shop"}, "spec": spec}
+
+
+async def test_a_lease_that_is_renewed_is_led_by_somebody() -> None:
+    async with FakeApiServer() as server:
+        server.add(lease("2026-01-01T00:00:00.000000Z"))
+        looked = []
+
+        def renew(request: Request) -> None:
+            looked.append(request)
+            if len(looked) == 2:
+                server.patch(kinds.LEASE, "shop", LEASE, lease("2026-01-01T00:00:02.000000Z"))
+
+        server.fault = renew
+        assert await checks.leadership(server.client(), "shop", 1.0, poll=0.01) is None
+        assert len(looked) == 2
+
+
+@pytest.mark.parametrize(
+    ("held", "said"),
+    [
+        (None, "nobody holds the Lease"),
+        (lease("2026-01-01T00:00:00.000000Z", ""), "nobody holds the Lease"),
+        (lease("2026-01-01T00:00:00.000000Z"), "was not renewed within 0.03 s"),
+    ],
+)
+async def test_a_lease_that_nobody_holds_or_renews_is_a_sentence(held: Obj | None, said: str) -> None:
+    async with FakeApiServer() as server:
+        if held:
+            server.add(held)
+        assert said in (await checks.leadership(server.client(), "shop", 0.03, poll=0.01) or "")

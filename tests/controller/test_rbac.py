@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from flaggerpy.controller import rbac
 
@@ -16,18 +17,37 @@ def test_the_stored_manifest_is_what_is_generated() -> None:
     assert stored == rbac.printed(), "run `python -m flaggerpy.controller.rbac > deploy/rbac.yaml`"
 
 
-def test_nothing_is_granted_wholesale() -> None:
-    for rule in rbac.rules(rbac.ROUTES):
-        assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
-    assert not any("nodes" in rule["resources"] for rule in rbac.rules(rbac.ROUTES))
+def test_the_charts_rules_are_what_is_generated() -> None:
+    stored = (ROOT / "charts" / "flaggerpy" / "rbac.yaml").read_text()
+    assert stored == rbac.for_chart(), "run `python -m flaggerpy.controller.rbac chart > charts/flaggerpy/rbac.yaml`"
 
 
-def test_what_the_image_check_can_do_without_is_granted_but_never_demanded() -> None:
+def test_the_charts_parts_are_together_what_the_manifest_grants() -> None:
+    parts = yaml.safe_load(rbac.for_chart())
+    granted = [*parts["common"], *parts["optional"], *parts["cluster"], *(rule for rules in parts["providers"].values() for rule in rules)]
     role = next(obj for obj in rbac.manifests() if obj["kind"] == "ClusterRole")
-    granted = {right[1:3]: right[0] for right in rbac.reviews(rbac.optional_rules())}
-    assert granted == {("", "nodes"): "list", ("", "serviceaccounts"): "get"}
-    assert all(rule in role["rules"] for rule in rbac.optional_rules())
-    assert not {"nodes", "serviceaccounts"} & {plural for _, _, plural, _ in rbac.reviews(rbac.rules(rbac.ROUTES))}
+    assert set(rbac.reviews(granted)) == set(rbac.reviews(role["rules"]))
+    assert parts["lease"] == next(obj for obj in rbac.manifests() if obj["kind"] == "Role")["rules"]
+
+
+def test_nothing_is_granted_wholesale() -> None:
+    for rule in [*rbac.rules(rbac.ROUTES), *rbac.optional_rules(), *rbac.cluster_rules(), *rbac.crd_rules()]:
+        assert "*" not in [*rule["apiGroups"], *rule["resources"], *rule["verbs"]]
+
+
+def test_what_the_controller_can_do_without_is_granted_but_never_demanded() -> None:
+    role = next(obj for obj in rbac.manifests() if obj["kind"] == "ClusterRole")
+    optional = [*rbac.optional_rules(), *rbac.cluster_rules()]
+    granted = {plural: verb for verb, _, plural, _ in rbac.reviews(optional)}
+    assert granted == {"serviceaccounts": "get", "customresourcedefinitions": "get", "nodes": "list", "selfsubjectaccessreviews": "create"}
+    assert all(rule in role["rules"] for rule in optional)
+    assert not set(granted) & {plural for _, _, plural, _ in rbac.reviews(rbac.rules(rbac.ROUTES))}
+
+
+def test_crds_are_read_and_replaced_by_name_only() -> None:
+    bound = [rule for rule in [*rbac.cluster_rules(), *rbac.crd_rules()] if "customresourcedefinitions" in rule["resources"]]
+    assert all(name.endswith(".flagger.app") for rule in bound for name in rule.get("resourceNames", ()))
+    assert [rule["verbs"] for rule in bound if "resourceNames" not in rule] == [["create"]]
 
 
 def test_only_the_enabled_providers_get_their_routes() -> None:

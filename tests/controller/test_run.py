@@ -12,7 +12,7 @@ from aiohttp import ClientError, ClientSession
 
 from flaggerpy.cluster import kinds
 from flaggerpy.controller import run
-from flaggerpy.controller.run import main, serve
+from flaggerpy.controller.run import check, main, serve
 from flaggerpy.controller.settings import Settings
 from tests.cluster.fake_apiserver import FakeApiServer, eventually
 
@@ -124,3 +124,16 @@ def test_a_port_that_is_taken_is_a_sentence(capsys: pytest.CaptureFixture[str], 
         port = taken.getsockname()[1]
         assert main([f"-kubeconfig={config}", f"-port={port}", "-address=127.0.0.1"]) == 1
     assert f"cannot serve on port {port}" in capsys.readouterr().err
+
+
+async def test_a_check_tells_what_an_installation_lacks_and_that_nobody_leads() -> None:
+    async with FakeApiServer() as server:
+        settings = Settings(check=True, mesh_provider="kubernetes")
+        [sentence] = await check(settings, server.client(), 0.01)
+        assert "nobody holds the Lease flagger-leader-election in kube-system" in sentence
+        server.unserve(kinds.CANARY)
+        [sentence] = await check(settings, server.client(), 0.01)
+        assert "does not serve canaries.flagger.app" in sentence
+        server.fault = lambda request: 503
+        [sentence] = await check(settings, server.client(), 0.01)
+        assert "the API server cannot be asked" in sentence
