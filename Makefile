@@ -4,7 +4,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 NAME ?= default
-.PHONY: help venv unit lint e2e test test-all test-providers catalogue prove mutate rules sandbox sandbox-down bench beside demo demo-down docs clean
+.PHONY: help venv unit lint e2e test test-all test-providers test-standby catalogue prove mutate rules sandbox sandbox-down bench beside demo demo-down docs clean
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
@@ -41,6 +41,10 @@ test-providers: $(READY) ## the suites of single providers, on a sandbox of thei
 	$(PY) -m pytest -q -m slow tests/routers
 	$(PY) -m e2e.sandbox with --with traefik --with keda -- sh e2e/providers/run.sh $(abspath $(PY)) $(ARGS)
 	$(if $(ARGS),,$(PY) -m e2e.suites passed providers)
+
+test-standby: $(READY) ## replicas, namespaces and shards: who takes over, and what a late write changes (ARGS=e2e/standby/test_fencing.py)
+	$(PY) -m e2e.sandbox with -- sh e2e/standby/run.sh $(abspath $(PY)) $(ARGS)
+	$(if $(ARGS),,$(PY) -m e2e.suites passed standby)
 
 catalogue: $(READY) ## every way in which pods fail, on a real kubelet: a table, and docs/failures.md (ARGS="PATTERN ...": some rows)
 	$(PY) -m e2e.catalogue --write $(ARGS)

@@ -44,6 +44,15 @@ SUITES: dict[str, Suite] = {
         ),
         parts=("traefik", "keda"),
     ),
+    "standby": Suite(
+        rooms=(
+            "flaggerpy/cluster",
+            "flaggerpy/controller",
+            "e2e/standby",
+            "e2e/disorder/proxy.py",
+            "e2e/disorder/faults.py",
+        ),
+    ),
 }
 
 

@@ -65,7 +65,8 @@ class Entrance(Protocol):
 class Controller:
     """One controller process. `flags` are added to the command line; the log goes to `folder/controller.log`.
 
-    `program` is the module that is run, with what comes before the flags; `through` is a proxy to reach the API server by.
+    `program` is the module that is run, with what comes before the flags; `through` is a proxy to reach the API server by;
+    `account` is the service account that it has.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Controller:
         *,
         program: Sequence[str] = ("flaggerpy.cli.main", "run"),
         through: Entrance | None = None,
+        account: str = rbac.NAME,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.port, self.program = folder, free_port(), program
@@ -87,7 +89,7 @@ class Controller:
         self._process: subprocess.Popen[bytes] | None = None
         config = yaml.safe_load(kube.kubeconfig.read_text())
         for user in config["users"]:
-            user["user"] = {"token": kube.token(rbac.NAME, SYSTEM)}
+            user["user"] = {"token": kube.token(account, SYSTEM)}
         if through is not None:
             authority = base64.b64encode(through.authority).decode()
             for cluster in config["clusters"]:
@@ -166,6 +168,10 @@ class Controller:
 
     def tail(self, lines: int = 40) -> str:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+    def notes(self) -> list[str]:
+        """What /readyz tells below its OK."""
+        return httpx.get(f"http://127.0.0.1:{self.port}/readyz", timeout=5, trust_env=False).text.splitlines()[1:]
 
     def metrics(self) -> str:
         return httpx.get(f"http://127.0.0.1:{self.port}/metrics", timeout=5, trust_env=False).text

@@ -359,6 +359,17 @@ class Client:
         )
         return bool((review.get("status") or {}).get("allowed"))
 
+    async def rules(self, ns: str) -> Manifests:
+        """The rules that our account has in a namespace, as far as the server can tell (SelfSubjectRulesReview): there may be more."""
+        review = await self.request(
+            "POST",
+            "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews",
+            body={"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview", "spec": {"namespace": ns}},
+            idempotent=True,
+        )
+        found: Manifests = (review.get("status") or {}).get("resourceRules") or []
+        return found
+
     async def whoami(self) -> str:
         """The name of our user as the API server sees it (SelfSubjectReview, Kubernetes 1.28)."""
         review = await self.request(

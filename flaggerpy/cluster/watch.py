@@ -122,22 +122,33 @@ class Cache:
         self._store(key, obj)
         return True
 
-    def missed(self, objects: Iterable[Mapping[str, Any]], version: str) -> bool:
-        """Whether a list (its resourceVersion is `version`) has what is not known here, not so new, or no more."""
+    def missed(self, objects: Iterable[Mapping[str, Any]], version: str, within: str = "") -> bool:
+        """Whether a list (its resourceVersion is `version`) has what is not known here, not so new, or no more.
+
+        `within` is the namespace that was listed, "" for all that this cache follows.
+        """
         listed = {key_of(obj): str(obj["metadata"].get("resourceVersion") or "") for obj in objects}
         if any(key not in self._entries or newer(told, self._entries[key].version) for key, told in listed.items()):
             return True
-        return any(key not in listed and not newer(entry.version, version) for key, entry in self._entries.items())
+        return any(key not in listed and not newer(self._entries[key].version, version) for key in self._within(within))
 
-    def replace(self, objects: list[Manifest], version: str) -> None:
-        """A fresh list: all that it does not name is gone, except for our own writes that are newer than the list."""
+    def _within(self, namespace: str) -> list[Key]:
+        return [key for key in self._entries if namespace in ("", key.namespace)]
+
+    def forget(self, within: str = "") -> None:
+        """What is in this namespace ("" for all) is not followed any more: all of it is told as gone."""
+        for key in self._within(within):
+            self._drop(key)
+
+    def replace(self, objects: list[Manifest], version: str, within: str = "") -> None:
+        """A fresh list of a namespace ("" for all): what it does not name is gone, except for our own writes that are newer than it."""
         listed = set()
         for obj in objects:
             key = key_of(obj)
             listed.add(key)
             self._take(key, obj)
-        for key in [key for key in self._entries if key not in listed]:
-            if not newer(self._entries[key].version, version):
+        for key in self._within(within):
+            if key not in listed and not newer(self._entries[key].version, version):
                 self._drop(key)
         self.version = version
 

@@ -14,7 +14,7 @@ from typing import Any
 from flaggerpy.api.status import CanaryStatus
 from flaggerpy.cluster import kinds
 from flaggerpy.cluster.client import Client
-from flaggerpy.cluster.errors import Forbidden
+from flaggerpy.cluster.errors import Forbidden, NotFound
 from flaggerpy.cluster.lease import NAME as LEASE_NAME
 from flaggerpy.controller import rbac
 from flaggerpy.controller.world import OUR_KINDS
@@ -24,13 +24,33 @@ Obj = dict[str, Any]
 OLDEST = (1, 30)
 AT_ONCE = 16
 INSTALL = "install CRDs, RBAC and Deployment in this order"
+Right = tuple[str, str, str, str]
+"""Verb, API group, plural and subresource."""
 
 
-async def problems(client: Client, namespace: str, lease_namespace: str, providers: Iterable[str]) -> list[str]:
-    """Sentences about everything that is missing. Raises ApiError only when the API server cannot be asked at all."""
+async def problems(client: Client, lease_namespace: str, providers: Iterable[str], *, clusterwide: bool = True) -> list[str]:
+    """Sentences about everything that is missing. Raises ApiError only when the API server cannot be asked at all.
+
+    Not `clusterwide`: of rights only those to the Lease; `namespace_problems` asks for those in a namespace.
+    """
     found = version_problems(await client.version())
     found += await crd_problems(client)
-    return found or await access_problems(client, namespace, lease_namespace, providers)
+    if found:
+        return found
+    found = _sentences(await _lacking(client, rbac.reviews(rbac.rules(providers)), ""), "") if clusterwide else []
+    return found + _sentences(await _lacking(client, rbac.reviews(rbac.lease_rules()), lease_namespace), lease_namespace)
+
+
+async def namespace_problems(client: Client, namespace: str, providers: Iterable[str]) -> list[str]:
+    """The rights that we lack in a namespace. One request tells most of those that we have, and only the others are asked for."""
+    wanted = rbac.reviews(rbac.rules(providers))
+    if await _lacking(client, [("list", kinds.CANARY.group, kinds.CANARY.plural, "")], namespace):
+        return [f"our account may not list {kinds.CANARY} in {namespace}: is there such a namespace, with our Role?"]
+    try:
+        told = await client.rules(namespace)
+    except (Forbidden, NotFound):
+        told = []
+    return _sentences(await _lacking(client, [right for right in wanted if not _told(told, right)], namespace), namespace)
 
 
 def version_problems(answer: dict[str, str]) -> list[str]:
@@ -85,27 +105,40 @@ def schema_problems(schema: Obj) -> list[str]:
     return [f"the CRD {kinds.CANARY} is not ours or an older one, it lacks status.{', status.'.join(lacking)}: {INSTALL}"]
 
 
-async def access_problems(client: Client, namespace: str, lease_namespace: str, providers: Iterable[str]) -> list[str]:
-    """The rights that we lack, one sentence per resource."""
-    wanted = [(*right, namespace) for right in rbac.reviews(rbac.rules(providers))]
-    wanted += [(*right, lease_namespace) for right in rbac.reviews(rbac.lease_rules())]
-    turn = asyncio.Semaphore(AT_ONCE)
+def _told(rules: Iterable[Obj], right: Right) -> bool:
+    verb, group, plural, subresource = right
+    resource = f"{plural}/{subresource}" if subresource else plural
+    return any(
+        not rule.get("resourceNames")
+        and {verb, "*"} & set(rule.get("verbs") or ())
+        and {group, "*"} & set(rule.get("apiGroups") or ())
+        and {resource, "*"} & set(rule.get("resources") or ())
+        for rule in rules
+    )
 
-    async def allowed(verb: str, group: str, plural: str, subresource: str, where: str) -> bool:
+
+async def _lacking(client: Client, wanted: Iterable[Right], namespace: str) -> list[Right]:
+    turn = asyncio.Semaphore(AT_ONCE)
+    rights = list(wanted)
+
+    async def allowed(verb: str, group: str, plural: str, subresource: str) -> bool:
         async with turn:
-            return await client.can_i(verb, group, plural, where or None, subresource or None)
+            return await client.can_i(verb, group, plural, namespace or None, subresource or None)
 
     try:
-        answers = await asyncio.gather(*(allowed(*right) for right in wanted))
+        answers = await asyncio.gather(*(allowed(*right) for right in rights))
     except Forbidden:
         # Kubernetes lets every account ask; where that was taken away, what we lack will be told by the first request that needs it
         return []
-    lacking: dict[str, list[str]] = {}
-    for (verb, group, plural, subresource, where), granted in zip(wanted, answers, strict=True):
-        if not granted:
-            resource = "/".join(filter(None, (plural, subresource))) + (f".{group}" if group else "")
-            lacking.setdefault(f"{resource}{f' in {where}' if where else ''}", []).append(verb)
-    return [f"our account may not {', '.join(verbs)} {resource}: apply deploy/rbac.yaml" for resource, verbs in lacking.items()]
+    return [right for right, granted in zip(rights, answers, strict=True) if not granted]
+
+
+def _sentences(lacking: Iterable[Right], namespace: str) -> list[str]:
+    by_resource: dict[str, list[str]] = {}
+    for verb, group, plural, subresource in lacking:
+        resource = "/".join(filter(None, (plural, subresource))) + (f".{group}" if group else "")
+        by_resource.setdefault(f"{resource}{f' in {namespace}' if namespace else ''}", []).append(verb)
+    return [f"our account may not {', '.join(verbs)} {resource}: apply deploy/rbac.yaml" for resource, verbs in by_resource.items()]
 
 
 async def leadership(client: Client, lease_namespace: str, within: float, name: str = LEASE_NAME, poll: float = 1.0) -> str | None:

@@ -10,10 +10,10 @@ import json
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Protocol
 
-from flaggerpy.cluster.watch import Cache, Projection
 from flaggerpy.cluster.watch import Key as ObjectKey
+from flaggerpy.cluster.watch import Projection
 
 Obj = dict[str, Any]
 
@@ -62,10 +62,18 @@ def opened(value: Obj | None) -> Obj | None:
     return None if value is None else unpack(value[PACKED])
 
 
+class Packed(Protocol):
+    """A cache of packed objects: `watch.Cache`, or several as one (`following.Following`)."""
+
+    def get(self, ns: str | None, name: str) -> Obj | None: ...
+
+    def items(self) -> Iterator[tuple[ObjectKey, Obj]]: ...
+
+
 class View:
     """`get` and `items` of a cache of packed objects."""
 
-    def __init__(self, cache: Cache) -> None:
+    def __init__(self, cache: Packed) -> None:
         self._cache = cache
         self._recent: OrderedDict[ObjectKey, tuple[bytes, Obj]] = OrderedDict()
 

@@ -19,6 +19,7 @@ from flaggerpy.controller.settings import Settings
 Obj = dict[str, Any]
 
 NAME = "flaggerpy"
+API = "rbac.authorization.k8s.io"
 READ = ("get", "list", "watch")
 APPLY = (*READ, "create", "patch")
 OWN = (*APPLY, "delete")
@@ -105,35 +106,42 @@ def manifests(
     providers: Sequence[str] = tuple(ROUTES),
     lease_namespace: str = Settings.leader_election_namespace,
     name: str = NAME,
+    namespaces: Sequence[str] = (),
 ) -> list[Obj]:
-    """ServiceAccount, ClusterRole, ClusterRoleBinding, and Role and RoleBinding for the Lease."""
-    subject = {"kind": "ServiceAccount", "name": name, "namespace": namespace}
-    api = "rbac.authorization.k8s.io"
-    labels = {"app.kubernetes.io/name": name}
-    lease = f"{name}-election"
-    granted = [*rules(providers), *optional_rules(), *cluster_rules()]
+    """ServiceAccount, what it may do, and a Role for the Lease in `lease_namespace`.
+
+    Without `namespaces` a ClusterRole; with them a Role in each and nothing else: then `lease_namespace` should be the first of them.
+    """
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": namespace, "labels": _labels(name)}}
+    granted = [*rules(providers), *optional_rules()]
+    roles = [_role(name, name, namespace, where, granted) for where in namespaces] or [
+        _role(name, name, namespace, "", [*granted, *cluster_rules()])
+    ]
+    roles.append(_role(f"{name}-election", name, namespace, lease_namespace, lease_rules()))
+    return [account, *(obj for role in roles for obj in role)]
+
+
+def _labels(name: str) -> dict[str, str]:
+    return {"app.kubernetes.io/name": name}
+
+
+def _role(name: str, account: str, account_namespace: str, where: str, granted: list[Obj]) -> list[Obj]:
+    """A Role and its binding, or (`where` is "") a ClusterRole and its."""
+    scope = "" if where else "Cluster"
+    at = {"namespace": where} if where else {}
     return [
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": namespace, "labels": labels}},
-        {"apiVersion": f"{api}/v1", "kind": "ClusterRole", "metadata": {"name": name, "labels": labels}, "rules": granted},
         {
-            "apiVersion": f"{api}/v1",
-            "kind": "ClusterRoleBinding",
-            "metadata": {"name": name, "labels": labels},
-            "roleRef": {"apiGroup": api, "kind": "ClusterRole", "name": name},
-            "subjects": [subject],
+            "apiVersion": f"{API}/v1",
+            "kind": f"{scope}Role",
+            "metadata": {"name": name, **at, "labels": _labels(account)},
+            "rules": granted,
         },
         {
-            "apiVersion": f"{api}/v1",
-            "kind": "Role",
-            "metadata": {"name": lease, "namespace": lease_namespace, "labels": labels},
-            "rules": lease_rules(),
-        },
-        {
-            "apiVersion": f"{api}/v1",
-            "kind": "RoleBinding",
-            "metadata": {"name": lease, "namespace": lease_namespace, "labels": labels},
-            "roleRef": {"apiGroup": api, "kind": "Role", "name": lease},
-            "subjects": [subject],
+            "apiVersion": f"{API}/v1",
+            "kind": f"{scope}RoleBinding",
+            "metadata": {"name": name, **at, "labels": _labels(account)},
+            "roleRef": {"apiGroup": API, "kind": f"{scope}Role", "name": name},
+            "subjects": [{"kind": "ServiceAccount", "name": account, "namespace": account_namespace}],
         },
     ]
 

@@ -29,6 +29,7 @@ from flaggerpy.controller.exporting import Exporting
 from flaggerpy.controller.farewell import Farewell
 from flaggerpy.controller.inbox import Inbox, Key
 from flaggerpy.controller.keeping import Keeping
+from flaggerpy.controller.namespaces import Namespaces
 from flaggerpy.controller.outside import Beyond
 from flaggerpy.controller.promoted import Finder
 from flaggerpy.controller.seeing import Seeing
@@ -68,7 +69,8 @@ class Controller:
         self.exporting = Exporting(settings, self.metrics)
         client.on_request = self.metrics.api_request
         self.inbox = Inbox(self._arrived)
-        self.world = World(client, self.inbox, settings.namespace)
+        self.world = World(client, self.inbox)
+        self.namespaces = Namespaces(client, self.world, settings.namespaces, _providers(settings), changed=self._namespaces_changed)
         self.http = Http()
         self.registries = Http()
         self.recorder = EventRecorder(client)
@@ -101,9 +103,7 @@ class Controller:
             holds=lambda: self.election.holds(),
         )
         self.farewell = Farewell(client, self.recorder)
-        self.watching = Watching(
-            client.configuration, settings.namespace, self.world.feed, on_restart=self._kopf_restarted
-        )
+        self.watching = Watching(client.configuration, self.world.scopes, self.world.feed, on_restart=self._kopf_restarted)
         self.lag = LoopLag(self.metrics.lagged)
         self.election = LeaderElection(
             client, settings.lease_namespace, identity=identity or None, on_started=self._lead, on_stopped=self._stand_down
@@ -119,8 +119,10 @@ class Controller:
     async def start(self) -> None:
         """Return when the caches are warm and the campaign for the Lease has begun."""
         await self._check()
-        await asyncio.gather(self._until_answered(self.world.start), self.registries.warm())
+        await asyncio.gather(self._until_answered(lambda: self.world.start(self.namespaces.open)), self.registries.warm())
+        self._tell_namespaces()
         self.watching.start()
+        self.namespaces.start()
         self.recorder.start()
         self.parts.started_at = self.client.now()
         self.election.start()
@@ -142,8 +144,9 @@ class Controller:
         while True:
             try:
                 self.problems = await checks.problems(
-                    self.client, self.settings.namespace, self.settings.lease_namespace, providers
+                    self.client, self.settings.lease_namespace, providers, clusterwide=not self.settings.namespaces
                 )
+                self.problems += await self.namespaces.check()
             except ApiError as error:
                 self.problems = [f"the API server cannot be asked: {error}"]
             if not self.problems:
@@ -154,6 +157,7 @@ class Controller:
 
     async def stop(self) -> None:
         """See the module for the order."""
+        self.namespaces.stop()
         for task in (self._sweeper, self._starter):
             if task:
                 task.cancel()
@@ -216,7 +220,7 @@ class Controller:
             with about(canary=str(key)):
                 worker = Worker(key, self.parts)
                 await worker.run()
-            if worker.last is not None:
+            if worker.last is not None and self.world.sees(key.namespace):
                 self.farewell.gone(worker.last, worker.size)
             self._forget(key)
         finally:
@@ -246,6 +250,16 @@ class Controller:
         """Called in kopf's thread: what was deleted while it was down, it will never tell."""
         self.metrics.restarted("kopf")
         self._loop.call_soon_threadsafe(self._sweep_now.set)
+        self._loop.call_soon_threadsafe(self.namespaces.suspect)
+
+    def _namespaces_changed(self) -> None:
+        self._tell_namespaces()
+        self.watching.again()
+        self._sweep_now.set()
+
+    def _tell_namespaces(self) -> None:
+        for name in self.settings.namespaces:
+            self.metrics.attended(name, name in self.world.scopes)
 
     async def _sweep(self) -> None:
         """A list of our kinds now and then finds ghosts; and our CRDs may have been replaced by Flagger's, or by older ones."""
@@ -272,7 +286,7 @@ class Controller:
         if not self.warm:
             return "; ".join(self.problems) or "the caches are being filled"
         lease = [f"the lease: {self.election.problem}"] if self.election.problem else []
-        return "; ".join([*self.problems, *self.world.watch_problems(), *lease]) or None
+        return "; ".join([*self.problems, *self.namespaces.broken(), *lease]) or None
 
 
 def _providers(settings: Settings) -> list[str]:
@@ -298,7 +312,10 @@ async def check(settings: Settings, client: Client | None = None, within: float 
     own = client is None
     client = client or await _connect(settings)
     try:
-        found = await checks.problems(client, settings.namespace, settings.lease_namespace, _providers(settings))
+        providers = _providers(settings)
+        found = await checks.problems(client, settings.lease_namespace, providers, clusterwide=not settings.namespaces)
+        for name in settings.namespaces:
+            found += await checks.namespace_problems(client, name, providers)
         leader = None if found else await checks.leadership(client, settings.lease_namespace, within)
         return [*found, leader] if leader else found
     except NotConfigured:
@@ -328,6 +345,7 @@ async def serve(
         healthz={"controller": controller.alive},
         readyz={"controller": controller.ready},
         metrics=controller.metrics.render,
+        notes=controller.namespaces.notes,
     )
     await pages.start()
     starting = asyncio.create_task(controller.start())

@@ -121,8 +121,8 @@ class Seeing:
         wanted = router.objects(canary) if router and canary.spec.service else []
         sized = scaler_objects(canary)
         await self._read_events(key)
-        await self._world.first_workloads(canary.kind, FIRST_ROUTES)
-        await self._world.first_routes([*wanted, *sized], FIRST_ROUTES)
+        await self._world.first_workloads(canary.kind, key.namespace, FIRST_ROUTES)
+        await self._world.first_routes([*wanted, *sized], key.namespace, FIRST_ROUTES)
         self._read_live_where_it_stands(key, canary, status, wanted)
         found = await self._promoted(key, canary, status)
         tracked, follows, target = await self._read_configs(key, canary, [*wanted, *sized])
@@ -137,8 +137,8 @@ class Seeing:
             selector, problem = (None, label) if isinstance(label, str) else (label, "")
         standing = {name: world.services.get(key.namespace, name) for name in _service_names(canary)}
         problems += services.service_problems(canary, standing)
-        followed, not_served = world.follow_routes(wanted)
-        sizes_followed, sizes_not_served = world.follow_routes(sized)
+        followed, not_served = world.follow_routes(wanted, key.namespace)
+        sizes_followed, sizes_not_served = world.follow_routes(sized, key.namespace)
         problems += not_served + sizes_not_served
         self._resized.look(key, canary, status, target)
         followed = followed or (canary.deleting and world.unserved(wanted))
@@ -228,7 +228,7 @@ class Seeing:
 
     def _workload(self, key: Key, canary: Canary, role: str, obj: Obj | None, unmade: Sequence[Obj], problem: str) -> Workload:
         if obj is None:
-            return Workload(known=self._world.knows(canary.kind))
+            return Workload(known=self._world.knows(canary.kind, key.namespace))
         events = [*unmade, *(event for told in self._events.get(key, {}).values() for event in told.events)]
         history = self._world.history(canary.kind, key.namespace, obj["metadata"]["name"])
         return Workload(obj, history, self._world.pods(key, role), events, problem)

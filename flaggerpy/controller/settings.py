@@ -8,6 +8,7 @@ sentence (Flagger took an unknown `-log-level` for info without a word).
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, get_args
@@ -18,6 +19,7 @@ from flaggerpy.api.durations import parse_duration
 PROVIDERS: tuple[str, ...] = get_args(Provider)
 LOG_LEVELS = ("debug", "info", "warn", "warning", "error", "fatal", "panic")
 ENCODINGS = ("json", "console")
+NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 # klog registers these beside Flagger's own; they steer a logger that we do not have
 KLOG = frozenset({
     "v", "vmodule", "logtostderr", "alsologtostderr", "stderrthreshold", "log_dir", "log_file", "log_file_max_size", "log_backtrace_at",
@@ -90,9 +92,14 @@ class Settings:
         return tuple(prefix.strip() for prefix in self.include_label_prefix.split(",") if prefix.strip())
 
     @property
+    def namespaces(self) -> tuple[str, ...]:
+        """The namespaces that are watched, in the order given; none is all."""
+        return tuple(dict.fromkeys(name.strip() for name in self.namespace.split(",") if name.strip()))
+
+    @property
     def lease_namespace(self) -> str:
-        """Flagger's rule: the one namespace that is watched, else -leader-election-namespace."""
-        return self.namespace or self.leader_election_namespace
+        """Flagger's rule: the namespace that is watched (of several the first), else -leader-election-namespace."""
+        return self.namespaces[0] if self.namespaces else self.leader_election_namespace
 
 
 _ENVIRONMENT = {
@@ -178,8 +185,10 @@ def _checked(settings: Settings) -> Settings:
         raise SettingsError(f"-port={settings.port}: should be between 0 and 65535")
     if not settings.selector_label_names:
         raise SettingsError("-selector-labels is empty: without a label the primary's pods cannot be told from the target's")
-    if "," in settings.namespace:
-        raise SettingsError(f"-namespace={settings.namespace}: should be one namespace, or empty for all")
+    if wrong := [name for name in settings.namespaces if not NAMESPACE.fullmatch(name)]:
+        raise SettingsError(f"-namespace={settings.namespace}: {wrong[0]!r} cannot be the name of a namespace")
+    if settings.namespace and not settings.namespaces:
+        raise SettingsError(f"-namespace={settings.namespace}: should be names with commas between them, or empty for all")
     if settings.slack_url and not settings.slack_channel:
         raise SettingsError("-slack-url needs -slack-channel")
     if settings.kubeconfig_qps <= 0 or settings.kubeconfig_burst <= 0:

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 import aiohttp
@@ -21,6 +21,7 @@ from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.client.rest import RESTClientObject
 
 from flaggerpy.api.names import GROUP, VERSION
+from flaggerpy.cluster.following import EVERYWHERE
 
 PLURALS = ("canaries", "metrictemplates", "alertproviders")
 FINALIZER = "flaggerpy.flagger.app/never-set"
@@ -122,12 +123,14 @@ class Watching:
     """kopf, supervised. `start` and `stop` are called in the loop that `feed` is to be called in."""
 
     def __init__(
-        self, configuration: Configuration, namespace: str, feed: Feed, on_restart: Callable[[], None] = lambda: None
+        self, configuration: Configuration, scopes: Sequence[str], feed: Feed, on_restart: Callable[[], None] = lambda: None
     ) -> None:
+        """`scopes` are the namespaces, or EVERYWHERE alone; looked at when kopf is started, so that they may change before `again`."""
         self.restarts = 0
         self._on_restart = on_restart
         self._configuration = configuration
-        self._namespace = namespace
+        self._scopes = scopes
+        self._anew = False
         self._feed = feed
         self._loop = asyncio.get_running_loop()
         self._stopping = threading.Event()
@@ -149,27 +152,44 @@ class Watching:
         self._stopping.set()
         if self._thread is None:
             return
-        if self._own_loop is not None and self._stop_flag is not None:
-            with contextlib.suppress(RuntimeError):
-                self._own_loop.call_soon_threadsafe(self._stop_flag.set)
+        self._end_run()
         await asyncio.to_thread(self._thread.join, patience)
+
+    def again(self) -> None:
+        """Let kopf begin anew, with the scopes as they are now."""
+        self._anew = True
+        self._end_run()
+
+    def _end_run(self) -> None:
+        def end() -> None:
+            if self._stop_flag is not None:
+                self._stop_flag.set()
+
+        if self._own_loop is not None:
+            with contextlib.suppress(RuntimeError):
+                self._own_loop.call_soon_threadsafe(end)
 
     async def _supervise(self) -> None:
         logging.getLogger("kopf").setLevel(logging.ERROR)
         self._own_loop = asyncio.get_running_loop()
-        self._stop_flag = asyncio.Event()
         while not self._stopping.is_set():
+            self._stop_flag = asyncio.Event()
+            self._anew = False
             try:
                 await self._run_once(self._stop_flag)
             except Exception as error:
                 _log.warning("kopf ended: %s: %s", type(error).__name__, error)
-            if not self._stopping.is_set():
+            if not self._stopping.is_set() and not self._anew:
                 self.restarts += 1
                 self._on_restart()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stop_flag.wait(), min(LONGEST_PAUSE, self.restarts))
 
     async def _run_once(self, stop_flag: asyncio.Event) -> None:
+        scopes = tuple(self._scopes)
+        if not scopes:
+            await stop_flag.wait()
+            return
         async with self._session() as session:
 
             async def login(**_: Any) -> kopf.AiohttpSession:
@@ -178,8 +198,8 @@ class Watching:
             await kopf.operator(
                 registry=kopf_registry(self._hand_over, login),
                 settings=kopf_settings(),
-                clusterwide=not self._namespace,
-                namespaces=[self._namespace] if self._namespace else [],
+                clusterwide=EVERYWHERE in scopes,
+                namespaces=[scope for scope in scopes if scope != EVERYWHERE],
                 stop_flag=stop_flag,
             )
 

@@ -2,7 +2,8 @@
 
 Our three kinds come in through kopf (`watching.py`); everything else through watches of our own: Deployments, ReplicaSets and Services
 whole, ConfigMaps, Secrets and our ControllerRevisions as metadata only. DaemonSets with their ControllerRevisions and kinds of routes are
-watched from the first Canary that needs them on, and pods only by the label selector of a run that is under way.
+watched from the first Canary that needs them on, and pods only by the label selector of a run that is under way. All of this either in the
+whole cluster or in each of the namespaces that were opened, independently of each other.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from flaggerpy.api.names import COPY_TO_PRIMARY, REVISION_LABEL, REVISION_OF
 from flaggerpy.cluster import kinds
 from flaggerpy.cluster.client import Client
 from flaggerpy.cluster.errors import ApiError
+from flaggerpy.cluster.following import EVERYWHERE, Following
 from flaggerpy.cluster.kinds import Kind
 from flaggerpy.cluster.watch import Cache, OnChange, Projection, Watcher
 from flaggerpy.cluster.watch import Key as ObjectKey
 from flaggerpy.controller.inbox import Inbox, Key
 from flaggerpy.controller.interests import Interests, Ref
 from flaggerpy.controller.packing import View, opened, packed
+from flaggerpy.controller.podwatches import ROLES, PodWatches
 from flaggerpy.controller.slimming import (
     as_is,
     only_if_different,
@@ -54,11 +57,13 @@ _log = logging.getLogger(__name__)
 class World:
     """All caches. Made and used in one event loop; `start` returns when everything was listed once."""
 
-    def __init__(self, client: Client, inbox: Inbox, namespace: str = "") -> None:
+    def __init__(self, client: Client, inbox: Inbox) -> None:
         self.client = client
         self.inbox = inbox
         self.interests = Interests()
-        self._namespace = namespace or None
+        self.scopes: list[str] = []
+        """The namespaces that are open, or EVERYWHERE."""
+        self._opening: set[str] = set()
         self._histories: dict[tuple[str, str, str], set[str]] = {}
         self._by_target: dict[tuple[str, str, str], set[Key]] = {}
         self._tombstones: OrderedDict[str, None] = OrderedDict()
@@ -70,8 +75,7 @@ class World:
             "alertproviders": Cache(kinds.ALERT_PROVIDER, project=packed(slim), on_change=self._told("alertproviders")),
         }
         self.canaries, self.templates, self.alert_providers = (View(cache) for cache in self._ours.values())
-        self.watchers: list[Watcher] = []
-        """The watches that always run, once they have begun."""
+        self._followed: list[Following] = []
         self.deployments = self._watch(kinds.DEPLOYMENT)
         self.services = self._watch(kinds.SERVICE)
         self.config_maps = self._watch(kinds.CONFIG_MAP, metadata_only=True)
@@ -83,54 +87,104 @@ class World:
             kinds.CONTROLLER_REVISION, label_selector=REVISION_OF, metadata_only=True, on_change=self._revision_changed
         )
         self.budgets = self._watch(kinds.POD_DISRUPTION_BUDGET, label_selector=COPY_TO_PRIMARY, on_change=self._budget_changed)
-        self._daemons: tuple[Watcher, ...] = ()
+        self._daemons: tuple[Following, ...] = ()
         self._workloads = {kinds.DEPLOYMENT.kind: self.deployments}
         self._templates_of = {kinds.DEPLOYMENT.kind: self.replica_sets}
         self._kept: dict[Key, dict[str, str]] = {}
-        self._routes: dict[Kind, tuple[Watcher, View]] = {}
+        self._routes: dict[Kind, tuple[Following, View]] = {}
         self._not_served: dict[Kind, str] = {}
         self._absent: set[Kind] = set()
         self._answered: dict[Kind, asyncio.Event] = {}
-        self._pods: dict[tuple[Key, str], tuple[str, Watcher]] = {}
+        self._pods = PodWatches(client, inbox, self._later)
         self._tasks: dict[object, asyncio.Task[None]] = {}
 
     # --- life --------------------------------------------------------------------------------------------------------------------------
 
-    async def start(self) -> None:
-        """List our kinds (kopf goes on from there), start all watches and wait until each has listed once."""
-        for watcher in self.watchers:
-            watcher.start()
-        await self.sweep()
-        for watcher in self.watchers:
+    async def start(self, scopes: Iterable[str] = (EVERYWHERE,)) -> None:
+        """List our kinds (kopf goes on from there), start all watches and wait until each has listed once, in all these scopes."""
+        await asyncio.gather(*(self._open(scope, at_once=True) for scope in scopes))
+
+    async def open(self, namespace: str) -> None:
+        """Attend this namespace, too. Raises ApiError when its Canaries cannot be listed: then it is as closed as before."""
+        try:
+            await self._open(namespace, at_once=False)
+        except (ApiError, asyncio.CancelledError):
+            await self.close(namespace)
+            raise
+
+    async def _open(self, scope: str, *, at_once: bool) -> None:
+        """`at_once`: nobody works yet, so that our kinds may be known before what is around them is."""
+        self._opening.add(scope)
+        for following in self._everything():
+            following.begin(scope)
+        if not at_once:
+            await self._listed(scope)
+        if scope not in self.scopes:
+            self.scopes.append(scope)
+        self._opening.discard(scope)
+        await self._list_ours(scope)
+        await self._listed(scope)
+
+    async def _listed(self, scope: str) -> None:
+        for following in self._everything():
+            watcher = following.watchers[scope]
             while not watcher.synced.is_set():
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(watcher.synced.wait(), 10)
                 if not watcher.synced.is_set():
                     _log.warning("still waiting for the first list of %s: %s", watcher.kind, watcher.problem or "no answer yet")
 
-    async def sweep(self) -> None:
-        """Read our kinds anew: what kopf never reported as deleted (it cannot know after a relist) goes."""
-        for plural in OUR_KINDS:
-            await self._list(plural)
+    async def close(self, namespace: str) -> None:
+        """Attend this namespace no more: its Canaries are as if they had never been known."""
+        if namespace in self.scopes:
+            self.scopes.remove(namespace)
+        self._opening.discard(namespace)
+        for cache in self._ours.values():
+            cache.forget(namespace)
+        await asyncio.gather(*(following.end(namespace) for following in self._everything()))
 
-    async def _list(self, plural: str) -> None:
-        objects, version = await self.client.snapshot(OUR_KINDS[plural], self._namespace)
+    def _everything(self) -> list[Following]:
+        return [*self._followed, *(following for following, _ in self._routes.values())]
+
+    @property
+    def watchers(self) -> list[Watcher]:
+        """The watches that always run, once they have begun."""
+        return [watcher for following in self._followed for watcher in following.watchers.values()]
+
+    async def _list_ours(self, scope: str) -> None:
+        """Read our kinds anew: what kopf never reported as deleted (it cannot know after a relist) goes."""
+        # the Canaries last: whoever looks at one finds the rest
+        for plural in reversed(OUR_KINDS):
+            await self._list(plural, scope)
+
+    async def _list(self, plural: str, scope: str) -> None:
+        objects, version = await self.client.snapshot(OUR_KINDS[plural], scope or None)
         cache = self._ours[plural]
-        cache.replace(list(objects), version)
+        cache.replace(list(objects), version, scope)
         # events of kopf come per object, in no common order: only an object's own version says what is newer
         cache.version = ""
 
     async def find_ghosts(self) -> None:
-        """Compare names and versions only, and read anew where they do not agree with the cache."""
-        for plural, kind in OUR_KINDS.items():
-            if self._ours[plural].missed(*await self.client.snapshot(kind, self._namespace, metadata_only=True)):
-                await self._list(plural)
-        for watcher in self.watchers:
-            if watcher.kind in SWEPT:
-                await self._catch_up(watcher)
+        """Compare names and versions only, and read anew where they do not agree with the cache. Raises the first ApiError at the end."""
+        failure: ApiError | None = None
+        for scope in tuple(self.scopes):
+            try:
+                await self._find_ghosts(scope)
+            except ApiError as error:
+                failure = failure or error
+        if failure:
+            raise failure
 
-    async def _catch_up(self, watcher: Watcher) -> None:
-        objects, version = await self.client.snapshot(watcher.kind, self._namespace, metadata_only=True)
+    async def _find_ghosts(self, scope: str) -> None:
+        for plural, kind in OUR_KINDS.items():
+            if self._ours[plural].missed(*await self.client.snapshot(kind, scope or None, metadata_only=True), scope):
+                await self._list(plural, scope)
+        for following in tuple(self._followed):
+            if following.kind in SWEPT and scope in following.watchers:
+                await self._catch_up(following.watchers[scope], scope)
+
+    async def _catch_up(self, watcher: Watcher, scope: str) -> None:
+        objects, version = await self.client.snapshot(watcher.kind, scope or None, metadata_only=True)
         if watcher.cache.missed(objects, version):
             # what the watch is about to tell is not lost
             await asyncio.sleep(WATCH_LAG)
@@ -140,18 +194,26 @@ class World:
     async def stop(self) -> None:
         for task in self._tasks.values():
             task.cancel()
-        every = [*self.watchers, *(watcher for watcher, _ in self._routes.values()), *(watcher for _, watcher in self._pods.values())]
+        every = [watcher for following in self._everything() for watcher in following.watchers.values()]
+        every += [watcher for _, watcher in self._pods.watchers()]
         await asyncio.gather(*(watcher.stop() for watcher in every), return_exceptions=True)
 
-    def watch_problems(self) -> list[str]:
-        """Sentences about watches that do not work now."""
-        every = [*self.watchers, *(watcher for watcher, _ in self._routes.values()), *(watcher for _, watcher in self._pods.values())]
-        return [f"watching {watcher.kind}: {watcher.problem}" for watcher in every if watcher.problem]
+    def watch_problems(self) -> dict[str, list[str]]:
+        """Sentences about watches that do not work now, by the scope that they are in."""
+        every = [(scope, watcher) for following in self._everything() for scope, watcher in following.watchers.items()]
+        every += [(EVERYWHERE if EVERYWHERE in self.scopes else namespace, watcher) for namespace, watcher in self._pods.watchers()]
+        found: dict[str, list[str]] = {}
+        for scope, watcher in every:
+            if watcher.problem:
+                found.setdefault(scope, []).append(f"watching {watcher.kind}: {watcher.problem}")
+        return found
 
     # --- our kinds, from kopf ----------------------------------------------------------------------------------------------------------
 
     def feed(self, plural: str, type_: str, obj: Obj) -> None:
         """An event of kopf: see `watching.Feed`."""
+        if not self.sees(str(obj["metadata"].get("namespace") or "")):
+            return
         cache = self._ours[plural]
         uid = str(obj["metadata"].get("uid"))
         if type_ == "DELETED":
@@ -166,9 +228,13 @@ class World:
         cache.event(type_, obj)
         cache.version = ""
 
+    def sees(self, namespace: str) -> bool:
+        """Whether this namespace is attended."""
+        return namespace in self.scopes or EVERYWHERE in self.scopes
+
     def wrote_canary(self, obj: Obj) -> None:
         """The answer of our own write: no decision is made on anything older."""
-        if str(obj["metadata"].get("uid")) not in self._tombstones:
+        if self.sees(str(obj["metadata"].get("namespace") or "")) and str(obj["metadata"].get("uid")) not in self._tombstones:
             self._ours["canaries"].put(obj)
 
     def canary_is_gone(self, key: Key) -> None:
@@ -210,17 +276,13 @@ class World:
         label_selector: str | None = None,
         metadata_only: bool = False,
     ) -> View:
-        watcher = Watcher(
-            self.client,
-            kind,
-            self._namespace,
-            label_selector,
-            metadata_only,
-            project or packed(slim),
-            on_change or self._told(kind.plural),
-        )
-        self.watchers.append(watcher)
-        return View(watcher.cache)
+        def watcher(namespace: str | None) -> Watcher:
+            told = on_change or self._told(kind.plural)
+            return Watcher(self.client, kind, namespace, label_selector, metadata_only, project or packed(slim), told)
+
+        following = Following(kind, watcher)
+        self._followed.append(following)
+        return View(following)
 
     def _told(self, plural: str) -> OnChange:
         def changed(at: ObjectKey, new: Obj | None, old: Obj | None) -> None:
@@ -233,37 +295,39 @@ class World:
         view = self._workloads.get(kind)
         return view.get(namespace, name) if view else None
 
-    def knows(self, kind: str) -> bool:
+    def knows(self, kind: str, namespace: str) -> bool:
         """Whether targets of this kind are followed by now: DaemonSets only from the first Canary of one on."""
-        return kind != kinds.DAEMON_SET.kind or (bool(self._daemons) and all(watcher.synced.is_set() for watcher in self._daemons))
+        return kind != kinds.DAEMON_SET.kind or (bool(self._daemons) and all(each.synced(namespace) for each in self._daemons))
 
-    async def first_workloads(self, kind: str, within: float) -> None:
+    async def first_workloads(self, kind: str, namespace: str, within: float) -> None:
         """Wait, so many seconds at most, until targets of this kind are followed."""
-        if not self.knows(kind):
+        if not self.knows(kind, namespace):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(within):
-                    for watcher in self._daemons:
-                        await watcher.synced.wait()
+                    for following in self._daemons:
+                        await following.listed(namespace)
 
     def _follow_daemon_sets(self) -> None:
         if self._daemons:
             return
-        before = len(self.watchers)
+        before = len(self._followed)
         sets = self._watch(kinds.DAEMON_SET)
         revisions = self._watch(
             kinds.CONTROLLER_REVISION, project=slim_daemon_revision, on_change=self._history_changed(kinds.DAEMON_SET)
         )
         self._workloads[kinds.DAEMON_SET.kind], self._templates_of[kinds.DAEMON_SET.kind] = sets, revisions
-        self._daemons = tuple(self.watchers[before:])
-        for watcher in self._daemons:
-            watcher.start()
+        self._daemons = tuple(self._followed[before:])
 
-        async def announce() -> None:
-            for watcher in self._daemons:
-                await watcher.synced.wait()
-            self.inbox.put_all(key for (_, kind, _), keys in self._by_target.items() if kind == kinds.DAEMON_SET.kind for key in keys)
+        async def announce(scope: str) -> None:
+            for following in self._daemons:
+                await following.listed(scope)
+            known = [(at, keys) for at, keys in self._by_target.items() if at[1] == kinds.DAEMON_SET.kind]
+            self.inbox.put_all(key for (namespace, _, _), keys in known if scope in (EVERYWHERE, namespace) for key in keys)
 
-        self._later(announce())
+        for scope in {*self.scopes, *self._opening}:
+            for following in self._daemons:
+                following.begin(scope)
+            self._later(announce(scope))
 
     def _history_changed(self, workload: Kind) -> OnChange:
         def changed(at: ObjectKey, new: Obj | None, old: Obj | None) -> None:
@@ -309,9 +373,9 @@ class World:
     def wrote(self, obj: Obj) -> None:
         """The answer of our own write to any other object goes into the cache that follows it."""
         kind = kinds.kind_of(obj)
-        for watcher in (*self.watchers, *(watcher for watcher, _ in self._routes.values())):
-            if (watcher.kind.group, watcher.kind.plural) == (kind.group, kind.plural):
-                watcher.cache.put(obj)
+        for following in self._everything():
+            if (following.kind.group, following.kind.plural) == (kind.group, kind.plural):
+                following.put(obj)
 
     # --- routes: watched when somebody needs them --------------------------------------------------------------------------------------
 
@@ -320,12 +384,12 @@ class World:
         followed = self._routes.get(_kind(wanted))
         return followed[1].get(namespace, wanted.name) if followed else None
 
-    def follow_routes(self, wanted: Iterable[RouteObject]) -> tuple[bool, list[str]]:
-        """Whether all these kinds are followed by now, and sentences about those that the cluster does not serve."""
+    def follow_routes(self, wanted: Iterable[RouteObject], namespace: str) -> tuple[bool, list[str]]:
+        """Whether all these kinds are followed there by now, and sentences about those that the cluster does not serve."""
         ready, problems = True, []
         for kind in {_kind(route) for route in wanted}:
             followed = self._routes.get(kind)
-            if followed is None or not followed[0].synced.is_set():
+            if followed is None or not followed[0].synced(namespace):
                 ready = False
                 if kind not in self._tasks:
                     self._answered[kind] = asyncio.Event()
@@ -338,17 +402,19 @@ class World:
         """Whether the cluster said that it has none of these kinds: then there are no such routes."""
         return all(_kind(route) in self._absent for route in wanted)
 
-    async def first_routes(self, wanted: Iterable[RouteObject], within: float) -> None:
+    async def first_routes(self, wanted: Iterable[RouteObject], namespace: str, within: float) -> None:
         """Wait, so many seconds at most, until what these kinds hold is known, or that they are not served.
 
         A controller that has just begun would else tell in each status that it cannot read the route, and a moment later what it read.
         """
-        if self.follow_routes(wanted := list(wanted))[0]:
+        if self.follow_routes(wanted := list(wanted), namespace)[0]:
             return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within):
                 for kind in {_kind(route) for route in wanted}:
                     await self._answered[kind].wait()
+                    if kind in self._routes:
+                        await self._routes[kind][0].listed(namespace)
 
     async def _begin_routes(self, kind: Kind) -> None:
         while True:
@@ -369,57 +435,39 @@ class World:
         self._absent.discard(kind)
         sizes = kind in SCALERS
         told = self._told(kind.plural)
-        watcher = Watcher(
-            self.client, kind, self._namespace, project=packed(slim_scaler if sizes else as_is),
-            on_change=only_if_different(told) if sizes else told,
-        )  # fmt: skip
-        self._routes[kind] = (watcher, View(watcher.cache))
-        watcher.start()
-        await watcher.synced.wait()
+        on_change = only_if_different(told) if sizes else told
+        project = packed(slim_scaler if sizes else as_is)
+        following = Following(kind, lambda namespace: Watcher(self.client, kind, namespace, project=project, on_change=on_change))
+        self._routes[kind] = (following, View(following))
+
+        async def announce(scope: str) -> None:
+            await following.listed(scope)
+            self.inbox.put_all(self.interests.who(_any(kind)))
+
+        for scope in {*self.scopes, *self._opening}:
+            following.begin(scope)
+            self._later(announce(scope))
         self._answered[kind].set()
-        self.inbox.put_all(self.interests.who(_any(kind)))
 
     # --- pods: of a run under way, by label selector -----------------------------------------------------------------------------------
 
     def follow_pods(self, key: Key, role: str, selector: str | None) -> None:
         """Watch the pods that this selector picks, None: no more. Role is `target` or `primary`."""
-        at = (key, role)
-        known = self._pods.get(at)
-        if (known[0] if known else None) == selector:
-            return
-        if known:
-            del self._pods[at]
-            self._later(known[1].stop())
-        if selector is None:
-            return
-        watcher = Watcher(self.client, kinds.POD, key.namespace, selector, project=slim, on_change=lambda *_: self.inbox.put(key))
-        self._pods[at] = (selector, watcher)
-        watcher.start()
-
-        async def announce() -> None:
-            await watcher.synced.wait()
-            self.inbox.put(key)
-
-        self._later(announce())
+        self._pods.follow(key, role, selector)
 
     def pods(self, key: Key, role: str) -> list[Obj] | None:
         """The pods that are followed, None while they are not known yet."""
-        known = self._pods.get((key, role))
-        if known is None or not known[1].synced.is_set():
-            return None
-        return [obj for _, obj in known[1].items()]
+        return self._pods.get(key, role)
 
     async def list_pods(self, key: Key) -> None:
         """Read the pods that are followed anew, whatever their watch has told."""
-        for role in ("target", "primary"):
-            if known := self._pods.get((key, role)):
-                await known[1].list_again()
+        await self._pods.list_again(key)
 
     def forget(self, key: Key) -> None:
         """A Canary is gone."""
         self.interests.forget(key)
-        for role in ("target", "primary"):
-            self.follow_pods(key, role, None)
+        for role in ROLES:
+            self._pods.follow(key, role, None)
 
     def _later(self, work: Any) -> None:
         task = asyncio.create_task(work)

@@ -63,6 +63,9 @@ class Metrics:
             "flagger_event_loop_lag_seconds", "How late the event loop was", buckets=LAG_BUCKETS, registry=registry
         )
         self._restarts = Counter("flagger_restarts", "Parts of the controller that were started again", ["part"], registry=registry)
+        self._attended = Gauge(
+            "flagger_namespace_attended", "1 while a namespace of -namespace can be attended", ["namespace"], registry=registry
+        )
         self._leading = Gauge("flagger_leader", "1 while this process holds the Lease", registry=registry)
 
     def render(self) -> bytes:
@@ -127,6 +130,10 @@ class Metrics:
     def restarted(self, part: str) -> None:
         """A part (kopf, a worker) ended and was started again."""
         self._restarts.labels(part).inc()
+
+    def attended(self, namespace: str, attended: bool) -> None:
+        """Whether a namespace that was named can be attended."""
+        self._attended.labels(namespace).set(attended)
 
     def leading(self, leads: bool) -> None:
         """Whether this process holds the Lease."""

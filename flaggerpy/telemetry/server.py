@@ -1,7 +1,8 @@
 """The small HTTP server for probes and scrapes: /healthz (alive), /readyz (of use), /metrics. GET and HEAD, one request per connection.
 
 A check is a function without arguments that returns None when all is well and otherwise what is not, in words. With every check well the
-answer is `OK`, as Flagger's; else 503 and a line for each check that is not.
+answer is `OK`, as Flagger's; else 503 and a line for each check that is not. What is worth knowing and no reason to take this replica for
+unwell (`notes`) stands in lines below the `OK`.
 """
 
 from __future__ import annotations
@@ -35,11 +36,13 @@ class ProbeServer:
         healthz: Mapping[str, Check] | None = None,
         readyz: Mapping[str, Check] | None = None,
         metrics: Callable[[], bytes] | None = None,
+        notes: Callable[[], list[str]] = list,
     ) -> None:
         self.port = port
         self._host = host
         self._checks: dict[str, Mapping[str, Check]] = {"/healthz": healthz or {}, "/readyz": readyz or {}}
         self._metrics = metrics
+        self._notes = notes
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
@@ -87,7 +90,8 @@ class ProbeServer:
             failed = _failed(self._checks[path])
             if failed:
                 return HTTPStatus.SERVICE_UNAVAILABLE, text, "".join(f"{line}\n" for line in failed).encode(), ""
-            return HTTPStatus.OK, text, b"OK\n", ""
+            notes = self._notes() if path == "/readyz" else []
+            return HTTPStatus.OK, text, "".join(f"{line}\n" for line in ["OK", *notes]).encode(), ""
         if path == "/metrics" and self._metrics:
             packed = any("gzip" in line for line in headers if line.lower().startswith("accept-encoding:"))
             # tens of thousands of series take longer than the loop may stand still

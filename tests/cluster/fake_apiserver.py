@@ -146,6 +146,8 @@ class FakeApiServer:
         self.delay: float | Callable[[Request], float] = 0.0
         # answers SelfSubjectAccessReviews, by resourceAttributes
         self.allowed: Callable[[Manifest], bool] = lambda attributes: True
+        # answers SelfSubjectRulesReviews, by namespace; None: there is no such kind of review
+        self.rules: Callable[[str], list[Manifest]] | None = None
         # what /openapi/v3 publishes, by the root of group and version
         self.openapi: dict[str, Manifest] = {}
         # called after each change with ADDED, MODIFIED or DELETED and the object: play a controller by `server.patch(...)`
@@ -642,6 +644,8 @@ class FakeApiServer:
         if request.path == "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews":
             spec = request.body["spec"]
             return 201, {**request.body, "status": {"allowed": self.allowed(spec["resourceAttributes"])}}
+        if request.path == "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews" and self.rules:
+            return 201, {**request.body, "status": {"resourceRules": self.rules(request.body["spec"]["namespace"])}}
         if request.path.startswith("/openapi/v3/"):
             return 200, self.openapi.get(request.path.removeprefix("/openapi/v3"), {})
         if request.path == "/api":

@@ -44,36 +44,63 @@ def test_a_crd_without_our_status_fields_is_named() -> None:
 async def test_a_kind_that_is_not_served_is_named() -> None:
     async with FakeApiServer() as server:
         server.unserve(kinds.ALERT_PROVIDER)
-        [sentence] = await checks.problems(server.client(), "", "kube-system", [])
+        [sentence] = await checks.problems(server.client(), "kube-system", [])
         assert "alertproviders.flagger.app" in sentence
 
 
 async def test_rights_that_are_missing_are_named_by_resource() -> None:
     async with FakeApiServer() as server:
-        assert await checks.problems(server.client(), "", "kube-system", rbac.ROUTES) == []
+        assert await checks.problems(server.client(), "kube-system", rbac.ROUTES) == []
         server.allowed = lambda wanted: (wanted["resource"], wanted["verb"]) not in {("pods", "watch"), ("leases", "create")}
-        found = await checks.problems(server.client(), "", "kube-system", ["kubernetes"])
+        found = await checks.problems(server.client(), "kube-system", ["kubernetes"])
         assert found == [
             "our account may not watch pods: apply deploy/rbac.yaml",
             "our account may not create leases.coordination.k8s.io in kube-system: apply deploy/rbac.yaml",
         ]
 
 
+async def test_with_namespaces_only_the_lease_is_asked_for_beside_them() -> None:
+    async with FakeApiServer() as server:
+        server.allowed = lambda wanted: wanted.get("namespace") == "shop"
+        assert await checks.problems(server.client(), "shop", rbac.ROUTES, clusterwide=False) == []
+        assert await checks.problems(server.client(), "shop", rbac.ROUTES) != []
+
+
+async def test_rights_in_a_namespace_are_named_with_it() -> None:
+    async with FakeApiServer() as server:
+        server.allowed = lambda wanted: wanted.get("namespace") == "shop" and wanted["resource"] != "secrets"
+        [sentence] = await checks.namespace_problems(server.client(), "shop", ["kubernetes"])
+        assert sentence == "our account may not get, list, watch, create, patch, delete secrets in shop: apply deploy/rbac.yaml"
+        [sentence] = await checks.namespace_problems(server.client(), "bar", ["kubernetes"])
+        assert "is there such a namespace, with our Role?" in sentence
+
+
+async def test_what_one_request_tells_of_a_namespace_is_not_asked_for_again() -> None:
+    async with FakeApiServer() as server:
+        server.rules = lambda namespace: rbac.rules(rbac.ROUTES)
+        assert await checks.namespace_problems(server.client(), "shop", rbac.ROUTES) == []
+        assert len(server.requests) == 2
+        server.rules = lambda namespace: [rule for rule in rbac.rules(rbac.ROUTES) if "services" not in rule["resources"]]
+        server.allowed = lambda wanted: wanted["resource"] != "services"
+        [sentence] = await checks.namespace_problems(server.client(), "shop", rbac.ROUTES)
+        assert "services in shop" in sentence
+
+
 async def test_an_account_that_may_not_read_the_crd_reads_what_the_server_publishes_of_it() -> None:
     async with FakeApiServer() as server:
         server.fault = lambda request: 403 if request.kind == kinds.CUSTOM_RESOURCE_DEFINITION else None
-        [sentence] = await checks.problems(server.client(), "shop", "shop", [])
+        [sentence] = await checks.problems(server.client(), "shop", [])
         assert "status.run" in sentence
         schema = CRD["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
         named = {**schema, "x-kubernetes-group-version-kind": [{"group": "flagger.app", "version": "v1beta1", "kind": "Canary"}]}
         server.openapi[kinds.CANARY.root] = {"components": {"schemas": {"other": {}, "app.flagger.v1beta1.Canary": named}}}
-        assert await checks.problems(server.client(), "shop", "shop", []) == []
+        assert await checks.problems(server.client(), "shop", []) == []
 
 
 async def test_an_account_that_may_not_ask_for_its_rights_is_taken_at_its_word() -> None:
     async with FakeApiServer() as server:
         server.fault = lambda request: 403 if "selfsubjectaccessreviews" in request.path else None
-        assert await checks.problems(server.client(), "shop", "shop", []) == []
+        assert await checks.problems(server.client(), "shop", []) == []
 
 
 def lease(renewed: str, holder: str = "somebody") -> Obj:

@@ -64,3 +64,15 @@ def test_the_lease_is_granted_in_its_namespace_only() -> None:
     assert kinds == ["ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"]
     assert objects[3]["metadata"]["namespace"] == "kube-system"
     assert not any("leases" in rule["resources"] for rule in objects[1]["rules"])
+
+
+def test_with_namespaces_there_are_roles_in_these_and_nothing_for_the_cluster() -> None:
+    objects = rbac.manifests("flagger-system", lease_namespace="a", namespaces=("a", "b"))
+    assert [obj["kind"] for obj in objects] == ["ServiceAccount", *["Role", "RoleBinding"] * 3]
+    roles = [obj for obj in objects if obj["kind"] == "Role"]
+    assert [(role["metadata"]["namespace"], role["metadata"]["name"]) for role in roles] == [
+        ("a", "flaggerpy"), ("b", "flaggerpy"), ("a", "flaggerpy-election")
+    ]  # fmt: skip
+    wanted = set(rbac.reviews([*rbac.rules(rbac.ROUTES), *rbac.optional_rules()]))
+    assert set(rbac.reviews(roles[1]["rules"])) == wanted
+    assert all(obj["subjects"][0]["namespace"] == "flagger-system" for obj in objects if obj["kind"] == "RoleBinding")

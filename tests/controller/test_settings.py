@@ -54,7 +54,8 @@ def test_flags_of_klog_and_flags_without_effect_are_taken_and_named() -> None:
         (["-port"], "needs a value"),
         (["run"], "every setting is a flag"),
         (["-selector-labels= ,"], "selector-labels is empty"),
-        (["-namespace=a,b"], "one namespace"),
+        (["-namespace=a,B"], "'B' cannot be the name of a namespace"),
+        (["-namespace=,"], "names with commas"),
         (["-slack-url=http://x"], "needs -slack-channel"),
         (["-kubeconfig-qps=0"], "above 0"),
         (["-kubeconfig-service-mesh=/mesh"], "second cluster"),
@@ -73,3 +74,10 @@ def test_every_flag_stands_in_the_documentation() -> None:
     page = (Path(__file__).parent.parent.parent / "docs" / "controller.md").read_text()
     flags = [line.split()[0] for line in usage().splitlines()[1:]]
     assert [flag for flag in flags if f"`{flag}`" not in page] == []
+
+
+def test_several_namespaces_are_a_list_and_the_lease_is_in_the_first() -> None:
+    settings = parse(["-namespace=shop, bar,shop"], {})
+    assert settings.namespaces == ("shop", "bar")
+    assert settings.lease_namespace == "shop"
+    assert parse([], {}).namespaces == ()

@@ -12,6 +12,7 @@ import kopf
 import pytest
 
 from flaggerpy.cluster import kinds
+from flaggerpy.cluster.following import EVERYWHERE
 from flaggerpy.controller import watching
 from flaggerpy.controller.watching import (
     FINALIZER,
@@ -106,7 +107,7 @@ async def test_kopf_hands_over_what_happens_and_writes_nothing() -> None:
         def feed(plural: str, type_: str, obj: dict[str, Any]) -> None:
             seen.append((plural, type_, obj["metadata"]["name"]))
 
-        kopf_thread = Watching(server.client().configuration, "", feed)
+        kopf_thread = Watching(server.client().configuration, [EVERYWHERE], feed)
         kopf_thread.start()
         await eventually(lambda: ("canaries", "ADDED", "first") in seen)
         server.add(canary("second"))
@@ -129,7 +130,7 @@ async def test_kopf_is_started_again_when_it_ends() -> None:
     async with FakeApiServer() as server:
         server.add(canary("first"))
         seen: list[str] = []
-        kopf_thread = Watching(server.client().configuration, "", lambda plural, type_, obj: seen.append(obj["metadata"]["name"]))
+        kopf_thread = Watching(server.client().configuration, [EVERYWHERE], lambda plural, type_, obj: seen.append(obj["metadata"]["name"]))
         kopf_thread.start()
         await eventually(lambda: "first" in seen)
         await eventually(lambda: server.watches >= 3)
@@ -137,4 +138,21 @@ async def test_kopf_is_started_again_when_it_ends() -> None:
         await eventually(lambda: kopf_thread.restarts == 1, within=20)
         server.add(canary("second"))
         await eventually(lambda: "second" in seen, within=20)
+        await kopf_thread.stop()
+
+
+async def test_kopf_follows_the_namespaces_that_are_named_and_begins_anew_when_they_change() -> None:
+    async with FakeApiServer() as server:
+        for namespace in ("shop", "bar", "else"):
+            server.add(canary("podinfo", namespace))
+        seen: list[str] = []
+        scopes = ["shop"]
+        kopf_thread = Watching(server.client().configuration, scopes, lambda plural, type_, obj: seen.append(obj["metadata"]["namespace"]))
+        kopf_thread.start()
+        await eventually(lambda: "shop" in seen, within=20)
+        scopes.append("bar")
+        kopf_thread.again()
+        await eventually(lambda: "bar" in seen, within=20)
+        assert kopf_thread.restarts == 0
+        assert "else" not in seen
         await kopf_thread.stop()

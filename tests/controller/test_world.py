@@ -146,9 +146,9 @@ async def test_rivals_are_woken_when_one_comes_or_goes(scene: Scene) -> None:
 async def test_a_kind_of_route_is_followed_from_the_first_need_on(scene: Scene) -> None:
     assert not any("httproutes" in request.path for request in scene.server.requests)
     scene.world.interests.set(KEY, [kind_ref(ROUTE), Ref("httproutes", "shop", "podinfo")])
-    assert scene.world.follow_routes([ROUTE]) == (False, [])
+    assert scene.world.follow_routes([ROUTE], "shop") == (False, [])
     await eventually(lambda: KEY in scene.woken)
-    assert scene.world.follow_routes([ROUTE]) == (True, [])
+    assert scene.world.follow_routes([ROUTE], "shop") == (True, [])
     scene.woken.clear()
     meta = {"name": "podinfo", "namespace": "shop"}
     scene.server.add({"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": meta, "spec": {}})
@@ -159,9 +159,9 @@ async def test_a_kind_of_route_is_followed_from_the_first_need_on(scene: Scene) 
 async def test_a_kind_that_is_not_served_is_named(scene: Scene) -> None:
     scene.server.unserve(kinds.HTTP_ROUTE)
     scene.world.interests.set(KEY, [kind_ref(ROUTE)])
-    scene.world.follow_routes([ROUTE])
+    scene.world.follow_routes([ROUTE], "shop")
     await eventually(lambda: KEY in scene.woken)
-    ready, [sentence] = scene.world.follow_routes([ROUTE])
+    ready, [sentence] = scene.world.follow_routes([ROUTE], "shop")
     assert not ready
     assert "does not serve HTTPRoute of gateway.networking.k8s.io/v1" in sentence
 

@@ -119,3 +119,13 @@ async def test_the_lag_of_a_blocked_loop_is_noted() -> None:
             await asyncio.sleep(0.001)
     assert lag.worst() >= 0.04
     await lag.stop()
+
+
+async def test_what_is_worth_knowing_stands_below_the_ok() -> None:
+    notes = ["namespace shop is not attended"]
+    server = ProbeServer(0, "127.0.0.1", healthz={}, readyz={}, notes=lambda: notes)
+    await server.start()
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", trust_env=False) as client:
+        assert (await client.get("/readyz")).text == "OK\nnamespace shop is not attended\n"
+        assert (await client.get("/healthz")).text == "OK\n"
+    await server.stop()
