@@ -98,8 +98,9 @@ class Settings:
 
     @property
     def lease_namespace(self) -> str:
-        """Flagger's rule: the namespace that is watched (of several the first), else -leader-election-namespace."""
-        return self.namespaces[0] if self.namespaces else self.leader_election_namespace
+        """Flagger's rule: the one that is watched, else -leader-election-namespace; of several the first where that is not given."""
+        given = self.leader_election_namespace != Settings.leader_election_namespace
+        return self.leader_election_namespace if not self.namespaces or (given and len(self.namespaces) > 1) else self.namespaces[0]
 
 
 _ENVIRONMENT = {

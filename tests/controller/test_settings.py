@@ -76,8 +76,10 @@ def test_every_flag_stands_in_the_documentation() -> None:
     assert [flag for flag in flags if f"`{flag}`" not in page] == []
 
 
-def test_several_namespaces_are_a_list_and_the_lease_is_in_the_first() -> None:
+def test_several_namespaces_are_a_list_and_the_lease_is_in_the_first_or_where_it_is_put() -> None:
     settings = parse(["-namespace=shop, bar,shop"], {})
     assert settings.namespaces == ("shop", "bar")
     assert settings.lease_namespace == "shop"
+    assert parse(["-namespace=shop,bar", "-leader-election-namespace=flagger-system"], {}).lease_namespace == "flagger-system"
+    assert parse(["-namespace=shop", "-leader-election-namespace=flagger-system"], {}).lease_namespace == "shop"
     assert parse([], {}).namespaces == ()
