@@ -4,7 +4,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 NAME ?= default
-.PHONY: help venv unit lint e2e test test-all test-providers test-standby catalogue prove mutate rules sandbox sandbox-down bench beside demo demo-down docs clean
+.PHONY: help venv image pins unit lint e2e test test-all test-providers test-standby catalogue prove mutate rules sandbox sandbox-down bench beside demo demo-down docs clean
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
@@ -20,8 +20,8 @@ unit: $(READY) ## unit and property tests
 	$(PY) -m pytest -q -n 2 --reruns 1 -r R -m "not slow" tests
 
 lint: $(READY) ## ruff and mypy --strict
-	$(VENV)/bin/ruff check flaggerpy tests e2e
-	$(VENV)/bin/mypy flaggerpy tests e2e
+	$(VENV)/bin/ruff check flaggerpy tests e2e release
+	$(VENV)/bin/mypy flaggerpy tests e2e release
 
 e2e: $(READY) ## the core of the end-to-end tests, on a sandbox of their own
 	$(PY) -m e2e.sandbox with -- sh e2e/core/run.sh $(abspath $(PY))
@@ -72,6 +72,12 @@ bench: $(READY) ## flaggerpy beside Flagger 1.44 in one cluster, a table of figu
 
 beside: $(READY) ## the same releases by Flagger 1.44 and by flaggerpy, and every difference (writes docs/differences-from-flagger.md)
 	$(PY) -m e2e.beside $(ARGS)
+
+image: $(READY) ## flaggerpy's OCI image and its bill of materials, in build/image (docs/image.md)
+	$(PY) -m release.image --out build/image
+
+pins: $(READY) ## what the image is made of, pinned anew: release/requirements.txt, release/debian.txt
+	$(PY) -m release.pins
 
 demo: $(READY) ## six releases on a real cluster under real load (PROVIDER=traefik: by another router; CONTEXT=name: elsewhere)
 	$(PY) -m e2e.demo

@@ -14,6 +14,7 @@ from pathlib import Path
 from e2e.sandbox.build import program
 from e2e.sandbox.layout import REGISTRY
 from e2e.sandbox.versions import PODINFO_TAGS
+from release import oci
 
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 CONFIG = "application/vnd.docker.container.image.v1+json"
@@ -114,6 +115,23 @@ def push_layers(name: str, tag: str, layers: list[bytes], image_config: dict[str
         connection.close()
 
 
+def push_oci(name: str, tag: str, image: oci.Image) -> None:
+    """Pushes an image as it is, so that its digest is the same here as anywhere; ask inside the network namespace. Raises PushError."""
+    host, port = REGISTRY.split(":")
+    connection = http.client.HTTPConnection(host, int(port), timeout=30)
+    try:
+        for blob in [*(layer.content for layer in image.layers), image.config]:
+            push_blob(connection, name, blob)
+        ask(connection, "PUT", f"/v2/{name}/manifests/{tag}", {201}, image.manifest, {"Content-Type": oci.MANIFEST})
+    finally:
+        connection.close()
+
+
+def names_in(file: Path) -> list[str]:
+    with tarfile.open(file) as archive:
+        return archive.getnames()
+
+
 def push_blob(connection: http.client.HTTPConnection, name: str, blob: bytes) -> None:
     if ask(connection, "HEAD", f"/v2/{name}/blobs/{digest(blob)}", {200, 404})[0] == 200:
         return
@@ -140,10 +158,15 @@ def ask(
 
 
 def load(reference: str, file: Path) -> str:
-    """Pushes NAME:TAG from a static program or from a docker archive (`docker save`); returns the reference that pods use."""
+    """Pushes NAME:TAG from a static program, a docker archive (`docker save`) or an OCI archive (`python -m release.image`).
+
+    Returns the reference that pods use.
+    """
     name, _, tag = reference.removeprefix(f"{REGISTRY}/").partition(":")
     tag = tag or "1.0.0"
-    if tarfile.is_tarfile(file):
+    if tarfile.is_tarfile(file) and "oci-layout" in names_in(file):
+        push_oci(name, tag, oci.opened(file))
+    elif tarfile.is_tarfile(file):
         with tarfile.open(file) as archive:
 
             def member(path: str) -> bytes:
