@@ -28,8 +28,12 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
 import tenacity
+
+from flaggerpy import lean
+
+with lean.without("click", "rich", "pygments"):
+    import httpx
 
 MAX_BODY = 4 * 2**20
 BACKOFF_FIRST = 1.0

@@ -11,7 +11,8 @@ ROOT = Path(__file__).parent.parent / "flaggerpy"
 
 MAY_IMPORT: dict[str, set[str]] = {
     "api": set(),
-    "http": set(),
+    "lean": set(),
+    "http": {"lean"},
     "rollout": {"api"},
     "targets": {"api"},
     "routers": {"api"},
@@ -19,10 +20,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "hooks": {"api", "http"},
     "alerts": {"api", "http"},
     "images": {"api", "http"},
-    "cluster": {"api"},
+    "cluster": {"api", "lean"},
     "telemetry": {"api"},
     "model": {"api", "rollout"},
-    "controller": {"api", "http", "rollout", "targets", "routers", "metrics", "hooks", "alerts", "images", "cluster", "telemetry"},
+    "controller": {"api", "http", "rollout", "targets", "routers", "metrics", "hooks", "alerts", "images", "cluster", "telemetry", "lean"},
     "cli": {
         "api", "http", "rollout", "targets", "routers", "metrics", "hooks", "alerts", "images", "cluster", "telemetry", "model",
         "controller",

@@ -25,12 +25,9 @@ from urllib.request import getproxies_environment, proxy_bypass
 
 import aiohttp
 import tenacity
-from kubernetes.aio import config
-from kubernetes.aio.client.api_client import ApiClient
-from kubernetes.aio.client.configuration import Configuration
-from kubernetes.aio.config.incluster_config import SERVICE_HOST_ENV_NAME, SERVICE_TOKEN_FILENAME
 
 from flaggerpy.cluster import kinds
+from flaggerpy.cluster.aio import SERVICE_HOST_ENV_NAME, SERVICE_TOKEN_FILENAME, ApiClient, Configuration, config
 from flaggerpy.cluster.clock import ServerClock
 from flaggerpy.cluster.errors import ApiError, Gone, NotConfigured, NotFound, ServerError, Silent, TooManyRequests, Unreachable, error_from
 from flaggerpy.cluster.kinds import Kind, kind_of

@@ -16,12 +16,14 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 import aiohttp
-import kopf
-from kubernetes.aio.client.configuration import Configuration
-from kubernetes.aio.client.rest import RESTClientObject
 
+from flaggerpy import lean
 from flaggerpy.api.names import GROUP, VERSION
+from flaggerpy.cluster.aio import Configuration, RESTClientObject
 from flaggerpy.cluster.following import EVERYWHERE
+
+with lean.without("kubernetes.client", "kubernetes_asyncio", "pykube"):
+    import kopf
 
 PLURALS = ("canaries", "metrictemplates", "alertproviders")
 FINALIZER = "flaggerpy.flagger.app/never-set"

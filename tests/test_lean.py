@@ -1,0 +1,45 @@
+"""The controller's imports without what is none of its uses, and nothing taken from whoever does use it."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+from flaggerpy import lean
+
+
+def in_a_process(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_the_controller_loads_neither_a_second_client_nor_a_command_line() -> None:
+    names = ("kubernetes.client", "oauthlib", "requests", "rich", "pygments", "pandas", "prometheus_api_client")
+    code = f"import sys, flaggerpy.controller.run; print([name for name in {names!r} if name in sys.modules])"
+    assert in_a_process(code) == "[]"
+
+
+def test_who_wants_them_afterwards_gets_them() -> None:
+    code = "import flaggerpy.controller.run, rich.console, click, kubernetes.client; print(kubernetes.client.V1Pod.__name__)"
+    assert in_a_process(code) == "V1Pod"
+
+
+def test_who_loaded_them_before_keeps_them() -> None:
+    code = "import kubernetes, rich, flaggerpy.controller.run, sys; print(kubernetes.client.V1Pod.__name__, sys.modules['rich'] is rich)"
+    assert in_a_process(code) == "V1Pod True"
+
+
+def test_an_import_fails_within_and_not_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "wave", raising=False)
+    with lean.without("wave"), pytest.raises(ImportError):
+        importlib.import_module("wave")
+    assert importlib.import_module("wave").open
+
+
+def test_a_package_that_is_not_there_is_named() -> None:
+    with pytest.raises(ModuleNotFoundError, match="no_such_package_at_all"):
+        lean.bare("no_such_package_at_all")
