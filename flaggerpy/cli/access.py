@@ -5,18 +5,36 @@ Only the Canary is required reading. Pods, events and workloads make an answer b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 from flaggerpy.cluster import errors, kinds
 from flaggerpy.cluster.client import Client
 from flaggerpy.cluster.kinds import Kind
+from flaggerpy.cluster.watch import Key, Watcher
 from flaggerpy.controller.workloads import HISTORIES, WORKLOADS
 
 Obj = dict[str, Any]
 
 LONGEST_MANAGER = 120
 """Letters of a field manager's name; the API server takes 128 bytes."""
+
+
+class Follower(Protocol):
+    """Objects of one kind as they change: one list, one watch. `synced` is set once the list has come; `problem` is the last error."""
+
+    problem: errors.ApiError | None
+    synced: asyncio.Event
+
+    def start(self) -> None:
+        """Begin; errors are retried for ever and told by `problem`."""
+
+    async def stop(self) -> None:
+        """End."""
+
+    def items(self) -> Iterator[tuple[Key, Obj]]:
+        """What there is now."""
 
 
 class Access(Protocol):
@@ -28,8 +46,8 @@ class Access(Protocol):
     def now(self) -> float:
         """The API server's time in epoch seconds."""
 
-    async def canaries(self, namespace: str | None) -> list[Obj]:
-        """All Canaries of a namespace, or (None) of all."""
+    async def canaries(self, namespace: str | None, selector: str = "") -> list[Obj]:
+        """All Canaries of a namespace, or (None) of all, by label selector ("": all)."""
 
     async def canary(self, namespace: str, name: str) -> Obj | None:
         """One Canary, None when there is none of that name. Raises NotFound when the kind is not installed."""
@@ -46,6 +64,11 @@ class Access(Protocol):
     async def events(self, namespace: str, uid: str) -> list[Obj]:
         """Events of the object with this uid, where readable."""
 
+    def follow(
+        self, kind: Kind, namespace: str | None, on_change: Callable[[], None], *, labels: str = "", fields: str = ""
+    ) -> Follower:  # fmt: skip
+        """The objects of a kind by selectors, not started; `on_change` is called at every change."""
+
     async def annotate(self, namespace: str, name: str, annotations: Mapping[str, str | None]) -> Obj:
         """Set annotations of a Canary; None takes one off. Answers the Canary as stored."""
 
@@ -60,8 +83,8 @@ class ClusterAccess:
     def now(self) -> float:
         return self._client.now()
 
-    async def canaries(self, namespace: str | None) -> list[Obj]:
-        return await self._client.list(kinds.CANARY, namespace)
+    async def canaries(self, namespace: str | None, selector: str = "") -> list[Obj]:
+        return await self._client.list(kinds.CANARY, namespace, label_selector=selector or None)
 
     async def canary(self, namespace: str, name: str) -> Obj | None:
         found = await self._client.find(kinds.CANARY, namespace, name)
@@ -85,6 +108,14 @@ class ClusterAccess:
 
     async def events(self, namespace: str, uid: str) -> list[Obj]:
         return await self._readable(kinds.EVENT, namespace, field_selector=f"involvedObject.uid={uid}")
+
+    def follow(
+        self, kind: Kind, namespace: str | None, on_change: Callable[[], None], *, labels: str = "", fields: str = ""
+    ) -> Follower:  # fmt: skip
+        def changed(key: Key, new: Obj | None, old: Obj | None) -> None:
+            on_change()
+
+        return Watcher(self._client, kind, namespace, labels or None, on_change=changed, field_selector=fields or None)
 
     async def annotate(self, namespace: str, name: str, annotations: Mapping[str, str | None]) -> Obj:
         body = {"metadata": {"annotations": dict(annotations)}}

@@ -23,7 +23,6 @@ from flaggerpy.cluster.errors import AlreadyExists, Conflict, Invalid, NotFound
 
 Obj = dict[str, Any]
 
-HELP = "bring the CRDs of the cluster up to date, check them, or print them"
 MANAGER = "flaggerpy-crds"
 ATTEMPTS = 5
 ASK_EVERY = 0.5
@@ -102,10 +101,10 @@ def _covers(live: Any, own: Any) -> bool:
     return bool(live == own)
 
 
-def add_word(word: argparse.ArgumentParser) -> None:
+def add_options(word: str, parser: argparse.ArgumentParser) -> None:
     """The options of `crds`."""
-    word.add_argument("do", choices=("apply", "check", "print"), help="apply: create or replace what is older; check: only look")
-    word.add_argument("--force", action="store_true", help="replace a newer or foreign schema as well: fields that only it has are pruned")
+    parser.add_argument("do", choices=("apply", "check", "print"), help="apply: create or replace what is older; check: only look")
+    parser.add_argument("--force", action="store_true", help="replace a newer or foreign schema as well: fields that only it has are pruned")
 
 
 def needs_cluster(options: argparse.Namespace) -> bool:
@@ -208,3 +207,8 @@ def _newer(verdict: Verdict) -> str:
 def _some(found: tuple[str, ...]) -> str:
     rest = len(found) - NAMED
     return ", ".join(found[:NAMED]) + (f" and {rest} more" if rest > 0 else "")
+
+
+async def perform(options: argparse.Namespace, client: Client | None, screen: Screen) -> int:
+    """Carry out the word."""
+    return show(screen) if client is None else await run(options, client, screen)

@@ -31,7 +31,6 @@ from flaggerpy.targets.templates import template_digest
 
 Obj = dict[str, Any]
 
-HELP = "leave idle Canaries such that Flagger 1.44 goes on with them without a new analysis"
 MANAGER = "flaggerpy-handback"
 ASK_EVERY = 2.0
 SCALE_TO_ZERO = "flagger.app/scale-to-zero"
@@ -64,7 +63,7 @@ class Back:
     """Flagger's hashes of the applied and of the promoted template."""
 
 
-def add_word(command: argparse.ArgumentParser) -> None:
+def add_options(word: str, command: argparse.ArgumentParser) -> None:
     """The options of the word."""
     command.add_argument("names", nargs="*", metavar="NAME", help="these Canaries")
     command.add_argument("--all", action="store_true", help="all Canaries, of all namespaces or of the one given with -n")
@@ -276,3 +275,6 @@ def _seconds(text: str) -> float:
         return parse_duration(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+perform = hand_back

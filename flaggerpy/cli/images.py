@@ -33,7 +33,6 @@ from flaggerpy.rollout.imagecheck import explained
 Obj = dict[str, Any]
 
 VERDICTS = {"exists": Exit.OK, "missing": Exit.FAILED, "untold": Exit.UNTOLD}
-HELP = "ask registries whether images can be pulled: 0 yes, 1 certainly not, 15 cannot be told"
 WORDS = {"exists": "exists", "missing": "missing", "doubt": "untold", "unchecked": "unchecked"}
 
 
@@ -47,7 +46,7 @@ class Group:
     items: tuple[Wanted, ...]
 
 
-def add_word(command: argparse.ArgumentParser) -> None:
+def add_options(word: str, command: argparse.ArgumentParser) -> None:
     """The options of the word."""
     command.add_argument("images", nargs="*", metavar="IMAGE")
     command.add_argument("--manifest", metavar="FILE", action="append", default=[], help="also the images of the pods in FILE (-: stdin)")
@@ -226,3 +225,6 @@ def _data(group: Group, answer: ImageAnswer) -> Obj:
         told = explained(answer)
         found |= {"what": told.what, "means": told.means, "advice": told.advice}
     return {name: value for name, value in found.items() if value not in ("", [])}
+
+
+perform = check

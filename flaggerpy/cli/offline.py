@@ -9,11 +9,11 @@ from typing import Protocol
 
 from rich.console import Console
 
-from flaggerpy.api.durations import parse_duration
 from flaggerpy.cli import manifests
 from flaggerpy.cli.example import EXAMPLE
 from flaggerpy.cli.manifests import Document, Unreadable
 from flaggerpy.cli.problems import Exit, Problem
+from flaggerpy.cli.selecting import seconds
 from flaggerpy.model.faults import KINDS, Fault, UnknownFault, parse_fault
 
 LINT_UNREADABLE = 2
@@ -30,40 +30,39 @@ class Screen(Protocol):
     def note(self, text: str) -> None: ...
 
 
-class Word(Protocol):
-    """Adds a word to the command line: name and help."""
-
-    def __call__(self, name: str, text: str) -> argparse.ArgumentParser: ...
-
-
-def add_words(word: Word) -> None:
-    """The words of this file, with their options."""
-    lint = word("lint", "find what is wrong with Canaries and the objects around them, for editors and pipelines")
-    lint.add_argument("paths", nargs="+", metavar="FILE", help="YAML or JSON file, or directory; - is stdin")
-    lint.add_argument("-o", "--output", choices=("text", "json", "sarif"), default="text", help="form of the findings (default: text)")
-    lint.add_argument("-n", "--namespace", metavar="NS", default="", help="namespace of objects that name none")
-    lint.add_argument("--mesh-provider", metavar="NAME", default="", help="the provider of Canaries that name none")
-    lint.add_argument("--for-flagger", action="store_true", help="also tell what Flagger 1.44 would not understand")
-    lint.add_argument("--strict", action="store_true", help="warnings end with exit code 1 too")
-
-    plan = word("plan", "tell what a release will do, and how long each part takes at best and at worst")
-    _files(plan)
-    plan.add_argument("-o", "--output", choices=("json",), help="the forecast as data")
-
-    simulate = word("simulate", "play a release without a cluster: the controller's own core against a model of the world")
-    _files(simulate)
-    simulate.add_argument(
-        "--fault", metavar="FAULT", action="append", default=[], type=_fault, help="what goes wrong; may be given several times"
-    )
-    simulate.add_argument("--image", metavar="IMAGE", default="", help="the image that is released (default: that of the file)")
-    simulate.add_argument("--seed", metavar="N", type=int, default=0, help="vary start-up times and measurements (default: 0)")
-    simulate.add_argument(
-        "--speed", metavar="N", type=_speed, help="seconds of the release per second; 0: the end at once (default: what eyes can follow)"
-    )
-    simulate.add_argument("--timeout", metavar="TIME", type=_seconds, default="24h", help="of the release's own time (default: 24h)")
-    simulate.add_argument("-o", "--output", choices=("json",), help="the play as data, without a film")
-    simulate.add_argument("--faults", action="store_true", help="list the faults and end")
-    simulate.add_argument("--example", action="store_true", help="print the example that is played without -f, and end")
+def add_options(word: str, parser: argparse.ArgumentParser) -> None:
+    """The options of each word of this file."""
+    match word:
+        case "lint":
+            parser.add_argument("paths", nargs="+", metavar="FILE", help="YAML or JSON file, or directory; - is stdin")
+            parser.add_argument(
+                "-o", "--output", choices=("text", "json", "sarif"), default="text", help="form of the findings (default: text)"
+            )
+            parser.add_argument("-n", "--namespace", metavar="NS", default="", help="namespace of objects that name none")
+            parser.add_argument("--mesh-provider", metavar="NAME", default="", help="the provider of Canaries that name none")
+            parser.add_argument("--for-flagger", action="store_true", help="also tell what Flagger 1.44 would not understand")
+            parser.add_argument("--strict", action="store_true", help="warnings end with exit code 1 too")
+        case "plan":
+            _files(parser)
+            parser.add_argument("-o", "--output", choices=("json",), help="the forecast as data")
+        case "convert":
+            told = "YAML file or directory with Rollouts and what is around them: Services, AnalysisTemplates, routes, autoscalers; - is stdin"
+            parser.add_argument("-f", "--file", metavar="FILE", action="append", default=[], dest="files", required=True, help=told)
+            parser.add_argument("-o", "--output", choices=("yaml", "json"), default="yaml", help="form of the result (default: yaml)")
+            parser.add_argument("--strict", action="store_true", help="exit code 1 where something could not be carried over")
+        case _:
+            _files(parser)
+            faults = "what goes wrong; may be given several times"
+            parser.add_argument("--fault", metavar="FAULT", action="append", default=[], type=_fault, help=faults)
+            image = "the image that is released (default: that of the file)"
+            parser.add_argument("--image", metavar="IMAGE", default="", help=image)
+            parser.add_argument("--seed", metavar="N", type=int, default=0, help="vary start-up times and measurements (default: 0)")
+            speed = "seconds of the release per second; 0: the end at once (default: what eyes can follow)"
+            parser.add_argument("--speed", metavar="N", type=_speed, help=speed)
+            parser.add_argument("--timeout", metavar="TIME", type=seconds, default="24h", help="of the release's own time (default: 24h)")
+            parser.add_argument("-o", "--output", choices=("json",), help="the play as data, without a film")
+            parser.add_argument("--faults", action="store_true", help="list the faults and end")
+            parser.add_argument("--example", action="store_true", help="print the example that is played without -f, and end")
 
     convert = word("convert", "turn Rollouts of Argo Rollouts into Deployments and Canaries, and tell what could not be carried over")
     told = "YAML file or directory with Rollouts and what is around them: Services, AnalysisTemplates, routes, autoscalers; - is stdin"
@@ -176,6 +175,25 @@ def _convert(options: argparse.Namespace, screen: Screen) -> int:
     return Exit.FAILED if options.strict and lost else Exit.OK
 
 
+def _convert(options: argparse.Namespace, screen: Screen) -> int:
+    from flaggerpy.cli.converting import output
+    from flaggerpy.cli.converting.rollout import convert
+    from flaggerpy.cli.converting.source import Weight
+
+    try:
+        documents = manifests.read(options.files)
+    except Unreadable as error:
+        raise Problem(Exit.USAGE, f"Cannot be read: {error}") from None
+    found = convert(each.obj for each in documents)
+    if not found.rollouts:
+        raise Problem(Exit.USAGE, f"There is no Rollout (argoproj.io) in {', '.join(options.files)}.")
+    text = output.as_json(found) + "\n" if options.output == "json" else output.as_yaml(found)
+    screen.out.print(text, end="", markup=False, highlight=False, soft_wrap=True)
+    screen.note(output.summary(found))
+    lost = any(each.weight is Weight.LOST for each in found.remarks)
+    return Exit.FAILED if options.strict and lost else Exit.OK
+
+
 HANDLERS: dict[str, Callable[[argparse.Namespace, Screen], int]] = {
     "lint": _lint,
     "plan": _plan,
@@ -224,10 +242,3 @@ def _speed(text: str) -> float:
     if not 0 <= value < float("inf"):
         raise argparse.ArgumentTypeError("must be 0 or more")
     return value
-
-
-def _seconds(text: str) -> float:
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None

@@ -1,27 +1,94 @@
-"""Where a command prints, and how data is printed."""
+"""Where a command prints, what the stream at its other end can show, and how data is printed.
+
+Colours: not when NO_COLOR is set to anything or TERM is dumb; else on a terminal, and with CLICOLOR_FORCE (not 0) everywhere. CLICOLOR=0
+switches them off on a terminal too (bixense.com/clicolors, no-color.org). What the encoding of a stream has no letters for is replaced
+and never an error.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
-from typing import Any
+import os
+import sys
+from collections.abc import Mapping
+from typing import IO, Any, Literal, TypeVar
 
 import yaml
 from rich.console import Console
 from rich.text import Text
 
+from flaggerpy.cli.glyphs import Glyphs, glyphs_for
+
+T = TypeVar("T", str, Text)
+
 
 class Screen:
-    """Where a command prints: results to stdout, progress to stderr. Colours only on a terminal and without NO_COLOR."""
+    """Where a command prints: results to stdout, progress to stderr."""
 
     def __init__(self, out: Console | None = None, err: Console | None = None) -> None:
-        self.out = out or Console(highlight=False, soft_wrap=True)
-        self.err = err or Console(stderr=True, highlight=False, soft_wrap=True)
+        self.out = out or console(sys.stdout)
+        self.err = err or console(sys.stderr)
+
+    @property
+    def glyphs(self) -> Glyphs:
+        """The alphabet that stdout can carry."""
+        return glyphs_for(self.out.encoding)
+
+    @property
+    def width(self) -> int | None:
+        """Cells in a line of a terminal; None where nothing is to be cut, as something else than a person reads."""
+        return self.out.width if self.out.is_terminal else None
 
     def show(self, text: Text | str) -> None:
-        self.out.print(text, end="" if isinstance(text, Text) else "\n", markup=False)
+        self.out.print(harmless(text), end="" if isinstance(text, Text) else "\n", markup=False)
 
     def note(self, text: str) -> None:
-        self.err.print(text, markup=False)
+        self.err.print(harmless(text), markup=False)
+
+
+_CONTROLS = {code: "\N{REPLACEMENT CHARACTER}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
+
+
+def harmless(text: T) -> T:
+    """The text without control characters: what stands in a cluster may have been written to play tricks on a terminal."""
+    if isinstance(text, str):
+        return text.translate(_CONTROLS)
+    text.plain = text.plain.translate(_CONTROLS)
+    return text
+
+
+def console(stream: IO[str], environment: Mapping[str, str] | None = None) -> Console:
+    """A rich console on a stream by the rules of this module."""
+    where = os.environ if environment is None else environment
+    with contextlib.suppress(AttributeError, ValueError, OSError):
+        stream.reconfigure(errors="replace")  # type: ignore[attr-defined]
+    terminal = stream.isatty()
+    coloured = colours(where, terminal)
+    # as given: rich would read the environment by rules of its own (FORCE_COLOR makes it see a terminal where there is none)
+    styled = coloured or animated(where, terminal)  # bold is no colour
+    depth = _depth(where) if styled else None
+    return Console(file=stream, highlight=False, soft_wrap=True, force_terminal=terminal, no_color=not coloured, color_system=depth)
+
+
+def colours(environment: Mapping[str, str], terminal: bool) -> bool:
+    """Whether to print in colours."""
+    if environment.get("NO_COLOR"):
+        return False
+    if environment.get("CLICOLOR_FORCE", "0") not in ("", "0"):
+        return True
+    return terminal and environment.get("TERM") not in ("dumb", "unknown") and environment.get("CLICOLOR") != "0"
+
+
+def animated(environment: Mapping[str, str], terminal: bool) -> bool:
+    """Whether a stream can be drawn upon: a terminal that knows how to move its cursor."""
+    return terminal and environment.get("TERM", "") not in ("", "dumb", "unknown")
+
+
+def _depth(environment: Mapping[str, str]) -> Literal["standard", "256", "truecolor"]:
+    if environment.get("COLORTERM", "").lower() in ("truecolor", "24bit"):
+        return "truecolor"
+    return "256" if "256color" in environment.get("TERM", "") else "standard"
 
 
 def dump(screen: Screen, value: Any, form: str) -> None:

@@ -55,9 +55,8 @@ class Problem(Exception):
 
 
 def no_such_canary(namespace: str, name: str) -> Problem:
-    return Problem(
-        Exit.NO_SUCH_CANARY, f"There is no Canary {name} in namespace {namespace}. `flaggerpy get -A` lists those of all namespaces."
-    )
+    where = f"in namespace {namespace}. `flaggerpy get -A` lists those of all namespaces." if namespace else "in any namespace."
+    return Problem(Exit.NO_SUCH_CANARY, f"There is no Canary {name} {where}")
 
 
 def problem_of(error: errors.ApiError, host: str = "") -> Problem:

@@ -5,11 +5,13 @@ Tables have kubectl's look (upper-case heads, three spaces), so that awk and use
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from rich.text import Text
 
+from flaggerpy.cli.glyphs import Glyphs
 from flaggerpy.cli.views import CanaryView, HistoryLine, OrderLine, Waiting, age, bar, short_images
 
 PHASE_STYLE = {
@@ -31,34 +33,78 @@ Cell = str | tuple[str, str]
 """A text, or a text with its style."""
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[Cell]], indent: str = "") -> Text:
-    """Columns as wide as their widest cell, three spaces apart, the last one unpadded; always a newline at the end."""
+def table(heads: Sequence[str], rows: Iterable[Sequence[Cell]], indent: str = "", *, widths: list[int] | None = None) -> Text:
+    """Columns as wide as their widest cell, three spaces apart, the last one unpadded; always a newline at the end.
+
+    `widths` remembers the columns of a table that goes on later: given empty it is filled, given filled there are no heads.
+    """
     cells = [[cell if isinstance(cell, tuple) else (cell, "") for cell in row] for row in rows]
-    widths = [max(len(text) for text in [heads[i], *(row[i][0] for row in cells)]) for i in range(len(heads))]
+    wide = [max(len(text) for text in [heads[i], *(row[i][0] for row in cells)]) for i in range(len(heads))]
+    goes_on = bool(widths)
+    if widths is not None:
+        wide = [max(pair) for pair in zip(wide, widths or wide, strict=True)]
+        widths[:] = wide
     out = Text()
-    for row in [[(head, "dim") for head in heads], *cells]:
+    for row in cells if goes_on else [[(head, "dim") for head in heads], *cells]:
         out.append(indent)
         last = max((i for i, (text, _) in enumerate(row) if text), default=0)
         for i, (text, style) in enumerate(row[: last + 1]):
             out.append(text, style)
             if i < last:
-                out.append(" " * (widths[i] - len(text) + 3))
+                out.append(" " * (wide[i] - len(text) + 3))
         out.append("\n")
     return out
 
 
-def canaries(views: Sequence[CanaryView], *, all_namespaces: bool = False, wide: bool = False) -> Text:
-    """The table of `get`: Flagger's printer columns and what is waited for."""
+def fitted(text: Text, width: int | None, glyphs: Glyphs) -> Text:
+    """Each line cut to a terminal's width; None: nothing is cut."""
+    if width is None:
+        return text
+    out = Text()
+    for line in text.split("\n", allow_blank=True)[:-1]:
+        if line.cell_len > width:
+            line.truncate(width - len(glyphs.dots))
+            line.append(glyphs.dots, "dim")
+        out.append_text(line)
+        out.append("\n")
+    return out
+
+
+SORTS: dict[str, Callable[[CanaryView], Any]] = {
+    "name": lambda view: (view.namespace, view.name),
+    "phase": lambda view: (PHASES.index(view.phase) if view.phase in PHASES else -1),
+    "age": lambda view: view.created,
+    "weight": lambda view: -view.weight,
+    "since": lambda view: view.last_transition,
+}
+"""Orders of `get --sort-by`: phase by urgency, age the oldest first, weight the heaviest first, since the one that changed longest ago."""
+PHASES = (
+    "Failed", "WaitingPromotion", "Waiting", "Progressing", "Promoting", "Finalising", "Initializing", "Terminating", "Terminated",
+    "Initialized", "Succeeded",
+)  # fmt: skip
+
+
+def in_order(views: Iterable[CanaryView], by: str) -> list[CanaryView]:
+    """The views sorted; equal ones by namespace and name."""
+    return sorted(sorted(views, key=SORTS["name"]), key=SORTS[by])
+
+
+def canaries(
+    views: Sequence[CanaryView], *, all_namespaces: bool = False, wide: bool = False, widths: list[int] | None = None
+) -> Text:  # fmt: skip
+    """The table of `get`: phase, weight, since when, and what is waited for; wide: with Flagger's printer columns."""
     heads = [*(("NAMESPACE",) if all_namespaces else ()), "NAME", "STATUS", "WEIGHT"]
-    heads += [*(WIDE_HEADS if wide else ()), "LASTTRANSITIONTIME", "WAITING FOR"]
+    heads += [*WIDE_HEADS, "LASTTRANSITIONTIME", "AGE"] if wide else ["SINCE"]
     rows: list[list[Cell]] = []
     for view in views:
         row: list[Cell] = [view.namespace] if all_namespaces else []
         row += [view.name, phase(view), str(view.weight)]
         if wide:
-            row += _wide(view)
-        rows.append([*row, view.last_transition, view.waiting_for])
-    return table(heads, rows)
+            row += [*_wide(view), view.last_transition, _ago(view.now, view.created)]
+        else:
+            row.append(_ago(view.now, view.changed))
+        rows.append([*row, view.waiting_for])
+    return table([*heads, "WAITING FOR"], rows, widths=widths)
 
 
 def describe(view: CanaryView) -> Text:

@@ -95,6 +95,27 @@ class MetricLine:
     step: str = ""
     missed: bool = False
     """The value is out of bounds."""
+    low: float | None = None
+    high: float | None = None
+    values: tuple[tuple[str, float | None], ...] = ()
+    """The last value of each step, as (step, value)."""
+
+    @property
+    def used(self) -> float | None:
+        """How much of its room the last value has used: 0 none, 1 all of it, more is a miss; None without value or bound.
+
+        Of a floor near 100 (a rate of success) the room is what may be missing; of any other floor the value itself is the measure.
+        """
+        if self.value is None:
+            return None
+        shares = []
+        if self.high is not None:
+            shares.append(self.value / self.high if self.high > 0 else float(self.value > self.high) * 2)
+        if self.low is not None and 50 <= self.low < 100 and self.value <= 100:
+            shares.append((100 - self.value) / (100 - self.low))
+        elif self.low is not None:
+            shares.append(2.0 if self.value <= 0 < self.low else self.low / self.value if self.value > 0 else 0.0)
+        return max(shares, default=None)
 
 
 @dataclass(frozen=True)
@@ -171,6 +192,13 @@ class CanaryView:
     problem: str = ""
     spec: Mapping[str, Any] = field(default_factory=dict)
     last_transition: str = ""
+    """When the status was last written, as it says."""
+    created: float | None = None
+
+    @property
+    def changed(self) -> float | None:
+        """The same in epoch seconds."""
+        return _time(self.last_transition)
 
     @property
     def idle(self) -> bool:
@@ -248,6 +276,7 @@ def canary_view(
         problem=spec_problem or status_problem,
         spec=raw_spec,
         last_transition=status.last_transition_time or "",
+        created=_time(metadata.get("creationTimestamp")),
     )
 
 
@@ -277,15 +306,18 @@ def metric_line(metric: Metric, measured: Measured | None = None) -> MetricLine:
     if not limits and legacy is not None:
         low, high = (legacy, None) if metric.name == SUCCESS_RATE else (None, legacy)
     bounds = [text for text in (low is not None and f">= {low:g}", high is not None and f"<= {high:g}") if text]
-    values = next((each.values for each in measured.metrics if each.name == metric.name), []) if measured else []
-    value = values[-1] if values else None
+    columns = next((each.values for each in measured.metrics if each.name == metric.name), []) if measured else []
+    value = columns[-1] if columns else None
     return MetricLine(
         metric.name,
         " and ".join(bounds) or "any value",
         metric.interval or "",
         value,
-        measured.steps[-1] if measured and measured.steps and values else "",
+        measured.steps[-1] if measured and measured.steps and columns else "",
         value is not None and ((low is not None and value < low) or (high is not None and value > high)),
+        low,
+        high,
+        tuple(zip(measured.steps, columns, strict=False)) if measured else (),
     )
 
 

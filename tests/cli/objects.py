@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from typing import Any
 
 from flaggerpy.api.status import from_timestamp, timestamp
+from flaggerpy.cluster.errors import ApiError
+from flaggerpy.cluster.kinds import CANARY, EVENT, POD, Kind
+from flaggerpy.cluster.tasks import end
+from flaggerpy.cluster.watch import Key, key_of
 
 Obj = dict[str, Any]
 NOW = from_timestamp("2026-11-26T15:30:00Z")
@@ -88,13 +93,16 @@ class Memory:
         self.all_events: list[Obj] = []
         self.script: list[Obj] = []
         self.written: list[tuple[str, Mapping[str, str | None]]] = []
+        self.problems: dict[Kind, ApiError] = {}
 
     def now(self) -> float:
         return NOW
 
-    async def canaries(self, namespace: str | None) -> list[Obj]:
+    async def canaries(self, namespace: str | None, selector: str = "") -> list[Obj]:
         self._next()
-        return [deepcopy(obj) for obj in self.objects if namespace in (None, obj["metadata"]["namespace"])]
+        found = [deepcopy(obj) for obj in self.objects if namespace in (None, obj["metadata"]["namespace"])]
+        name, _, value = selector.partition("=")
+        return [obj for obj in found if not selector or (obj["metadata"].get("labels") or {}).get(name) == value]
 
     async def canary(self, namespace: str, name: str) -> Obj | None:
         found = [obj for obj in await self.canaries(namespace) if obj["metadata"]["name"] == name]
@@ -116,6 +124,57 @@ class Memory:
         self.written.append((name, dict(annotations)))
         return self.objects[0]
 
+    def follow(
+        self, kind: Kind, namespace: str | None, on_change: Callable[[], None], *, labels: str = "", fields: str = ""
+    ) -> Following:  # fmt: skip
+        return Following(self, kind, namespace, on_change, labels, fields)
+
     def _next(self) -> None:
         if self.script:
             self.objects[0] = self.script.pop(0)
+
+
+class Following:
+    """A watch on the objects of a `Memory`. That of the Canaries goes through the script: a state more each time that it was looked at."""
+
+    def __init__(
+        self, memory: Memory, kind: Kind, namespace: str | None, on_change: Callable[[], None], labels: str, fields: str
+    ) -> None:  # fmt: skip
+        self.problem: ApiError | None = memory.problems.get(kind)
+        self.synced = asyncio.Event()
+        self._memory, self._kind, self._namespace, self._on_change = memory, kind, namespace, on_change
+        self._labels, self._fields = labels, fields
+        self._looked = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        if self.problem is None:
+            self.synced.set()
+        if self._kind == CANARY:
+            self._task = asyncio.create_task(self._play())
+
+    async def stop(self) -> None:
+        await end(self._task)
+
+    def items(self) -> Iterator[tuple[Key, Obj]]:
+        self._looked.set()
+        match self._kind:
+            case kind if kind == CANARY:
+                name = self._fields.removeprefix("metadata.name=")
+                found = [obj for obj in self._memory.objects if not name or obj["metadata"]["name"] == name]
+                found = [obj for obj in found if self._namespace in (None, obj["metadata"]["namespace"])]
+            case kind if kind == POD:
+                found = [pod for pod in self._memory.all_pods if f"app={pod['metadata']['labels']['app']}" == self._labels]
+            case kind if kind == EVENT:
+                found = self._memory.all_events
+            case _:
+                raise AssertionError(self._kind)
+        return iter([(key_of(obj) if "name" in obj.get("metadata", {}) else Key("", str(i)), obj) for i, obj in enumerate(found)])
+
+    async def _play(self) -> None:
+        while self._memory.script:
+            await self._looked.wait()
+            self._looked.clear()
+            self._memory._next()
+            self._on_change()
+            await asyncio.sleep(0)

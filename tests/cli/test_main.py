@@ -12,7 +12,7 @@ import pytest
 import yaml
 from rich.console import Console
 
-from flaggerpy.cli import look, main
+from flaggerpy.cli import look, main, watching
 from flaggerpy.cli.printing import Screen
 from flaggerpy.cli.problems import MEANING, Exit, Problem, problem_of
 from flaggerpy.cluster import errors
@@ -24,7 +24,8 @@ DOCS = Path(__file__).parents[2] / "docs" / "cli.md"
 
 @pytest.fixture(autouse=True)
 def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("WATCH_SECONDS", "WAIT_SECONDS", "COMMAND_SECONDS"):
+    monkeypatch.setattr(watching, "GATHER_SECONDS", 0.0)
+    for name in ("WAIT_SECONDS", "COMMAND_SECONDS"):
         monkeypatch.setattr(look, name, 0.0)
 
 

@@ -226,21 +226,21 @@ def test_describe_shows_a_canary_that_cannot_be_read_all_the_same() -> None:
     assert text.startswith("podinfo.test   Initialized")
 
 
-def test_get_is_a_table_as_kubectl_prints_it_with_what_is_waited_for() -> None:
+def test_get_is_a_table_with_kubectls_look_and_what_is_waited_for() -> None:
     other = canary("")
     other["metadata"] |= {"name": "a-new-one", "namespace": "prod"}
     views = [canary_view(other, NOW), canary_view(progressing(), NOW)]
     assert screens.canaries(views, all_namespaces=True).plain == page("""
-        NAMESPACE   NAME        STATUS        WEIGHT   LASTTRANSITIONTIME     WAITING FOR
+        NAMESPACE   NAME        STATUS        WEIGHT   SINCE   WAITING FOR
         prod        a-new-one   (not seen)    0
-        test        podinfo     Progressing   40       2026-11-26T15:29:40Z   the analysis of step 2 of 3 at 40 %
+        test        podinfo     Progressing   40       20s     the analysis of step 2 of 3 at 40 %
         """)
 
 
 def test_get_wide_has_flaggers_wide_columns() -> None:
     assert screens.canaries([canary_view(progressing(), NOW)], wide=True).plain == page("""
-        NAME      STATUS        WEIGHT   SUSPENDED   FAILEDCHECKS   INTERVAL   MIRROR   STEPWEIGHT   STEPWEIGHTS   MAXWEIGHT   LASTTRANSITIONTIME     WAITING FOR
-        podinfo   Progressing   40                   1              10s                 20                         60          2026-11-26T15:29:40Z   the analysis of step 2 of 3 at 40 %
+        NAME      STATUS        WEIGHT   SUSPENDED   FAILEDCHECKS   INTERVAL   MIRROR   STEPWEIGHT   STEPWEIGHTS   MAXWEIGHT   LASTTRANSITIONTIME     AGE   WAITING FOR
+        podinfo   Progressing   40                   1              10s                 20                         60          2026-11-26T15:29:40Z         the analysis of step 2 of 3 at 40 %
         """)  # noqa: E501
 
 

@@ -1,0 +1,127 @@
+"""`flaggerpy get`, `describe` and `history`: what there is, once."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+from flaggerpy.cli import screens
+from flaggerpy.cli.access import Access, Obj
+from flaggerpy.cli.closer import Closer
+from flaggerpy.cli.feed import Feed
+from flaggerpy.cli.printing import Screen, dump
+from flaggerpy.cli.problems import Exit
+from flaggerpy.cli.selecting import chosen, namespace_of, one, selected
+from flaggerpy.cli.views import canary_view
+
+
+def add_options(word: str, parser: argparse.ArgumentParser) -> None:
+    """The options of each word of this file."""
+    match word:
+        case "get":
+            parser.add_argument("names", nargs="*", metavar="NAME", help="only these")
+            parser.add_argument("-A", "--all-namespaces", action="store_true", help="of all namespaces")
+            parser.add_argument("-l", "--selector", metavar="SELECTOR", default="", help="only those with these labels: app=web,tier!=test")
+            parser.add_argument("-o", "--output", choices=("wide", "name", "json", "yaml"), help="more columns, names only, or the objects")
+            parser.add_argument("-w", "--watch", action="store_true", help="go on with a line for each change")
+            sort = "order: name (default), phase (what needs you first), age, weight, since"
+            parser.add_argument("--sort-by", choices=tuple(screens.SORTS), default="name", help=sort)
+        case "describe":
+            parser.add_argument("name", metavar="NAME")
+            parser.add_argument("-o", "--output", choices=("json", "yaml"), help="the object itself")
+        case _:
+            parser.add_argument("name", metavar="NAME")
+            parser.add_argument("-o", "--output", choices=("wide", "json", "yaml"), help="with values and commands, or the entries as data")
+
+
+async def perform(options: argparse.Namespace, access: Access, screen: Screen) -> int:
+    """Carry out a word of this file."""
+    return await HANDLERS[options.word](options, access, screen)
+
+
+async def _get(options: argparse.Namespace, access: Access, screen: Screen) -> int:
+    if options.watch:
+        return await _get_on(options, access, screen)
+    found = in_order(await selected(options, access, options.selector), options.sort_by, access.now())
+    if found or options.output in ("json", "yaml"):
+        _print(found, options, access, screen, [])
+    else:
+        screen.note("No Canaries found" + ("." if options.all_namespaces else f" in namespace {namespace_of(options, access)}."))
+    return Exit.OK
+
+
+async def _get_on(options: argparse.Namespace, access: Access, screen: Screen) -> int:
+    """The same, and then each object that changed, for ever."""
+    changed = asyncio.Event()
+    shown: dict[str, Obj] = {}
+    widths: list[int] = []
+    async with Feed(access, None if options.all_namespaces else namespace_of(options, access), labels=options.selector) as feed:
+        feed.listen(changed.set)
+        while True:
+            now = {obj["metadata"]["uid"]: obj for obj in chosen(feed.objects(), options.names)}
+            fresh = [obj for uid, obj in now.items() if _gist(shown.get(uid, {})) != _gist(obj)]
+            shown = now
+            if fresh:
+                _print(in_order(fresh, options.sort_by, access.now()), options, access, screen, widths, listed=False)
+            await changed.wait()
+            changed.clear()
+
+
+def _gist(obj: Obj) -> Obj:
+    """What a change of is worth a line: all but bookkeeping."""
+    return {"spec": obj.get("spec"), "status": obj.get("status"), "annotations": (obj.get("metadata") or {}).get("annotations")}
+
+
+def in_order(objects: Iterable[Obj], by: str, now: float) -> list[Obj]:
+    """Objects in the order of `--sort-by`."""
+    pairs = [(canary_view(obj, now), obj) for obj in objects]
+    order = {id(view): i for i, view in enumerate(screens.in_order([view for view, _ in pairs], by))}
+    return [obj for view, obj in sorted(pairs, key=lambda pair: order[id(pair[0])])]
+
+
+def _print(
+    found: Sequence[Obj], options: argparse.Namespace, access: Access, screen: Screen, widths: list[int], *, listed: bool = True
+) -> None:  # fmt: skip
+    if options.output in ("json", "yaml"):
+        whole = [{"apiVersion": "v1", "kind": "List", "items": list(found)}]
+        for obj in found if not listed or len(options.names) == 1 else whole:
+            dump(screen, obj, options.output)
+    elif options.output == "name":
+        for obj in found:
+            screen.show(f"canary.flagger.app/{obj['metadata']['name']}")
+    else:
+        views = [canary_view(obj, access.now()) for obj in found]
+        text = screens.canaries(views, all_namespaces=options.all_namespaces, wide=options.output == "wide", widths=widths)
+        screen.show(screens.fitted(text, screen.width, screen.glyphs))
+
+
+async def _describe(options: argparse.Namespace, access: Access, screen: Screen) -> int:
+    obj = await one(options, access)
+    if options.output:
+        dump(screen, obj, options.output)
+    else:
+        screen.show(screens.describe(await Closer(access).view(obj, events=True)))
+    return Exit.OK
+
+
+async def _history(options: argparse.Namespace, access: Access, screen: Screen) -> int:
+    obj = await one(options, access)
+    if options.output in ("json", "yaml"):
+        dump(screen, (obj.get("status") or {}).get("history") or [], options.output)
+        return Exit.OK
+    view = canary_view(obj, access.now())
+    if view.history and options.output == "wide":
+        screen.show(screens.history_wide(view.history, view.now, view.promoted_revisions))
+    elif view.history:
+        screen.show(screens.history(view.history, view.now))
+    else:
+        screen.note(f"No release of {view.name} has ended yet.")
+    return Exit.OK
+
+
+HANDLERS: dict[str, Callable[[argparse.Namespace, Access, Screen], Awaitable[int]]] = {
+    "get": _get,
+    "describe": _describe,
+    "history": _history,
+}
