@@ -104,7 +104,8 @@ def _covers(live: Any, own: Any) -> bool:
 def add_options(word: str, parser: argparse.ArgumentParser) -> None:
     """The options of `crds`."""
     parser.add_argument("do", choices=("apply", "check", "print"), help="apply: create or replace what is older; check: only look")
-    parser.add_argument("--force", action="store_true", help="replace a newer or foreign schema as well: fields that only it has are pruned")
+    text = "replace a newer or foreign schema as well: fields that only it has are pruned"
+    parser.add_argument("--force", action="store_true", help=text)
 
 
 def needs_cluster(options: argparse.Namespace) -> bool:

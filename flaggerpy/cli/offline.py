@@ -46,7 +46,8 @@ def add_options(word: str, parser: argparse.ArgumentParser) -> None:
             _files(parser)
             parser.add_argument("-o", "--output", choices=("json",), help="the forecast as data")
         case "convert":
-            told = "YAML file or directory with Rollouts and what is around them: Services, AnalysisTemplates, routes, autoscalers; - is stdin"
+            around = "Services, AnalysisTemplates, routes, autoscalers"
+            told = f"YAML file or directory with Rollouts and what is around them: {around}; - is stdin"
             parser.add_argument("-f", "--file", metavar="FILE", action="append", default=[], dest="files", required=True, help=told)
             parser.add_argument("-o", "--output", choices=("yaml", "json"), default="yaml", help="form of the result (default: yaml)")
             parser.add_argument("--strict", action="store_true", help="exit code 1 where something could not be carried over")
@@ -63,12 +64,6 @@ def add_options(word: str, parser: argparse.ArgumentParser) -> None:
             parser.add_argument("-o", "--output", choices=("json",), help="the play as data, without a film")
             parser.add_argument("--faults", action="store_true", help="list the faults and end")
             parser.add_argument("--example", action="store_true", help="print the example that is played without -f, and end")
-
-    convert = word("convert", "turn Rollouts of Argo Rollouts into Deployments and Canaries, and tell what could not be carried over")
-    told = "YAML file or directory with Rollouts and what is around them: Services, AnalysisTemplates, routes, autoscalers; - is stdin"
-    convert.add_argument("-f", "--file", metavar="FILE", action="append", default=[], dest="files", required=True, help=told)
-    convert.add_argument("-o", "--output", choices=("yaml", "json"), default="yaml", help="form of the result (default: yaml)")
-    convert.add_argument("--strict", action="store_true", help="exit code 1 where something could not be carried over")
 
 
 def _files(command: argparse.ArgumentParser) -> None:
@@ -154,25 +149,6 @@ def _simulate(options: argparse.Namespace, screen: Screen) -> int:
         simulating.print_lines(shown, screen.out)
     simulating.print_end(shown, screen.out)
     return shown.ended.code
-
-
-def _convert(options: argparse.Namespace, screen: Screen) -> int:
-    from flaggerpy.cli.converting import output
-    from flaggerpy.cli.converting.rollout import convert
-    from flaggerpy.cli.converting.source import Weight
-
-    try:
-        documents = manifests.read(options.files)
-    except Unreadable as error:
-        raise Problem(Exit.USAGE, f"Cannot be read: {error}") from None
-    found = convert(each.obj for each in documents)
-    if not found.rollouts:
-        raise Problem(Exit.USAGE, f"There is no Rollout (argoproj.io) in {', '.join(options.files)}.")
-    text = output.as_json(found) + "\n" if options.output == "json" else output.as_yaml(found)
-    screen.out.print(text, end="", markup=False, highlight=False, soft_wrap=True)
-    screen.note(output.summary(found))
-    lost = any(each.weight is Weight.LOST for each in found.remarks)
-    return Exit.FAILED if options.strict and lost else Exit.OK
 
 
 def _convert(options: argparse.Namespace, screen: Screen) -> int:

@@ -12,15 +12,13 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from typing import IO, Any, Literal, TypeVar
+from typing import IO, Any, Literal
 
 import yaml
 from rich.console import Console
 from rich.text import Text
 
 from flaggerpy.cli.glyphs import Glyphs, glyphs_for
-
-T = TypeVar("T", str, Text)
 
 
 class Screen:
@@ -50,10 +48,13 @@ class Screen:
 _CONTROLS = {code: "\N{REPLACEMENT CHARACTER}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
 
 
-def harmless(text: T) -> T:
+def harmless(text: Text | str) -> Text | str:
     """The text without control characters: what stands in a cluster may have been written to play tricks on a terminal."""
-    if isinstance(text, str):
-        return text.translate(_CONTROLS)
+    return cleaned(text) if isinstance(text, Text) else text.translate(_CONTROLS)
+
+
+def cleaned(text: Text) -> Text:
+    """The same for a text with styles, in place."""
     text.plain = text.plain.translate(_CONTROLS)
     return text
 

@@ -70,18 +70,18 @@ def fitted(text: Text, width: int | None, glyphs: Glyphs) -> Text:
     return out
 
 
-SORTS: dict[str, Callable[[CanaryView], Any]] = {
-    "name": lambda view: (view.namespace, view.name),
-    "phase": lambda view: (PHASES.index(view.phase) if view.phase in PHASES else -1),
-    "age": lambda view: view.created,
-    "weight": lambda view: -view.weight,
-    "since": lambda view: view.last_transition,
-}
-"""Orders of `get --sort-by`: phase by urgency, age the oldest first, weight the heaviest first, since the one that changed longest ago."""
 PHASES = (
     "Failed", "WaitingPromotion", "Waiting", "Progressing", "Promoting", "Finalising", "Initializing", "Terminating", "Terminated",
     "Initialized", "Succeeded",
 )  # fmt: skip
+SORTS: dict[str, Callable[[CanaryView], Any]] = {
+    "name": lambda view: (view.namespace, view.name),
+    "phase": lambda view: (PHASES.index(view.phase) if view.phase in PHASES else -1),
+    "age": lambda view: view.created or 0.0,
+    "weight": lambda view: -view.weight,
+    "since": lambda view: view.last_transition,
+}
+"""Orders of `get --sort-by`: phase by urgency, age the oldest first, weight the heaviest first, since the one that changed longest ago."""
 
 
 def in_order(views: Iterable[CanaryView], by: str) -> list[CanaryView]:

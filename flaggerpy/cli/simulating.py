@@ -17,8 +17,8 @@ from rich.live import Live
 from flaggerpy.api.canary import parse_canary
 from flaggerpy.api.status import Phase, timestamp
 from flaggerpy.cli import screens
+from flaggerpy.cli.changes import print_changes
 from flaggerpy.cli.live import LiveView, Traffic
-from flaggerpy.cli.look import print_changes
 from flaggerpy.cli.problems import Exit, Problem
 from flaggerpy.cli.simulated import CALM_MS, ERRORS, SLOWNESS, about_time, cast_of, default_provider, measuring, refusals
 from flaggerpy.cli.views import CanaryView, age, canary_view

@@ -20,7 +20,7 @@ from typing import Any, Self
 from rich.console import Console
 from rich.text import Text
 
-from flaggerpy.cli.printing import harmless
+from flaggerpy.cli.printing import cleaned
 
 try:
     import termios
@@ -77,7 +77,7 @@ class Canvas:
         return BEGIN + ("\x1b[2J" if whole else "") + "".join(changed) + COMMIT
 
     def _render(self, line: Text, width: int) -> str:
-        cut = harmless(line.copy())
+        cut = cleaned(line.copy())
         cut.truncate(width)
         with io.StringIO() as out:
             source = self._console

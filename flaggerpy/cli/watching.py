@@ -12,6 +12,7 @@ from rich.text import Text
 
 from flaggerpy.cli import screens
 from flaggerpy.cli.access import Access, Obj
+from flaggerpy.cli.changes import print_changes
 from flaggerpy.cli.feed import Beside, Feed
 from flaggerpy.cli.frames import Scene, frame
 from flaggerpy.cli.look import Waiter
@@ -137,7 +138,7 @@ async def _drawn(release: Release, screen: Screen) -> int:
 async def _told(release: Release, screen: Screen) -> int:
     said: dict[str, tuple[object, ...]] = {}
     while True:
-        print_changes([release.scene().view], said, screen)
+        print_changes([release.scene().view], said, screen.out)
         if release.verdict:
             screen.show(release.verdict.sentence)
             return release.verdict.code
@@ -212,21 +213,10 @@ async def _told_many(many: Many, feed: Feed, screen: Screen) -> int:
     feed.listen(changed.set)
     said: dict[str, tuple[object, ...]] = {}
     while True:
-        print_changes(many.views(), said, screen)
+        print_changes(many.views(), said, screen.out)
         await changed.wait()
         changed.clear()
         await asyncio.sleep(GATHER_SECONDS)
-
-
-def print_changes(views: Sequence[CanaryView], said: dict[str, tuple[object, ...]], screen: Screen) -> None:
-    """One line for each Canary that looks different from what `said` remembers of it."""
-    for view in views:
-        key = f"{view.name}.{view.namespace}"
-        pods = (view.primary_pods, view.canary_pods)
-        gist = (view.phase, view.weight, view.failed_checks, pods, view.waiting_for, view.verdict, view.failures)
-        if said.get(key) != gist:
-            said[key] = gist
-            screen.show(screens.change_line(view))
 
 
 def _old(feed: Feed) -> str:

@@ -84,7 +84,7 @@ def _print(
     found: Sequence[Obj], options: argparse.Namespace, access: Access, screen: Screen, widths: list[int], *, listed: bool = True
 ) -> None:  # fmt: skip
     if options.output in ("json", "yaml"):
-        whole = [{"apiVersion": "v1", "kind": "List", "items": list(found)}]
+        whole: list[Obj] = [{"apiVersion": "v1", "kind": "List", "items": list(found)}]
         for obj in found if not listed or len(options.names) == 1 else whole:
             dump(screen, obj, options.output)
     elif options.output == "name":
