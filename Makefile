@@ -4,7 +4,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 NAME ?= default
-.PHONY: help venv image pins unit lint e2e test test-all test-providers test-standby catalogue prove mutate rules sandbox sandbox-down bench beside demo demo-down docs clean
+.PHONY: help venv image pins unit lint e2e test test-all test-providers test-standby test-install catalogue prove mutate rules sandbox sandbox-down bench beside demo demo-down docs clean
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
@@ -65,6 +65,10 @@ sandbox: $(READY) ## boot a real cluster to play with (NAME=default)
 
 sandbox-down: $(READY) ## take it down and leave nothing
 	$(PY) -m e2e.sandbox down --name $(NAME)
+
+test-install: $(READY) ## the chart on a sandbox of its own: installed, upgraded (also from Flagger's own chart, and back), taken away
+	$(PY) -m e2e.sandbox with --with helm --with flagger --with flagger-chart --with wget -- $(abspath $(PY)) -m pytest -r aR --durations 10 e2e/install $(ARGS)
+	$(if $(ARGS),,$(PY) -m e2e.suites passed install)
 
 # as a variable: make bench ARGS="--quick --only idle"
 bench: $(READY) ## flaggerpy beside Flagger 1.44 in one cluster, a table of figures (writes docs/benchmarks.md)

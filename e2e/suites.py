@@ -53,6 +53,21 @@ SUITES: dict[str, Suite] = {
             "e2e/disorder/faults.py",
         ),
     ),
+    "install": Suite(
+        rooms=(
+            "charts",
+            "deploy",
+            "flaggerpy/cli/crds.py",
+            "flaggerpy/cli/handback.py",
+            "flaggerpy/controller/checks.py",
+            "flaggerpy/controller/rbac.py",
+            "flaggerpy/controller/settings.py",
+            "flaggerpy/controller/takeover.py",
+            "e2e/install",
+            "release",
+        ),
+        parts=("helm", "flagger", "flagger-chart", "wget"),
+    ),
 }
 
 

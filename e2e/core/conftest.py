@@ -12,6 +12,7 @@ import pytest
 
 from e2e.core.controllers import Controller, install
 from e2e.core.receiver import Receiver
+from e2e.core.rights import DECOY
 from e2e.core.stage import Stage
 from e2e.kube import Kube, until
 from e2e.sandbox import Sandbox
@@ -40,7 +41,8 @@ def namespace(kube: Kube, request: pytest.FixtureRequest) -> Iterator[str]:
     """A namespace for one test, named after it; its end is not waited for."""
     stem = request.node.name.removeprefix("test_").split("[")[0].replace("_", "-")[:40].strip("-")
     name = f"{stem}-{os.getpid()}-{next(_counter)}"
-    kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    decoy = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": DECOY, "namespace": name}, "stringData": {"key": "not for you"}}
+    kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}, decoy)
     until(lambda: kube.find("ServiceAccount", "default", name), 15, f"the default service account of {name}")
     yield name
     kube.delete("Namespace", name)

@@ -21,9 +21,10 @@ class Received:
 
 
 class Receiver:
-    """Listens on a free port of loopback. `answers` maps a path to the status to give; 200 where it says nothing."""
+    """Listens on a free port of loopback, or of another `address` of ours. `answers` maps a path to the status to give; 200 where it says
+    nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, address: str = "127.0.0.1") -> None:
         self.received: list[Received] = []
         self.answers: dict[str, int] = {}
         outer = self
@@ -39,13 +40,13 @@ class Receiver:
             def log_message(self, format: str, *args: Any) -> None:
                 """Silent: the notes are the log."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer((address, 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return f"http://{self._server.server_address[0]!s}:{self._server.server_address[1]}"
 
     def at(self, path: str) -> list[Received]:
         """What came to a path, in order."""

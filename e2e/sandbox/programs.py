@@ -126,7 +126,17 @@ state = "{layout.run / "containerd"}"
 
 def apiserver(layout: Layout) -> Program:
     # one line per answered request, with user, verb and object: what the benches count
-    policy = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"], "rules": [{"level": "Metadata"}]}
+    rules = [
+        # the answer tells whether a controller lists Secrets with their data
+        {
+            "level": "RequestResponse",
+            "userGroups": ["system:serviceaccounts:flagger-system"],
+            "verbs": ["list"],
+            "resources": [{"group": "", "resources": ["secrets"]}],
+        },
+        {"level": "Metadata"},
+    ]
+    policy = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"], "rules": rules}
     policy_file = write_yaml(layout.conf / "audit.yaml", policy)
     pki = layout.pki
     argv = [

@@ -150,6 +150,7 @@ PARTS: tuple[Part, ...] = (
         },
         on_demand=True,
     ),
+    OwnPrograms("wget", "install/apps", ("wget",), seconds=10, on_demand=True),
     GoModule("helm", "helm.sh/helm/v3", "v3.21.4", seconds=60, binaries=(Binary("helm", "cmd/helm"),), on_demand=True),
     GoModule(
         "traefik",

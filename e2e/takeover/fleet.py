@@ -55,11 +55,11 @@ class Watched:
 
 
 class Fleet:
-    """`with Fleet(kube, sandbox, namespace, cases) as fleet`: load and receiver for as long."""
+    """`with Fleet(kube, sandbox, namespace, cases) as fleet`: load and receiver for as long. `address` is where gates listen."""
 
-    def __init__(self, kube: Kube, sandbox: Sandbox, namespace: str, cases: Sequence[Case]) -> None:
+    def __init__(self, kube: Kube, sandbox: Sandbox, namespace: str, cases: Sequence[Case], address: str = "127.0.0.1") -> None:
         self.kube, self.sandbox, self.namespace, self.cases = kube, sandbox, namespace, cases
-        self.receiver = Receiver()
+        self.receiver = Receiver(address)
         self.loads: dict[str, Load] = {}
         self._stack = ExitStack()
         for case in cases:

@@ -87,12 +87,12 @@ def take_over(fleet: Fleet, hands: Hands, *, look_at_old_crds: bool = False) -> 
         hands.ours.start()
         until(fleet.adopted, 90, "every Canary to be taken over", lambda: {case.name: fleet.status(case.name) for case in fleet.cases})
 
-    return _changes_hands(fleet, hands.theirs.stop, ours, started)
+    return changes_hands(fleet, hands.theirs.stop, ours, started)
 
 
 def start_again(fleet: Fleet, hands: Hands) -> TakenOver:
     """What a takeover is measured against: Flagger is stopped, and the same Flagger is started again."""
-    return _changes_hands(fleet, hands.theirs.stop, lambda: None, hands.theirs.start)
+    return changes_hands(fleet, hands.theirs.stop, lambda: None, hands.theirs.start)
 
 
 def hand_back(fleet: Fleet, hands: Hands) -> TakenOver:
@@ -103,10 +103,10 @@ def hand_back(fleet: Fleet, hands: Hands) -> TakenOver:
         assert done.returncode == 0, done.stdout + done.stderr
         hands.flaggers_crds()
 
-    return _changes_hands(fleet, hands.ours.stop, theirs, hands.theirs.start)
+    return changes_hands(fleet, hands.ours.stop, theirs, hands.theirs.start)
 
 
-def _changes_hands(fleet: Fleet, stop: Act, between: Act, begin: Act) -> TakenOver:
+def changes_hands(fleet: Fleet, stop: Act, between: Act, begin: Act) -> TakenOver:
     """`begin` returns when the other one has the Canaries; what it does with them in its first looks counts as well."""
     fleet.start_load()
     time.sleep(2)

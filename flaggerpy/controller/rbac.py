@@ -20,7 +20,9 @@ Obj = dict[str, Any]
 
 NAME = "flaggerpy"
 API = "rbac.authorization.k8s.io"
-READ = ("get", "list", "watch")
+SEE = ("list", "watch")
+READ = ("get", *SEE)
+# what has the Canary as its owner goes with it: the garbage collector deletes it, not we
 APPLY = (*READ, "create", "patch")
 OWN = (*APPLY, "delete")
 
@@ -46,28 +48,28 @@ def rules(providers: Iterable[str]) -> list[Obj]:
     for provider in providers:
         for group, plural in ROUTES[provider]:
             groups.setdefault(group, set()).add(plural)
-    return common_rules() + [_rule(group, sorted(plurals), OWN) for group, plurals in sorted(groups.items())]
+    return common_rules() + [_rule(group, sorted(plurals), APPLY) for group, plurals in sorted(groups.items())]
 
 
 def common_rules() -> list[Obj]:
     """What is needed whatever the provider."""
     return [
         _rule("flagger.app", ("canaries",), (*READ, "patch")),
-        _rule("flagger.app", ("canaries/status",), ("get", "patch")),
+        _rule("flagger.app", ("canaries/status",), ("patch",)),
         # owner references with blockOwnerDeletion need this where that admission plugin is on
         _rule("flagger.app", ("canaries/finalizers",), ("update",)),
-        _rule("flagger.app", ("metrictemplates", "alertproviders"), READ),
-        _rule("apps", ("deployments", "daemonsets"), OWN),
-        _rule("apps", ("replicasets",), READ),
+        _rule("flagger.app", ("metrictemplates", "alertproviders"), SEE),
+        _rule("apps", ("deployments", "daemonsets"), APPLY),
+        _rule("apps", ("replicasets",), SEE),
         # the user's autoscalers are read, and paused (KEDA); the primary's are made beside them
         _rule("autoscaling", ("horizontalpodautoscalers",), APPLY),
         _rule("keda.sh", ("scaledobjects",), APPLY),
         _rule("apps", ("controllerrevisions",), OWN),
-        _rule("", ("services",), OWN),
+        _rule("", ("services",), APPLY),
         _rule("", ("configmaps", "secrets"), OWN),
         _rule("policy", ("poddisruptionbudgets",), OWN),
-        _rule("", ("pods",), READ),
-        _rule("", ("events",), ("get", "list", "create", "patch", "update")),
+        _rule("", ("pods",), SEE),
+        _rule("", ("events",), ("list", "create", "patch")),
     ]
 
 
@@ -97,7 +99,7 @@ def crd_rules() -> list[Obj]:
 
 def lease_rules() -> list[Obj]:
     """What election needs, in the lease's namespace only."""
-    return [_rule("coordination.k8s.io", ("leases",), ("get", "list", "watch", "create", "update", "patch"))]
+    return [_rule("coordination.k8s.io", ("leases",), ("get", "list", "watch", "create", "update"))]
 
 
 def manifests(

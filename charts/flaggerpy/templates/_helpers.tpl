@@ -84,11 +84,11 @@ true
 {{- $names | uniq | compact | join "," -}}
 {{- end -}}
 
-{{/* Where the Lease lives. By Flagger's rule it is the one namespace that is watched. */}}
+{{/* Where the Lease lives. By Flagger's rule it is the one namespace that is watched; kube-system is the controller's own default. */}}
 {{- define "flaggerpy.leaseNamespace" -}}
 {{- $namespaces := include "flaggerpy.namespaces" . -}}
-{{- if and $namespaces (not (contains "," $namespaces)) -}}
-{{- $namespaces -}}
+{{- if and $namespaces (or (not (contains "," $namespaces)) (eq .Release.Namespace "kube-system")) -}}
+{{- splitList "," $namespaces | first -}}
 {{- else -}}
 {{- .Release.Namespace -}}
 {{- end -}}

@@ -1,0 +1,102 @@
+"""What an account did, by the API server's audit log, beside what it was granted. Pure but for the lines of the log.
+
+A right is (verb, group, resource), a subresource as `resource/subresource`. Server-side apply that creates an object needs `create` too,
+which the log tells by the answer 201 only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from flaggerpy.controller import rbac
+
+Right = tuple[str, str, str]
+DECOY = "unreferenced"
+"""A Secret in every namespace that nothing names, and that the controller has no business with."""
+
+_RARE = "read again after a conflict, which no test of this suite brings about for this kind"
+_OTHERS = "e2e/providers"
+
+
+def _whole(group: str, plural: str, reason: str) -> dict[Right, str]:
+    return {(verb, group, plural): reason for verb in rbac.APPLY}
+
+
+EXCEPTED: dict[Right, str] = {
+    ("update", "flagger.app", "canaries/finalizers"): "asked by an admission plugin (OwnerReferencesPermissionEnforcement) only",
+    **_whole("keda.sh", "scaledobjects", _OTHERS),
+    **_whole("networking.istio.io", "destinationrules", _OTHERS),
+    **_whole("networking.istio.io", "virtualservices", _OTHERS),
+    **_whole("networking.k8s.io", "ingresses", _OTHERS),
+    **_whole("traefik.io", "traefikservices", _OTHERS),
+}
+"""What is granted and not used in e2e/core, and where or why it is needed. A right that is used has no place here."""
+
+
+@dataclass
+class Log:
+    """What one account asked for. `secrets` are reads of one, by (namespace, name), `listed` the kinds that lists of Secrets came as."""
+
+    used: Counter[Right] = field(default_factory=Counter)
+    denied: Counter[Right] = field(default_factory=Counter)
+    secrets: Counter[tuple[str, str]] = field(default_factory=Counter)
+    listed: Counter[str] = field(default_factory=Counter)
+
+
+def entries(lines: Iterable[str], user: str) -> Iterator[dict[str, Any]]:
+    """The requests of a user, each once. A line that is cut off (the last one of a log that is being written) is passed over."""
+    mark = f'"{user}"'
+    known: set[str] = set()
+    for line in lines:
+        if mark not in line:
+            continue
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        # a watch is told at its begin and at its end
+        if entry["user"]["username"] == user and entry["auditID"] not in known:
+            known.add(entry["auditID"])
+            yield entry
+
+
+def read(lines: Iterable[str], user: str) -> Log:
+    """What the log says of a user (`system:serviceaccount:NAMESPACE:NAME`)."""
+    found = Log()
+    for entry in entries(lines, user):
+        about = entry.get("objectRef") or {}
+        if not about.get("resource"):
+            continue
+        resource = "/".join(filter(None, (about["resource"], about.get("subresource"))))
+        right = (entry["verb"], about.get("apiGroup", ""), resource)
+        if (entry.get("annotations") or {}).get("authorization.k8s.io/decision") == "forbid":
+            found.denied[right] += 1
+            continue
+        found.used[right] += 1
+        if entry["verb"] == "patch" and (entry.get("responseStatus") or {}).get("code") == 201:
+            found.used["create", right[1], resource] += 1
+        if resource == "secrets" and entry["verb"] == "get":
+            found.secrets[about.get("namespace", ""), about.get("name", "")] += 1
+        elif resource == "secrets" and entry["verb"] == "list":
+            found.listed[str((entry.get("responseObject") or {}).get("kind"))] += 1
+    return found
+
+
+def granted() -> set[Right]:
+    """All that the manifests of every provider grant."""
+    rules = [rule for obj in rbac.manifests() if obj["kind"] in ("ClusterRole", "Role") for rule in obj["rules"]]
+    return {(verb, group, "/".join(filter(None, (plural, sub)))) for verb, group, plural, sub in rbac.reviews(rules)}
+
+
+def unused(log: Log) -> set[Right]:
+    """What was granted in vain: neither used nor excepted."""
+    return granted() - set(log.used) - set(EXCEPTED)
+
+
+def excepted_in_vain(log: Log) -> set[Right]:
+    """Exceptions that are not needed: the right was used, or is not granted any more."""
+    return {right for right in EXCEPTED if right in log.used or right not in granted()}

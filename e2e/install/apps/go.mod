@@ -1,0 +1,3 @@
+module installapps
+
+go 1.24

@@ -1,0 +1,194 @@
+"""What the chart renders, and what it refuses: no cluster is needed for it."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from e2e.install import render
+from e2e.install.helm import CHART, ROOT, Helm, HelmError
+from e2e.sandbox import Sandbox
+from e2e.sandbox.build import build, part_dir, part_named
+from flaggerpy.controller import rbac
+from flaggerpy.controller.settings import parse
+
+Obj = dict[str, Any]
+DIGEST = "sha256:" + "a" * 64
+
+
+@pytest.fixture(scope="module")
+def flaggers_chart() -> str:
+    build(("flagger-chart",))
+    return str(part_dir(part_named("flagger-chart")) / "flagger")
+
+
+def one(objects: list[Obj], kind: str, name: str = "flagger") -> Obj:
+    [found] = [obj for obj in objects if obj["kind"] == kind and obj["metadata"]["name"] == name]
+    return found
+
+
+def container(objects: list[Obj]) -> Obj:
+    [found] = one(objects, "Deployment")["spec"]["template"]["spec"]["containers"]
+    return dict(found)
+
+
+def flags(objects: list[Obj]) -> list[str]:
+    word, *found = container(objects)["args"]
+    assert word == "run"
+    parse(found, {})
+    return list(found)
+
+
+def test_helm_finds_nothing_to_complain_of(offline: Helm) -> None:
+    assert "0 chart(s) failed" in offline.run("lint", "--strict", str(CHART))
+
+
+def test_the_plain_manifests_are_what_the_chart_renders(offline: Helm) -> None:
+    assert render.drifted(offline) == [], "run python -m e2e.install.render"
+
+
+def test_kustomize_makes_of_base_and_overlay_what_they_say(sandbox: Sandbox) -> None:
+    def built(folder: str) -> list[Obj]:
+        return [obj for obj in yaml.safe_load_all(sandbox.run(str(sandbox.kubectl), "kustomize", f"{ROOT}/{folder}").stdout) if obj]
+
+    base = built(render.BASE)
+    written = [obj for obj in yaml.safe_load_all((ROOT / render.INSTALL).read_text()) if obj]
+    assert sorted(base, key=str) == sorted(written, key=str)
+    changed = one(built("deploy/kustomize/overlays/example"), "Deployment")
+    assert changed["spec"]["replicas"] == 2
+    [main] = changed["spec"]["template"]["spec"]["containers"]
+    assert main["image"].startswith("registry.example.com/flaggerpy@sha256:")
+    assert parse(main["args"][1:], {}).metrics_server == "http://prometheus.monitoring:9090"
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"logLevel": "loud"}, "at '/logLevel': value must be one of 'debug', 'info'"),
+        ({"slack": {"chanel": "x"}}, "at '/slack': additional properties 'chanel' not allowed"),
+        ({"meshProvider": "istoi"}, "at '/meshProvider'"),
+        ({"rbac": {"providers": ["gloo"]}}, "gloo is not built; there are contour"),
+        ({"rbac": {"clusterReads": False}}, "for some namespaces only; set namespace too"),
+        ({"image": {"digest": "sha256:1"}}, "at '/image/digest'"),
+        ({"image": {"tag": "1.44.0"}}, "image.tag 1.44.0 is a version of Flagger"),
+        ({"image": {"repository": "mirror.example/fluxcd/flagger"}}, "looks like a copy of Flagger's image"),
+        ({"slack": {"url": "https://hooks.slack.example"}}, "slack.url needs slack.channel"),
+        ({"controlplane": {"kubeconfig": {"secretName": "x"}}}, "routes in a second cluster are not built yet"),
+    ],
+)
+def test_what_cannot_work_is_refused_in_a_sentence(offline: Helm, values: Obj, said: str) -> None:
+    with pytest.raises(HelmError) as raised:
+        offline.template(values)
+    assert said in str(raised.value)
+
+
+def test_a_copy_of_flaggers_own_values_is_taken_as_it_is(offline: Helm, flaggers_chart: str) -> None:
+    rendered = offline.template(yaml.safe_load((Path(flaggers_chart) / "values.yaml").read_text()))
+    assert container(rendered)["image"].startswith("ghcr.io/flaggerpy/flaggerpy:")
+    assert parse(flags(rendered), {}).log_level == "info"
+
+
+@pytest.mark.parametrize(
+    ("values", "flag"),
+    [
+        ({"meshProvider": "linkerd"}, "-mesh-provider=linkerd"),
+        ({"metricsServer": "http://p:1"}, "-metrics-server=http://p:1"),
+        ({"prometheus": {"install": True}}, "-metrics-server=http://flagger-prometheus:9090"),
+        ({"namespace": "shop"}, "-namespace=shop"),
+        ({"selectorLabels": "app"}, "-selector-labels=app"),
+        ({"includeLabelPrefix": "*"}, "-include-label-prefix=*"),
+        ({"configTracking": {"enabled": False}}, "-enable-config-tracking=false"),
+        ({"ingressAnnotationsPrefix": "a"}, "-ingress-annotations-prefix=a"),
+        ({"ingressClass": "contour"}, "-ingress-class=contour"),
+        ({"noCrossNamespaceRefs": True}, "-no-cross-namespace-refs=true"),
+        ({"clusterName": "prod"}, "-cluster-name=prod"),
+        ({"kubeconfigQPS": 1000000}, "-kubeconfig-qps=1000000"),
+        ({"kubeconfigBurst": "300"}, "-kubeconfig-burst=300"),
+        ({"slack": {"user": "u"}}, "-slack-user=u"),
+        ({"slack": {"proxyUrl": "http://proxy"}}, "-slack-proxy-url=http://proxy"),
+        # Flagger documents this one and ignores it (Q-53)
+        ({"slack": {"proxy": "http://proxy"}}, "-slack-proxy-url=http://proxy"),
+        ({"msteams": {"proxyUrl": "http://proxy"}}, "-msteams-proxy-url=http://proxy"),
+        ({"extraFlags": {"zap-encoding": "console"}}, "-zap-encoding=console"),
+    ],
+)
+def test_a_value_of_flaggers_has_flaggers_effect(offline: Helm, values: Obj, flag: str) -> None:
+    assert flag in flags(offline.template(values))
+
+
+def test_secret_addresses_are_in_a_secret_and_a_change_of_them_rolls_the_pods(offline: Helm) -> None:
+    def rendered(url: str) -> list[Obj]:
+        return offline.template({"slack": {"url": url, "channel": "c"}, "msteams": {"url": "https://t"}, "eventWebhook": "https://e"})
+
+    before, after = rendered("https://a"), rendered("https://b")
+    assert one(before, "Secret", "flagger-alerts")["stringData"] == {
+        "SLACK_URL": "https://a", "MSTEAMS_URL": "https://t", "EVENT_WEBHOOK_URL": "https://e",
+    }  # fmt: skip
+    assert container(before)["envFrom"] == [{"secretRef": {"name": "flagger-alerts"}}]
+    assert "https://" not in str(flags(before))
+    pods = [one(each, "Deployment")["spec"]["template"]["metadata"]["annotations"]["checksum/alerts"] for each in (before, after)]
+    assert pods[0] != pods[1]
+
+
+def test_the_digest_goes_before_the_tag(offline: Helm) -> None:
+    assert container(offline.template({"image": {"repository": "r/f", "tag": "t", "digest": DIGEST}}))["image"] == f"r/f@{DIGEST}"
+
+
+NAMES = [
+    *itertools.product(("flagger", "flagger-canaries", "delivery"), ({}, {"nameOverride": "controller"}, {"fullnameOverride": "x"})),
+    ("flagger", {"serviceAccount": {"create": False, "name": "mine"}}),
+]
+
+
+@pytest.mark.parametrize(("release", "values"), NAMES)
+def test_names_and_selectors_are_those_of_flaggers_chart(offline: Helm, flaggers_chart: str, release: str, values: Obj) -> None:
+    """Otherwise an upgrade would be refused (selectors cannot change), or leave a second controller behind."""
+    given = {**values, "prometheus": {"install": True}, "serviceMonitor": {"enabled": True}, "podDisruptionBudget": {"enabled": True}}
+    theirs = offline.template(given, name=release, chart=flaggers_chart)
+    ours = {(obj["kind"], obj["metadata"]["name"]): obj for obj in offline.template(given, name=release)}
+    for obj in theirs:
+        found = ours[obj["kind"], obj["metadata"]["name"]]
+        if obj["kind"] == "Deployment":
+            assert found["spec"]["selector"] == obj["spec"]["selector"]
+            assert found["spec"]["template"]["spec"]["serviceAccountName"] == obj["spec"]["template"]["spec"]["serviceAccountName"]
+        if obj["kind"].endswith("RoleBinding"):
+            assert found["roleRef"] == obj["roleRef"]
+
+
+def granted(objects: list[Obj], *kinds: str) -> set[tuple[str, str, str, str]]:
+    roles = [obj for obj in objects if obj["kind"] in kinds and obj["metadata"]["name"] == "flagger"]
+    return set(rbac.reviews(rule for role in roles for rule in role["rules"]))
+
+
+def test_routes_of_enabled_providers_only_may_be_written(offline: Helm) -> None:
+    found = granted(offline.template({"rbac": {"providers": ["contour"]}, "meshProvider": "linkerd"}), "ClusterRole")
+    wanted = [*rbac.rules(["contour", "linkerd"]), *rbac.optional_rules(), *rbac.cluster_rules()]
+    assert found == set(rbac.reviews(wanted))
+    assert granted(offline.template(), "ClusterRole") == set(
+        rbac.reviews([*rbac.rules(rbac.ROUTES), *rbac.optional_rules(), *rbac.cluster_rules()])
+    )
+
+
+@pytest.mark.parametrize("namespace", ["a, b", ["a", "b"]])
+def test_with_namespaces_there_are_roles_in_them_and_only_reads_without_a_namespace(offline: Helm, namespace: object) -> None:
+    rendered = offline.template({"namespace": namespace, "crd": {"upgrade": False}})
+    assert granted(rendered, "ClusterRole") == set(rbac.reviews(rbac.cluster_rules()))
+    assert granted(rendered, "Role") == set(rbac.reviews([*rbac.rules(rbac.ROUTES), *rbac.optional_rules()]))
+    roles = [obj["metadata"]["namespace"] for obj in rendered if obj["kind"] == "Role" and obj["metadata"]["name"] == "flagger"]
+    assert roles == ["a", "b"]
+    without = offline.template({"namespace": namespace, "crd": {"upgrade": False}, "rbac": {"clusterReads": False}})
+    assert not [obj for obj in without if obj["kind"].startswith("Cluster")]
+
+
+def test_the_crds_are_in_the_release_only_where_that_is_asked_for_and_the_hook_is_then_off(offline: Helm) -> None:
+    def kinds(values: Obj) -> set[str]:
+        return {obj["kind"] for obj in offline.template(values)}
+
+    assert "CustomResourceDefinition" not in kinds({})
+    assert "Job" in kinds({})
+    assert {"CustomResourceDefinition"} == kinds({"crd": {"create": True}}) & {"CustomResourceDefinition", "Job"}
+    assert "Job" not in kinds({"crd": {"upgrade": False}})
