@@ -23,7 +23,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cluster": {"api", "lean"},
     "telemetry": {"api"},
     "model": {"api", "rollout"},
-    "controller": {"api", "http", "rollout", "targets", "routers", "metrics", "hooks", "alerts", "images", "cluster", "telemetry", "lean"},
+    "dashboard": {"api", "rollout", "cluster", "telemetry"},
+    "controller": {
+        "api", "http", "rollout", "targets", "routers", "metrics", "hooks", "alerts", "images", "cluster", "telemetry",
+        "dashboard", "lean",
+    },
     "cli": {
         "api", "http", "rollout", "targets", "routers", "metrics", "hooks", "alerts", "images", "cluster", "telemetry", "model",
         "controller",

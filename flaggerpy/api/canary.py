@@ -23,6 +23,7 @@ Provider = Literal[
 
 DEFAULT_PROGRESS_DEADLINE = 600
 DEFAULT_INTERVAL = 60.0
+SUCCESS_RATE = "request-success-rate"
 SHORTEST_INTERVAL = 1.0
 
 
@@ -352,6 +353,13 @@ class Metric(Model):
     """The MetricTemplate that holds the query."""
     template_variables: dict[str, str] = {}
     """Values for the template's variables, by name."""
+
+    @property
+    def bounds(self) -> tuple[float | None, float | None]:
+        """Least and greatest value that pass. Without a range the legacy threshold is the least success rate, the most of all else."""
+        if self.threshold_range:
+            return self.threshold_range.min, self.threshold_range.max
+        return (self.threshold, None) if self.name == SUCCESS_RATE else (None, self.threshold)
 
 
 class AlertRef(Model):

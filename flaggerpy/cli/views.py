@@ -19,7 +19,6 @@ Obj = dict[str, Any]
 
 GATES = ("confirm-rollout", "confirm-traffic-increase", "confirm-promotion")
 EVENTS_SHOWN = 8
-SUCCESS_RATE = "request-success-rate"
 
 
 @dataclass(frozen=True)
@@ -300,11 +299,8 @@ def is_ready(pod: Obj) -> bool:
 
 
 def metric_line(metric: Metric, measured: Measured | None = None) -> MetricLine:
-    """A metric, its bounds, and its last value. Without a range the legacy threshold is the least success rate, the most of all else."""
-    limits, legacy = metric.threshold_range, metric.threshold
-    low, high = (limits.min, limits.max) if limits else (None, None)
-    if not limits and legacy is not None:
-        low, high = (legacy, None) if metric.name == SUCCESS_RATE else (None, legacy)
+    """A metric, its bounds, and its last value."""
+    low, high = metric.bounds
     bounds = [text for text in (low is not None and f">= {low:g}", high is not None and f"<= {high:g}") if text]
     columns = next((each.values for each in measured.metrics if each.name == metric.name), []) if measured else []
     value = columns[-1] if columns else None

@@ -63,6 +63,8 @@ class EventRecorder:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.dropped = 0
+        self.on_record: Callable[[Mapping[str, Any], str, str], None] | None = None
+        """Told of each event at once, also of those that are dropped: object, type, message."""
         self._client = client
         self._component = component
         self._instance = instance or socket.gethostname()
@@ -101,6 +103,8 @@ class EventRecorder:
         Never raises and never waits; False means dropped.
         """
         try:
+            if self.on_record:
+                self.on_record(involved, type, message)
             happening = _Happening(_reference(involved), type, reason, _shortened(message))
             if not self._token(happening):
                 self.dropped += 1

@@ -77,6 +77,13 @@ class View:
         self._cache = cache
         self._recent: OrderedDict[ObjectKey, tuple[bytes, Obj]] = OrderedDict()
 
+    def peek(self, ns: str | None, name: str) -> Obj | None:
+        """As `get`, but what was not remembered is not remembered now: for walks through all there are."""
+        known, value = self._recent.get(ObjectKey(ns or "", name)), self._cache.get(ns, name)
+        if value is None or (known is not None and known[0] is value[PACKED]):
+            return known[1] if known is not None and value is not None else None
+        return unpack(value[PACKED])
+
     def get(self, ns: str | None, name: str) -> Obj | None:
         """One object, None when it is not there."""
         key = ObjectKey(ns or "", name)

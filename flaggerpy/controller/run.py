@@ -12,7 +12,7 @@ import logging
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flaggerpy import __version__
 from flaggerpy.cluster.client import Client
@@ -45,6 +45,9 @@ from flaggerpy.telemetry.lag import LoopLag
 from flaggerpy.telemetry.logs import about, configure
 from flaggerpy.telemetry.metrics import Metrics
 from flaggerpy.telemetry.server import ProbeServer
+
+if TYPE_CHECKING:
+    from flaggerpy.controller.dashboard import Dashboard
 
 CHECK_AGAIN_SECONDS = 10.0
 SWEEP_SECONDS = 300.0
@@ -108,6 +111,7 @@ class Controller:
         self.election = LeaderElection(
             client, settings.lease_namespace, identity=identity or None, on_started=self._lead, on_stopped=self._stand_down
         )
+        self.dashboard = self._dashboard() if settings.ui else None
         self._loop = asyncio.get_running_loop()
         self._sweep_now = asyncio.Event()
         self.warm = False
@@ -115,6 +119,12 @@ class Controller:
         self._workers: dict[Key, asyncio.Task[None]] = {}
         self._sweeper: asyncio.Task[None] | None = None
         self._starter: asyncio.Task[None] | None = None
+
+    def _dashboard(self) -> Dashboard:
+        # imported only where it is wanted: a controller without the page does not carry it
+        from flaggerpy.controller.dashboard import Dashboard
+
+        return Dashboard(self.settings, self.client, self.world, self.recorder, self.election.holds)
 
     async def start(self) -> None:
         """Return when the caches are warm and the campaign for the Lease has begun."""
@@ -161,6 +171,8 @@ class Controller:
         for task in (self._sweeper, self._starter):
             if task:
                 task.cancel()
+        if self.dashboard:
+            await self.dashboard.stop()
         await self.lag.stop()
         await self._end_workers()
         await self.election.stop()
@@ -346,6 +358,7 @@ async def serve(
         readyz={"controller": controller.ready},
         metrics=controller.metrics.render,
         notes=controller.namespaces.notes,
+        rooms={"/ui": controller.dashboard.pages} if controller.dashboard else {},
     )
     await pages.start()
     starting = asyncio.create_task(controller.start())

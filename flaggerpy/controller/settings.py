@@ -79,6 +79,12 @@ class Settings:
     """Whether Ready and Reconciling are written; Stalled always is."""
     revert_on_deletion: bool = False
     """Whether the deletion of a Canary that does not set `revertOnDeletion` gives its target the traffic back."""
+    ui: bool = False
+    """Whether the web page is served at /ui: whoever reaches the port reads the releases of all namespaces."""
+    ui_auth: bool = False
+    """Whether reading needs a token too: the page then shows what its owner may list."""
+    ui_actions: bool = False
+    """Whether the page can promote, skip, pause, resume, retry and abort, for those whose token may patch the Canary."""
     ignored: tuple[str, ...] = field(default=(), metadata={"flag": False})
     """Flags that were given and have no effect here, to be named once in the log."""
 
@@ -190,6 +196,9 @@ def _checked(settings: Settings) -> Settings:
         raise SettingsError(f"-namespace={settings.namespace}: {wrong[0]!r} cannot be the name of a namespace")
     if settings.namespace and not settings.namespaces:
         raise SettingsError(f"-namespace={settings.namespace}: should be names with commas between them, or empty for all")
+    for flag, given in (("ui-auth", settings.ui_auth), ("ui-actions", settings.ui_actions)):
+        if given and not settings.ui:
+            raise SettingsError(f"-{flag} needs -ui")
     if settings.slack_url and not settings.slack_channel:
         raise SettingsError("-slack-url needs -slack-channel")
     if settings.kubeconfig_qps <= 0 or settings.kubeconfig_burst <= 0:

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import logging
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from flaggerpy.api.names import COPY_TO_PRIMARY, REVISION_LABEL, REVISION_OF
@@ -69,6 +69,8 @@ class World:
         self._tombstones: OrderedDict[str, None] = OrderedDict()
         self.flagger_wrote: dict[str, float] = {}
         """When Flagger last wrote a Canary's status (epoch seconds), by the Canary's uid."""
+        self.on_canary: Callable[[Key, Obj | None], None] | None = None
+        """Told of each Canary that changed, or (None) is gone."""
         self._ours = {
             "canaries": Cache(kinds.CANARY, project=packed(slim_canary), on_change=self._canary_changed),
             "metrictemplates": Cache(kinds.METRIC_TEMPLATE, project=packed(slim), on_change=self._told("metrictemplates")),
@@ -250,7 +252,8 @@ class World:
 
     def _canary_changed(self, at: ObjectKey, new: Obj | None, old: Obj | None) -> None:
         key = Key(*at)
-        before, after = _target_of(opened(old)), _target_of(opened(new))
+        present = opened(new)
+        before, after = _target_of(opened(old)), _target_of(present)
         if after is not None and after[0] == kinds.DAEMON_SET.kind:
             self._follow_daemon_sets()
         if before != after:
@@ -264,6 +267,8 @@ class World:
                 if not rivals:
                     del self._by_target[(key.namespace, *target)]
         self.inbox.put(key)
+        if self.on_canary:
+            self.on_canary(key, present)
 
     # --- the neighbours ----------------------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,5 @@
 """The small HTTP server for probes and scrapes: /healthz (alive), /readyz (of use), /metrics. GET and HEAD, one request per connection.
+What lies below another path (the web page) is handed to whoever serves it.
 
 A check is a function without arguments that returns None when all is well and otherwise what is not, in words. With every check well the
 answer is `OK`, as Flagger's; else 503 and a line for each check that is not. What is worth knowing and no reason to take this replica for
@@ -11,13 +12,31 @@ import asyncio
 import contextlib
 import gzip
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from flaggerpy.telemetry.metrics import CONTENT_TYPE
 
 Check = Callable[[], str | None]
+
+
+@dataclass(frozen=True)
+class Request:
+    """The head of a request. Names of headers are in lower case; of two of a name the first counts."""
+
+    method: str
+    target: str
+    headers: Mapping[str, str]
+
+    @property
+    def path(self) -> str:
+        return urlsplit(self.target).path
+
+
+Room = Callable[[Request, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+"""Answers one request on a connection that is closed afterwards. Its time is its own affair."""
 
 REQUEST_SECONDS = 10.0
 HEAD_BYTES = 16 * 1024
@@ -37,12 +56,14 @@ class ProbeServer:
         readyz: Mapping[str, Check] | None = None,
         metrics: Callable[[], bytes] | None = None,
         notes: Callable[[], list[str]] = list,
+        rooms: Mapping[str, Room] | None = None,
     ) -> None:
         self.port = port
         self._host = host
         self._checks: dict[str, Mapping[str, Check]] = {"/healthz": healthz or {}, "/readyz": readyz or {}}
         self._metrics = metrics
         self._notes = notes
+        self._rooms = rooms or {}
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
@@ -60,6 +81,11 @@ class ProbeServer:
         try:
             async with asyncio.timeout(REQUEST_SECONDS):
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+                room, request = self._room(head)
+            if room is not None and request is not None:
+                await room(request, reader, writer)
+                return
+            async with asyncio.timeout(REQUEST_SECONDS):
                 status, kind, body, encoding = await self._answer(head)
                 lines = [
                     f"HTTP/1.1 {status.value} {status.phrase}",
@@ -76,6 +102,21 @@ class ProbeServer:
             writer.close()
             with contextlib.suppress(ConnectionError):
                 await writer.wait_closed()
+
+    def _room(self, head: str) -> tuple[Room | None, Request | None]:
+        if not self._rooms:
+            return None, None
+        first, *lines = head.split("\r\n")
+        parts = first.split(" ")
+        if len(parts) != 3:
+            return None, None
+        headers: dict[str, str] = {}
+        for line in lines:
+            name, colon, value = line.partition(":")
+            if colon:
+                headers.setdefault(name.strip().lower(), value.strip())
+        request = Request(parts[0], parts[1], headers)
+        return self._rooms.get("/" + request.path.split("/")[1] if request.path.startswith("/") else ""), request
 
     async def _answer(self, head: str) -> tuple[HTTPStatus, str, bytes, str]:
         text = "text/plain; charset=utf-8"

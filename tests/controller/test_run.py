@@ -137,3 +137,22 @@ async def test_a_check_tells_what_an_installation_lacks_and_that_nobody_leads() 
         server.fault = lambda request: 503
         [sentence] = await check(settings, server.client(), 0.01)
         assert "the API server cannot be asked" in sentence
+
+
+async def test_the_page_is_there_only_when_it_is_asked_for_and_shows_what_the_caches_hold(server: FakeApiServer) -> None:
+    server.add({"apiVersion": "flagger.app/v1beta1", "kind": "Canary", "metadata": {"name": "app", "namespace": "test"}, "spec": {}})
+    without = Process(server)
+    await without.ready()
+    assert (await without.page("/ui/"))[0] == 404
+    await without.end()
+    process = Process(server, ui=True)
+    await process.ready()
+    assert (await process.page("/ui/"))[0] == 200
+    async with ClientSession() as session, session.get(f"http://127.0.0.1:{process.port}/ui/api/stream") as answer:
+        async with asyncio.timeout(10):
+            async for line in answer.content:
+                if line.startswith(b'data: {"rows"'):
+                    break
+        assert b'"name":"app"' in line
+        # a page that is still open does not hold up the end
+        await process.end()

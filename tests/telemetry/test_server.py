@@ -11,7 +11,7 @@ import pytest
 
 from flaggerpy.telemetry.lag import LoopLag
 from flaggerpy.telemetry.metrics import Metrics
-from flaggerpy.telemetry.server import ProbeServer
+from flaggerpy.telemetry.server import ProbeServer, Request
 
 
 class Checks:
@@ -127,5 +127,20 @@ async def test_what_is_worth_knowing_stands_below_the_ok() -> None:
     await server.start()
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", trust_env=False) as client:
         assert (await client.get("/readyz")).text == "OK\nnamespace shop is not attended\n"
+        assert (await client.get("/healthz")).text == "OK\n"
+    await server.stop()
+
+
+async def test_what_lies_below_another_path_is_handed_on_and_everything_else_stays() -> None:
+    async def room(request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        body = f"{request.method} {request.path} {request.headers['x-what']}".encode()
+        writer.write(f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+
+    server = ProbeServer(0, "127.0.0.1", rooms={"/ui": room})
+    await server.start()
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", trust_env=False, headers={"X-What": "told"}) as client:
+        assert (await client.get("/ui/a?b=c")).text == "GET /ui/a told"
+        assert (await client.get("/ui")).text == "GET /ui told"
+        assert (await client.get("/uix")).status_code == 404
         assert (await client.get("/healthz")).text == "OK\n"
     await server.stop()
