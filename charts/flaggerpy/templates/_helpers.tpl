@@ -122,6 +122,9 @@ ingress-class: {{ $values.ingressClass | quote }}
 no-cross-namespace-refs: {{ $values.noCrossNamespaceRefs | toString | quote }}
 revert-on-deletion: {{ $values.revertOnDeletion | toString | quote }}
 kstatus-conditions: {{ $values.kstatusConditions | toString | quote }}
+ui: {{ ternary "true" "" $values.ui.enabled | quote }}
+ui-auth: {{ ternary "true" "" (and $values.ui.enabled $values.ui.auth) | quote }}
+ui-actions: {{ ternary "true" "" (and $values.ui.enabled $values.ui.actions) | quote }}
 cluster-name: {{ $values.clusterName | quote }}
 slack-user: {{ $values.slack.user | quote }}
 slack-channel: {{ $values.slack.channel | quote }}
@@ -195,7 +198,7 @@ rollingUpdate:
 
 {{/* Top-level values that this chart does not know, for NOTES.txt. */}}
 {{- define "flaggerpy.unknownValues" -}}
-{{- $known := list "image" "logLevel" "meshProvider" "metricsServer" "namespace" "selectorLabels" "includeLabelPrefix" "configTracking" "ingressAnnotationsPrefix" "ingressClass" "noCrossNamespaceRefs" "revertOnDeletion" "kstatusConditions" "eventWebhook" "clusterName" "slack" "msteams" "env" "extraFlags" "kubeconfigQPS" "kubeconfigBurst" "leaderElection" "updateStrategy" "serviceAccount" "rbac" "crd" "deploymentLabels" "annotations" "podLabels" "podAnnotations" "podPriorityClassName" "securityContext" "resources" "nodeSelector" "tolerations" "affinity" "additionalVolumes" "additionalVolumeMounts" "podDisruptionBudget" "serviceMonitor" "podMonitor" "linkerdAuthPolicy" "prometheus" "nameOverride" "fullnameOverride" "threadiness" "controlplane" "global" -}}
+{{- $known := list "image" "logLevel" "meshProvider" "metricsServer" "namespace" "selectorLabels" "includeLabelPrefix" "configTracking" "ingressAnnotationsPrefix" "ingressClass" "noCrossNamespaceRefs" "revertOnDeletion" "kstatusConditions" "ui" "eventWebhook" "clusterName" "slack" "msteams" "env" "extraFlags" "kubeconfigQPS" "kubeconfigBurst" "leaderElection" "updateStrategy" "serviceAccount" "rbac" "crd" "deploymentLabels" "annotations" "podLabels" "podAnnotations" "podPriorityClassName" "securityContext" "resources" "nodeSelector" "tolerations" "affinity" "additionalVolumes" "additionalVolumeMounts" "podDisruptionBudget" "serviceMonitor" "podMonitor" "linkerdAuthPolicy" "prometheus" "nameOverride" "fullnameOverride" "threadiness" "controlplane" "global" -}}
 {{- $unknown := list -}}
 {{- range $name, $_ := .Values -}}
 {{- if and (not (has $name $known)) (not (hasPrefix "x-" $name)) -}}
