@@ -4,7 +4,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 NAME ?= default
-.PHONY: help venv image pins unit lint e2e test test-all test-providers test-standby test-install catalogue prove mutate rules sandbox sandbox-down bench beside demo demo-down docs clean
+.PHONY: help venv image pins unit lint e2e test test-all test-providers test-standby test-install test-gitops catalogue prove mutate rules sandbox sandbox-down bench beside demo demo-down docs clean
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
@@ -45,6 +45,11 @@ test-providers: $(READY) ## the suites of single providers, on a sandbox of thei
 test-standby: $(READY) ## replicas, namespaces and shards: who takes over, and what a late write changes (ARGS=e2e/standby/test_fencing.py)
 	$(PY) -m e2e.sandbox with -- sh e2e/standby/run.sh $(abspath $(PY)) $(ARGS)
 	$(if $(ARGS),,$(PY) -m e2e.suites passed standby)
+
+WITH_GITOPS := --with flux --with flux-source --with argo --with argo-judge --with kstatus --with helm
+test-gitops: $(READY) ## Argo CD, Flux and Helm beside releases, on a sandbox of their own (ARGS=e2e/gitops/test_flux.py: one of them)
+	$(PY) -m e2e.sandbox with $(WITH_GITOPS) -- $(abspath $(PY)) -m pytest --reruns 1 -r aR --durations 10 $(or $(ARGS),e2e/gitops)
+	$(if $(ARGS),,$(PY) -m e2e.suites passed gitops)
 
 catalogue: $(READY) ## every way in which pods fail, on a real kubelet: a table, and docs/failures.md (ARGS="PATTERN ...": some rows)
 	$(PY) -m e2e.catalogue --write $(ARGS)

@@ -68,6 +68,19 @@ SUITES: dict[str, Suite] = {
         ),
         parts=("helm", "flagger", "flagger-chart", "wget"),
     ),
+    "gitops": Suite(
+        rooms=(
+            "deploy/argocd",
+            "docs/gitops.md",
+            "flaggerpy/api/conditions.py",
+            "flaggerpy/controller/conflicts.py",
+            "flaggerpy/controller/drift.py",
+            "flaggerpy/controller/ownership.py",
+            "flaggerpy/controller/resized.py",
+            "e2e/gitops",
+        ),
+        parts=("flux", "flux-source", "argo", "argo-judge", "kstatus", "helm"),
+    ),
 }
 
 

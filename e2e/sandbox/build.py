@@ -48,6 +48,9 @@ def part_dir(part: Part) -> Path:
                 recipe.update(source.read_bytes())
     else:
         version = part.version
+        if isinstance(part, GoModule) and part.own:
+            for source in sorted((E2E / part.own).glob("*.go")):
+                recipe.update(source.read_bytes())
     return cache() / f"{part.name}-{version}-{recipe.hexdigest()[:8]}"
 
 
@@ -148,12 +151,16 @@ def build_module(part: GoModule, room: Path, out: Path) -> None:
                 raise BuildError(f"{part.module}@{part.version} has no {pattern}")
             for path in found:
                 shutil.copyfile(path, out / folder / Path(path).name)
-    if not part.binaries:
+    if not part.binaries and not part.own:
         return
     module = go_mod(part, room, source)
     if part.changed:
         module += f"replace {part.module} => {changed_copy(part, room, source)}\n"
     (room / "go.mod").write_text(module)
+    if part.own:
+        for file in (E2E / part.own).glob("*.go"):
+            shutil.copyfile(file, room / file.name)
+        run(["go", "build", "-mod=mod", "-trimpath", "-ldflags", "-s -w", "-o", str(out / part.name), "."], room, go_env())
     for group in by_ldflags(part.binaries):
         bin_dir = room / "bin"
         bin_dir.mkdir()
@@ -200,7 +207,7 @@ def go_mod(part: GoModule, room: Path, source: Path) -> str:
         lines += [f"godebug {setting['Key']}={setting['Value']}" for setting in theirs["Godebug"]]
     for replace in theirs.get("Replace") or []:
         old, new = replace["Old"], replace["New"]
-        if new["Path"].startswith("./staging/") and part.staging:
+        if new["Path"].startswith("./") and part.staging:
             lines.append(f"replace {old['Path']} => {old['Path']} {part.staging}")
         elif not new["Path"].startswith("."):
             lines.append(f"replace {old['Path']} {old.get('Version', '')} => {new['Path']} {new['Version']}")

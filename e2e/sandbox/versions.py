@@ -25,9 +25,10 @@ class Binary:
 class GoModule:
     """A part that is built from, or copied out of, a public Go module.
 
-    `files` maps a folder of the part to glob patterns inside the module. `staging` is for k8s.io/kubernetes, whose own go.mod replaces its
-    sibling modules by local folders: they are taken from the registry in that version instead. `changed` holds files of the module that get
-    another text for the build. `seconds` is a guess on two cores with an empty build cache, for the progress line only.
+    `files` maps a folder of the part to glob patterns inside the module. `staging` is for modules whose own go.mod replaces siblings by
+    local folders, as k8s.io/kubernetes does: they are taken from the registry in that version instead. `changed` holds files of the module
+    that get another text for the build. `own` is a folder of ours with a Go program that is built against the module, under the part's
+    name. `seconds` is a guess on two cores with an empty build cache, for the progress line only.
     """
 
     name: str
@@ -38,6 +39,7 @@ class GoModule:
     files: dict[str, tuple[str, ...]] = field(default_factory=dict)
     staging: str = ""
     changed: dict[str, str] = field(default_factory=dict)
+    own: str = ""
     on_demand: bool = False
 
 
@@ -182,6 +184,35 @@ PARTS: tuple[Part, ...] = (
         },
         on_demand=True,
     ),
+    GoModule(
+        "flux",
+        "github.com/fluxcd/kustomize-controller",
+        "v1.9.5",  # v1.9.6 needs a module that is not to be had
+        seconds=160,
+        binaries=(Binary("kustomize-controller", ""),),
+        files={"crds": ("config/crd/bases/kustomize.toolkit.fluxcd.io_kustomizations.yaml",)},
+        staging="v1.9.5",
+        on_demand=True,
+    ),
+    GoModule(
+        "flux-source",  # the CRDs alone: a test plays the source
+        "github.com/fluxcd/source-controller",
+        "v1.9.0",
+        seconds=3,
+        files={"crds": ("config/crd/bases/source.toolkit.fluxcd.io_*.yaml",)},
+        on_demand=True,
+    ),
+    GoModule(
+        "argo",
+        "github.com/argoproj/gitops-engine",
+        "v0.7.3",
+        seconds=370,
+        binaries=(Binary("argo-agent", "agent"),),
+        on_demand=True,
+    ),
+    # Argo CD itself does not build here, of v3 not even a package: its judgement in the newest version that does
+    GoModule("argo-judge", "github.com/argoproj/argo-cd/v2", "v2.14.21", seconds=260, own="gitops/judges/argo", on_demand=True),
+    GoModule("kstatus", "github.com/fluxcd/cli-utils", "v1.2.3", seconds=40, own="gitops/judges/kstatus", on_demand=True),
 )
 
 # program -> Debian package that brings it; installed by `build` only where the program is missing

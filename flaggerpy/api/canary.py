@@ -562,6 +562,8 @@ class CanarySpec(Model):
     """Deprecated, write analysis: the name that it had before."""
     pod_health: PodHealth = PodHealth()
     """How failing pods are judged."""
+    release: str | None = None
+    """Any text that changes with what is released, as the image: who waits for Ready knows by it that a release is to come (ours)."""
 
     @property
     def plan(self) -> Analysis:

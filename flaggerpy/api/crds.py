@@ -20,7 +20,7 @@ from flaggerpy.api.alertprovider import AlertProviderSpec
 from flaggerpy.api.canary import CanarySpec, Model
 from flaggerpy.api.metrictemplate import MetricTemplateSpec
 from flaggerpy.api.names import GROUP, VERSION
-from flaggerpy.api.status import CanaryStatus
+from flaggerpy.api.status import UNSEEN, CanaryStatus
 
 Obj = dict[str, Any]
 
@@ -47,6 +47,7 @@ def canary_crd() -> Obj:
     spec["description"] = "What is released, and how."
     status = _schema(CanaryStatus, "status")
     status["description"] = "Where the release stands; written by the controller."
+    status["default"] = {"observedGeneration": UNSEEN}
     _forget_required(status)
     for condition_key in ("type", "status", "reason"):
         status["properties"]["conditions"]["items"].setdefault("required", []).append(condition_key)

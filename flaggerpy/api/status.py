@@ -35,6 +35,8 @@ class Phase(StrEnum):
 
 HASHED = {"lastAppliedSpec": "last_applied_spec", "lastPromotedSpec": "last_promoted_spec"}
 """The fields in which Flagger's hashes stand until the target of a Canary that was taken over changes."""
+UNSEEN = -1
+"""observedGeneration of a Canary that no controller has looked at, by default of the CRD: without it a new one is Current by kstatus."""
 IDLE = frozenset({Phase.INITIALIZED, Phase.SUCCEEDED, Phase.FAILED})
 
 

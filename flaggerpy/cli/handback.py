@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from flaggerpy.api.durations import parse_duration
 from flaggerpy.api.names import COMMANDS, REVISION_LABEL, REVISION_OF, primary_name
-from flaggerpy.api.status import HASHED, IDLE, CanaryStatus, parse_status, timestamp
+from flaggerpy.api.status import HASHED, IDLE, UNSEEN, CanaryStatus, parse_status, timestamp
 from flaggerpy.cli.linting import flagger as flaggers_rules
 from flaggerpy.cli.manifests import Document
 from flaggerpy.cli.printing import Screen
@@ -81,7 +81,7 @@ def way_back(obj: Obj, target: Obj | None, primary: Obj | None, kept: Mapping[st
         status = parse_status(obj)
     except ValidationError as error:
         raise Refused(f"its status cannot be read: {error.errors()[0]['loc']}") from None
-    if status.observed_generation is None:
+    if status.observed_generation in (None, UNSEEN):
         return None
     if obj["metadata"].get("deletionTimestamp"):
         raise Refused("it is being deleted")

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from flaggerpy.api.canary import Canary, parse_canary
 from flaggerpy.api.conditions import CONFLICT, READY, RECONCILING, STALLED
 from flaggerpy.api.names import FINALIZER
-from flaggerpy.api.status import CanaryStatus, Condition, Phase, parse_status, timestamp
+from flaggerpy.api.status import UNSEEN, CanaryStatus, Condition, Phase, parse_status, timestamp
 from flaggerpy.cluster import kinds
 from flaggerpy.cluster.client import Client
 from flaggerpy.cluster.errors import ApiError, Conflict, Forbidden, NotFound, transient
@@ -32,7 +32,7 @@ from flaggerpy.controller.takeover import flagger_wrote, silence
 from flaggerpy.controller.world import World
 from flaggerpy.rollout.decision import Decision
 from flaggerpy.rollout.effects import CountRelease, Effect, RecordEvent
-from flaggerpy.rollout.facts import Facts
+from flaggerpy.rollout.facts import Facts, WorkloadFacts
 from flaggerpy.targets.registry import target_for
 from flaggerpy.telemetry.logs import about
 
@@ -183,8 +183,14 @@ class Worker:
         if snapshot.primary.obj is not None:
             self.size = target_for(canary.kind).size(snapshot.primary.obj)
         now = parts.client.now()
-        decision = parts.decide(canary, status, facts_of(snapshot), now)
-        if decision.status.phase != status.phase and decision.status.phase in PROVEN and not await parts.eyes.prove(snapshot):
+        facts = facts_of(snapshot)
+        decision = parts.decide(canary, status, facts, now)
+        anew = calls_ready_anew(canary, status, decision.status)
+        if anew and isinstance(facts.target, WorkloadFacts) and not facts.target.fresh:
+            parts.inbox.wake_in(self.key, FIRST_PAUSE)
+            return True
+        moved = decision.status.phase != status.phase and decision.status.phase in PROVEN
+        if (moved or anew) and not await parts.eyes.prove(snapshot):
             raise StaleError(f"caches lagged before {decision.status.phase}")
         if not parts.holds():
             # either the lease is renewed in a moment, or this worker is about to be ended
@@ -328,6 +334,16 @@ class Worker:
             told = _stalled(self._trouble, now)
         kept = [condition for condition in decided.conditions if condition.type not in (STALLED, RECONCILING)]
         return decided.model_copy(update={"conditions": [*kept, told]})
+
+
+def calls_ready_anew(canary: Canary, before: CanaryStatus, after: CanaryStatus) -> bool:
+    """Whether a new generation of an idle Canary would be called Ready: a target that was changed with it must have been seen by then.
+
+    Tools that apply both and wait (`spec.release`) take Ready of this generation for the end of the release.
+    """
+    if after.phase != before.phase or before.observed_generation in (None, UNSEEN, canary.generation):
+        return False
+    return any(condition.type == READY and condition.status == "True" for condition in after.conditions)
 
 
 def with_conflicts(decided: CanaryStatus, conflicts: tuple[str, ...], now: float) -> CanaryStatus:

@@ -74,13 +74,14 @@ def test_whole_numbers_are_integers() -> None:
     } | {".status.history[].measured.metrics[].values[]"}
 
 
-def test_only_flaggers_defaults_are_filled_in() -> None:
+def test_only_flaggers_defaults_are_filled_in_and_that_nobody_has_looked() -> None:
     filled = {at: node["default"] for at, node in nodes(SCHEMA) if "default" in node}
     assert filled == {
         ".spec.analysis.sessionAffinity.maxAge": 86400,
         ".spec.canaryAnalysis.sessionAffinity.maxAge": 86400,
         ".spec.service.gatewayRefs[].group": "gateway.networking.k8s.io",
         ".spec.service.gatewayRefs[].kind": "Gateway",
+        ".status": {"observedGeneration": -1},
         ".spec.service.mirror[].backendRef.group": "",
         ".spec.service.mirror[].backendRef.kind": "Service",
     }
@@ -90,6 +91,7 @@ def test_the_status_keeps_what_we_write() -> None:
     status = SCHEMA["properties"]["status"]
     assert status["properties"]["run"]["x-kubernetes-preserve-unknown-fields"] is True
     assert "required" not in status
+    assert status["default"] == {"observedGeneration": -1}, "by kstatus a Canary that nobody has looked at is not Current"
     assert status["properties"]["phase"]["enum"][0] == ""
     assert status["properties"]["conditions"]["items"]["required"] == ["type", "status", "reason"]
     assert status["properties"]["history"]["maxItems"] == 10

@@ -74,6 +74,10 @@ def test_one_that_is_flaggers_already_is_left_alone() -> None:
     assert way_back(obj, TARGET, PRIMARY, KEPT, NOW) is None
 
 
+def test_one_that_no_controller_has_looked_at_is_left_alone() -> None:
+    assert way_back({**idle(), "status": {"observedGeneration": -1}}, TARGET, PRIMARY, KEPT, NOW) is None
+
+
 @pytest.mark.parametrize(
     ("obj", "target", "kept", "error", "words"),
     [

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from flaggerpy.api.canary import Canary
+from flaggerpy.api.canary import Canary, parse_canary
 from flaggerpy.api.status import CanaryStatus, Condition, Phase, timestamp
 from flaggerpy.cluster import kinds
 from flaggerpy.cluster.client import Client
@@ -18,7 +18,7 @@ from flaggerpy.controller.background import Background
 from flaggerpy.controller.gather import Snapshot
 from flaggerpy.controller.inbox import Inbox, Key
 from flaggerpy.controller.look import Look, RefusedError, StaleError
-from flaggerpy.controller.worker import Parts, Worker
+from flaggerpy.controller.worker import Parts, Worker, calls_ready_anew
 from flaggerpy.controller.world import World
 from flaggerpy.rollout.decision import Decision
 from flaggerpy.rollout.effects import EnsureServices, RecordEvent, ScaleTarget
@@ -79,6 +79,7 @@ class Scene:
         self.server = server
         self.inbox = Inbox()
         self.world = World(client, self.inbox)
+        self.world.scopes.append(KEY.namespace)
         self.eyes, self.hands = Eyes(), Hands(server)
         self.looks = 0
         self.decision = Decision(CanaryStatus(phase=Phase.INITIALIZING))
@@ -166,6 +167,36 @@ async def test_promotion_needs_a_live_read_that_agrees(scene: Scene) -> None:
     await eventually(lambda: stored(scene.server).get("phase") == "Promoting")
     assert scene.looks >= 2
     assert scene.eyes.proofs == []
+
+
+def ready(generation: int) -> CanaryStatus:
+    told = Condition(type="Ready", status="True", reason="Succeeded", observed_generation=generation)
+    return CanaryStatus(phase=Phase.SUCCEEDED, observed_generation=generation, conditions=[told])
+
+
+async def test_a_new_generation_is_called_ready_only_after_a_live_read_that_agrees(scene: Scene) -> None:
+    """A change of the target that was applied with it may not be seen yet, and who waits for Ready would go on."""
+    scene.server.patch(kinds.CANARY, *KEY, {"status": ready(1).to_obj(), "spec": {"release": "2"}})
+    scene.eyes.proofs = [False, True]
+    scene.decision = Decision(ready(2))
+    scene.start()
+    await eventually(lambda: stored(scene.server).get("observedGeneration") == 2)
+    assert (scene.looks >= 2, scene.eyes.proofs) == (True, [])
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "proven"),
+    [
+        (ready(1), ready(2), True),
+        (ready(2), ready(2), False),
+        (CanaryStatus(phase=Phase.SUCCEEDED), ready(2), False),
+        (CanaryStatus(phase=Phase.FINALISING, observed_generation=1), ready(2), False),
+        (ready(1), CanaryStatus(phase=Phase.SUCCEEDED, observed_generation=2), False),
+    ],
+)
+def test_only_ready_of_a_new_generation_is_proven(before: CanaryStatus, after: CanaryStatus, proven: bool) -> None:
+    seen = parse_canary({**canary(), "metadata": {"name": "podinfo", "namespace": "shop", "uid": "1", "generation": 2}})
+    assert calls_ready_anew(seen, before, after) is proven
 
 
 @pytest.mark.fault("Q-6")
