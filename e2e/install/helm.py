@@ -38,7 +38,7 @@ class Helm:
             [self._program, *words, *given, *self._words], input=text, capture_output=True, text=True, timeout=timeout
         )
         if done.returncode != 0:
-            raise HelmError(done.stderr or done.stdout)
+            raise HelmError(f"{done.stdout}\n{done.stderr}".strip())
         return done.stdout
 
     def template(

@@ -53,7 +53,8 @@ class Installation:
             raise HelmError(f"{error}\n{self.story()}") from error
 
     def pods(self) -> list[Object]:
-        return self.kube.items("Pod", NAMESPACE, f"app.kubernetes.io/instance={RELEASE}")
+        """The controller's, without those of hooks."""
+        return self.kube.items("Pod", NAMESPACE, f"app.kubernetes.io/instance={RELEASE},app.kubernetes.io/name=flagger")
 
     def deployment(self) -> Object:
         return self.kube.get("Deployment", RELEASE, NAMESPACE)

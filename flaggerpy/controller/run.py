@@ -54,7 +54,7 @@ SWEEP_SECONDS = 300.0
 SETTLED_SECONDS = 5.0
 KOPF_SECONDS = 2.0
 IN_A_ROW = 20
-LEADER_SECONDS = 60.0
+LEADER_SECONDS = 30.0
 """How long `-check` waits for a leader: a replica that has just started fills its caches first."""
 
 _log = logging.getLogger(__name__)
