@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio.sslproto
 import importlib
+import ssl
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
@@ -43,3 +46,22 @@ def test_an_import_fails_within_and_not_after(monkeypatch: pytest.MonkeyPatch) -
 def test_a_package_that_is_not_there_is_named() -> None:
     with pytest.raises(ModuleNotFoundError, match="no_such_package_at_all"):
         lean.bare("no_such_package_at_all")
+
+
+async def test_a_tls_connection_reads_with_a_small_buffer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asyncio.sslproto.SSLProtocol, "max_size", asyncio.sslproto.SSLProtocol.max_size)
+    lean.small_tls_buffers()
+    loop = asyncio.get_running_loop()
+    protocol: Any = asyncio.sslproto.SSLProtocol(loop, asyncio.Protocol(), ssl.create_default_context(), loop.create_future())
+    assert len(protocol._ssl_buffer) == lean.TLS_BUFFER
+
+
+def test_memory_that_was_freed_goes_back_to_the_machine() -> None:
+    code = (
+        "from flaggerpy import lean\n"
+        "def rss(): return int(open('/proc/self/statm').read().split()[1])\n"
+        "kept = [bytearray(70_000) for _ in range(800)]\n"
+        "del kept[:-1]\n"  # the last one holds the heap up
+        "before = rss(); lean.give_back(); print(before - rss() > 5000)"
+    )
+    assert in_a_process(code) == "True"

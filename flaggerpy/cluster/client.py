@@ -49,6 +49,7 @@ JSON = "application/json"
 METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 PAGE = 500
+CONNECTIONS = 50
 RETRY_SECONDS = 20.0
 SERVED_SECONDS = 300.0
 NOT_SERVED_SECONDS = 15.0
@@ -103,6 +104,8 @@ class Client:
         self._within = within
         self._sleep = sleep
         self._throttle = _Throttle(qps, burst, sleep)
+        # more would only wait at the API server; each holds a TLS session of some 100 kB
+        configuration.connection_pool_maxsize = CONNECTIONS
         self._requests: Any = ApiClient(configuration)
         # each watch holds a connection of its own, without a limit; both clients share configuration and credentials
         configuration.connection_pool_maxsize = 0

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from flaggerpy import __version__
+from flaggerpy import __version__, lean
 from flaggerpy.cluster.client import Client
 from flaggerpy.cluster.errors import ApiError, NotConfigured
 from flaggerpy.cluster.events import EventRecorder
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
 CHECK_AGAIN_SECONDS = 10.0
 SWEEP_SECONDS = 300.0
+TIDY_SECONDS = 30.0
 SETTLED_SECONDS = 5.0
 KOPF_SECONDS = 2.0
 IN_A_ROW = 20
@@ -118,6 +119,7 @@ class Controller:
         self.problems: list[str] = ["starting"]
         self._workers: dict[Key, asyncio.Task[None]] = {}
         self._sweeper: asyncio.Task[None] | None = None
+        self._tidier: asyncio.Task[None] | None = None
         self._starter: asyncio.Task[None] | None = None
 
     def _dashboard(self) -> Dashboard:
@@ -137,8 +139,10 @@ class Controller:
         self.parts.started_at = self.client.now()
         self.election.start()
         self.warm = True
+        lean.settle()
         self.lag.start()
         self._sweeper = asyncio.create_task(self._sweep())
+        self._tidier = asyncio.create_task(self._tidy())
 
     async def _until_answered(self, work: Callable[[], Awaitable[None]]) -> None:
         """An API server that has a bad minute when we start is no reason to end."""
@@ -168,7 +172,7 @@ class Controller:
     async def stop(self) -> None:
         """See the module for the order."""
         self.namespaces.stop()
-        for task in (self._sweeper, self._starter):
+        for task in (self._sweeper, self._tidier, self._starter):
             if task:
                 task.cancel()
         if self.dashboard:
@@ -287,6 +291,12 @@ class Controller:
                 for sentence in self.problems:
                     _log.error("%s", sentence)
 
+    async def _tidy(self) -> None:
+        """Memory that a start or many releases at once needed does not stay ours."""
+        while True:
+            await asyncio.sleep(TIDY_SECONDS)
+            await asyncio.to_thread(lean.give_back)
+
     # --- what is told over HTTP --------------------------------------------------------------------------------------------------------
 
     def alive(self) -> str | None:
@@ -392,6 +402,7 @@ def main(argv: Sequence[str]) -> int:
         sys.stdout.write(f"{__version__}\n")
         return 0
     configure(settings.log_level, settings.zap_encoding)
+    lean.small_tls_buffers()
     if settings.ignored:
         _log.info("these flags have no effect here: %s", ", ".join(settings.ignored))
     try:
