@@ -23,6 +23,7 @@ import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -65,6 +66,8 @@ class HttpRequest:
     proxy: str | None = None
     max_body: int = MAX_BODY
     secret_url: bool = False
+    peer: tuple[str, str] = ("other", "")
+    """Whom it goes to, for what is measured of it: a kind (hook, metrics, alert, registry) and a type of that kind; never an address."""
 
     def __repr__(self) -> str:
         return f"<{self.method} {self.place}>"
@@ -136,6 +139,24 @@ class Unreachable(HttpError):
 
 Outcome = HttpResponse | HttpError
 Send = Callable[..., Awaitable[HttpResponse]]
+Observer = Callable[[str, str, str, float], None]
+"""Is told each attempt: kind and type of the peer, outcome (see `outcome_of`), seconds."""
+
+traceparent: ContextVar[str] = ContextVar("traceparent", default="")
+"""The W3C trace context that requests made here carry; "" for none. Not a part of the request: equal requests of two traces are equal."""
+OUTCOMES = {
+    "connection refused": "refused", "DNS": "dns", "TLS": "tls", "connection broken": "broken", "no route": "unreachable",
+    "proxy": "unreachable", "no connection": "unreachable",
+}  # fmt: skip
+
+
+def outcome_of(result: Outcome) -> str:
+    """2xx to 5xx, timeout, refused, dns, tls, broken, unreachable, or unusable (a URL, proxy or CA bundle that cannot be used)."""
+    if isinstance(result, HttpResponse):
+        return f"{result.status // 100}xx"
+    if isinstance(result, Unreachable):
+        return OUTCOMES.get(result.cause, "unreachable")
+    return "timeout" if isinstance(result, TimedOut) else "unusable"
 
 
 def worth_repeating(outcome: Outcome) -> bool:
@@ -159,7 +180,9 @@ class Http:
         user_agent: str = "flaggerpy",
         sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
         wall: Callable[[], float] = time.time,
+        on_request: Observer | None = None,
     ) -> None:
+        self.on_request = on_request
         self._user_agent = user_agent
         self._sleep = sleep
         self._wall = wall
@@ -220,7 +243,14 @@ class Http:
         async def attempt() -> HttpResponse:
             nonlocal attempts
             attempts += 1
-            return await self._once(request)
+            began = time.monotonic()
+            try:
+                answer = await self._once(request)
+            except HttpError as error:
+                self._observe(request, error, began)
+                raise
+            self._observe(request, answer, began)
+            return answer
 
         try:
             answer: HttpResponse = await retrying(attempt)
@@ -228,6 +258,10 @@ class Http:
             error.attempts = attempts
             raise
         return replace(answer, attempts=attempts)
+
+    def _observe(self, request: HttpRequest, result: Outcome, began: float) -> None:
+        if self.on_request:
+            self.on_request(*request.peer, outcome_of(result), time.monotonic() - began)
 
     async def _once(self, request: HttpRequest) -> HttpResponse:
         try:
@@ -282,10 +316,11 @@ async def _exchange(pool: httpx.AsyncClient, request: HttpRequest) -> HttpRespon
     elif request.content is not None:
         body["content"] = request.content
     kept, truncated = bytearray(), False
+    trace = traceparent.get()
     async with pool.stream(
         request.method,
         request.url,
-        headers=dict(request.headers),
+        headers={**request.headers, "traceparent": trace} if trace else dict(request.headers),
         params=dict(request.params) or None,
         auth=request.auth,
         timeout=request.timeout,

@@ -22,6 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "images": {"api", "http"},
     "cluster": {"api", "lean"},
     "telemetry": {"api"},
+    "observe": {"telemetry"},
     "model": {"api", "rollout"},
     "dashboard": {"api", "rollout", "cluster", "telemetry"},
     "controller": {

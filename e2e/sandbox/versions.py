@@ -132,6 +132,15 @@ PARTS: tuple[Part, ...] = (
         changed={"plugins/plugins.go": _PROMETHEUS_PLUGINS},
     ),
     GoModule(
+        "promtool",
+        "github.com/prometheus/prometheus",
+        "v0.305.0",
+        seconds=120,
+        binaries=(Binary("promtool", "cmd/promtool"),),
+        changed={"plugins/plugins.go": _PROMETHEUS_PLUGINS},
+        on_demand=True,
+    ),
+    GoModule(
         "flagger",
         "github.com/fluxcd/flagger",
         "v1.44.0",

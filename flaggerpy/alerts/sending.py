@@ -30,6 +30,7 @@ def request(alert: Alert, destination: Destination) -> HttpRequest:
         timeout=TIMEOUT,
         proxy=destination.proxy or None,
         secret_url=True,
+        peer=("alert", destination.kind),
     )
 
 

@@ -40,6 +40,8 @@ Manifest = dict[str, Any]
 # within the class the name `list` is the verb
 Manifests = list[Manifest]
 RequestObserver = Callable[[str, str, str, float], None]
+WatchObserver = Callable[[str, str], None]
+"""Is told each watch that is begun anew: resource, and ended, gone, silent or error."""
 
 MANAGER = "flaggerpy"
 MERGE_PATCH = "application/merge-patch+json"
@@ -101,6 +103,7 @@ class Client:
         self.namespace = namespace
         self.clock = clock or ServerClock()
         self.on_request = on_request
+        self.on_watch_restart: WatchObserver = lambda resource, reason: None
         self._within = within
         self._sleep = sleep
         self._throttle = _Throttle(qps, burst, sleep)

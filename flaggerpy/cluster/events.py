@@ -65,6 +65,7 @@ class EventRecorder:
         self.dropped = 0
         self.on_record: Callable[[Mapping[str, Any], str, str], None] | None = None
         """Told of each event at once, also of those that are dropped: object, type, message."""
+        self.on_dropped: Callable[[], None] = lambda: None
         self._client = client
         self._component = component
         self._instance = instance or socket.gethostname()
@@ -107,16 +108,20 @@ class EventRecorder:
                 self.on_record(involved, type, message)
             happening = _Happening(_reference(involved), type, reason, _shortened(message))
             if not self._token(happening):
-                self.dropped += 1
+                self._drop()
                 return False
             self._queue.put_nowait((happening, self._client.now()))
         except asyncio.QueueFull:
-            self.dropped += 1
+            self._drop()
             return False
         except Exception:
             _log.exception("an event could not be recorded: %s", message)
             return False
         return True
+
+    def _drop(self) -> None:
+        self.dropped += 1
+        self.on_dropped()
 
     def _token(self, happening: _Happening) -> bool:
         key, now = happening.involved, self._monotonic()
@@ -134,10 +139,10 @@ class EventRecorder:
             try:
                 await self._write(happening, moment)
             except ApiError as error:
-                self.dropped += 1
+                self._drop()
                 _log.warning("an event was not written: %s (%s: %s)", error, happening.reason, happening.message)
             except Exception:
-                self.dropped += 1
+                self._drop()
                 _log.exception("an event was not written")
             finally:
                 self._queue.task_done()

@@ -277,7 +277,7 @@ class Watcher:
 
     async def _run(self) -> None:
         while True:
-            began = time.monotonic()
+            began, reason = time.monotonic(), "ended"
             try:
                 if self._stale:
                     await self._list()
@@ -287,19 +287,20 @@ class Watcher:
                 self._failures = self._failures + 1 if ended_early else 0
             except Gone as error:
                 _log.debug("%s: %s; listing again", self.kind, error)
-                self._stale = True
+                self._stale, reason = True, "gone"
                 self._failures += 1
-                if self._failures == 1:
-                    continue
             except Silent as error:
                 _log.debug("%s: %s; connecting again", self.kind, error)
-                self._failures = 0
+                self._failures, reason = 0, "silent"
             except ApiError as error:
+                reason = "error"
                 self._note(error)
             except Exception as error:
+                reason = "error"
                 _log.exception("watching %s failed", self.kind)
                 self._note(ApiError(f"{type(error).__name__}: {error}"))
-            if self._failures:
+            self._client.on_watch_restart(self.kind.plural, reason)
+            if self._failures and not (reason == "gone" and self._failures == 1):
                 await self._sleep(min(BACKOFF_CAP, BACKOFF_FIRST * 2 ** min(self._failures - 1, 10)) * random.uniform(0.75, 1.25))
 
     def _note(self, error: ApiError) -> None:

@@ -26,10 +26,11 @@ class Key(NamedTuple):
 
 
 class _Slot:
-    __slots__ = ("marked", "timer", "waiter")
+    __slots__ = ("marked", "since", "timer", "waiter")
 
-    def __init__(self) -> None:
+    def __init__(self, since: float) -> None:
         self.marked = True
+        self.since = since
         self.timer: asyncio.TimerHandle | None = None
         self.waiter: asyncio.Future[None] | None = None
 
@@ -49,10 +50,11 @@ class Inbox:
         """Mark a key: its worker will look at it, now or as soon as it is done with the present look."""
         slot = self._slots.get(key)
         if slot is None:
-            self._slots[key] = _Slot()
+            self._slots[key] = _Slot(self._loop.time())
             self.on_arrival(key)
             return
-        slot.marked = True
+        if not slot.marked:
+            slot.marked, slot.since = True, self._loop.time()
         if slot.waiter is not None and not slot.waiter.done():
             slot.waiter.set_result(None)
 
@@ -76,9 +78,13 @@ class Inbox:
             slot.timer = None
             self.put(key)
 
-    async def take(self, key: Key) -> None:
-        """Return as soon as the key is marked, and unmark it. One taker per key."""
-        slot = self._slots.setdefault(key, _Slot())
+    def waiting(self) -> int:
+        """How many keys are marked; may be asked in another thread."""
+        return sum(slot.marked for slot in list(self._slots.values()))
+
+    async def take(self, key: Key) -> float:
+        """Return as soon as the key is marked, and unmark it: since when it was (the loop's time). One taker per key."""
+        slot = self._slots.setdefault(key, _Slot(self._loop.time()))
         while not slot.marked:
             slot.waiter = self._loop.create_future()
             try:
@@ -86,6 +92,7 @@ class Inbox:
             finally:
                 slot.waiter = None
         slot.marked = False
+        return slot.since
 
     def close(self, key: Key) -> None:
         """Forget a key whose worker ended."""

@@ -71,13 +71,14 @@ class Controller:
         self.client = client
         self.metrics = Metrics()
         self.exporting = Exporting(settings, self.metrics)
-        client.on_request = self.metrics.api_request
+        client.on_request, client.on_watch_restart = self.metrics.api_request, self.metrics.watch_restarted
         self.inbox = Inbox(self._arrived)
         self.world = World(client, self.inbox)
         self.namespaces = Namespaces(client, self.world, settings.namespaces, _providers(settings), changed=self._namespaces_changed)
-        self.http = Http()
-        self.registries = Http()
+        self.http = Http(on_request=self.metrics.outside_request)
+        self.registries = Http(on_request=self.metrics.outside_request)
         self.recorder = EventRecorder(client)
+        self.recorder.on_dropped = self.metrics.event_dropped
         beyond = outside or Beyond(
             client, self.world, self.http, Measurer(self.http, Lookups()), settings, self.exporting, self.recorder, self.registries
         )
@@ -101,7 +102,7 @@ class Controller:
             eyes=self.seeing,
             hands=executor,
             decide=decide,
-            on_decision=self.exporting.decided,
+            witness=self.exporting,
             kstatus=settings.kstatus_conditions,
             revert_by_default=settings.revert_on_deletion,
             holds=lambda: self.election.holds(),
@@ -118,6 +119,7 @@ class Controller:
         self.warm = False
         self.problems: list[str] = ["starting"]
         self._workers: dict[Key, asyncio.Task[None]] = {}
+        self.metrics.waiting, self.metrics.workers = self.inbox.waiting, lambda: len(self._workers)
         self._sweeper: asyncio.Task[None] | None = None
         self._tidier: asyncio.Task[None] | None = None
         self._starter: asyncio.Task[None] | None = None

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 from pydantic import ValidationError
@@ -76,6 +76,25 @@ class Hands(Protocol):
         """A Warning event on the Canary."""
 
 
+class Witness:
+    """Is told what workers do, in the order in which it comes true, and changes nothing of it; this one has no ears."""
+
+    def waited(self, key: Key, seconds: float) -> None:
+        """There was news, and nobody had looked for so long."""
+
+    def decided(self, key: Key, canary: Canary, before: CanaryStatus, decision: Decision) -> None:
+        """A decision was stored; its effects come now."""
+
+    def carried_out(self, key: Key, canary: Canary, decision: Decision, seconds: float) -> None:
+        """Its effects are true, so long after the news."""
+
+    def failed(self, key: Key, error: Exception) -> None:
+        """A look failed and is tried again."""
+
+    def blocked(self, key: Key) -> None:
+        """Looks fail for so long that the status tells it."""
+
+
 @dataclass
 class Parts:
     """What all workers share."""
@@ -87,7 +106,7 @@ class Parts:
     eyes: Eyes
     hands: Hands
     decide: Decide
-    on_decision: Callable[[Key, Canary, Decision], None] = lambda key, canary, decision: None
+    witness: Witness = field(default_factory=lambda: Witness())
     kstatus: bool = True
     """Whether Ready and Reconciling are written."""
     holds: Callable[[], bool] = lambda: True
@@ -114,11 +133,13 @@ class Worker:
         self._left_to_flagger = False
         self._flagger_wrote = 0.0
         self._resumed_at = 0.0
+        self._news_at = 0.0
 
     async def run(self) -> None:
-        inbox = self._parts.inbox
+        inbox, loop = self._parts.inbox, asyncio.get_running_loop()
         while True:
-            await inbox.take(self.key)
+            self._news_at = await inbox.take(self.key)
+            self._parts.witness.waited(self.key, loop.time() - self._news_at)
             if self.key not in self._parts.world.canaries:
                 return
             try:
@@ -207,9 +228,11 @@ class Worker:
         parts.eyes.follow(self.key, snapshot, decision.status)
         parts.background.answers(self.key, decision.status)
         parts.background.keep_only(self.key, decision.effects)
-        parts.on_decision(self.key, canary, decision)
+        told = replace(decision, status=wanted)
+        parts.witness.decided(self.key, canary, status, told)
         look = Look(self.key, obj, replace(snapshot, status=decision.status), decision.status)
         await self._carry_out(look, decision.effects)
+        parts.witness.carried_out(self.key, canary, told, asyncio.get_running_loop().time() - self._news_at)
         if self._trouble:
             self._trouble = ""
             return False
@@ -284,6 +307,7 @@ class Worker:
     async def _failed(self, error: Exception) -> None:
         """Log it, tell it in the status and by an event when it lasts, and look again after a pause."""
         self.failures += 1
+        self._parts.witness.failed(self.key, error)
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (self.failures - 1)) * random.uniform(0.8, 1.2)
         self._parts.inbox.wake_in(self.key, pause)
         sentence = sentence_of(error)
@@ -295,6 +319,7 @@ class Worker:
         if transient(error) and self.failures < TOLD_AFTER:
             return
         self._trouble = sentence
+        self._parts.witness.blocked(self.key)
         obj = self._parts.world.canaries.get(*self.key)
         if obj is None:
             return

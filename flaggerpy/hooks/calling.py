@@ -34,7 +34,10 @@ def timeout(hook: Webhook) -> float:
 def request(hook: Webhook, payload: Mapping[str, Any], idempotency_key: str = "") -> HttpRequest:
     """The POST of a payload. Repeats of one call carry the same `Idempotency-Key`, so that a receiver can tell them."""
     headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
-    return HttpRequest(method="POST", url=hook.url, headers=headers, json=dict(payload), timeout=timeout(hook), verify=not hook.disable_tls)
+    return HttpRequest(
+        method="POST", url=hook.url, headers=headers, json=dict(payload), timeout=timeout(hook), verify=not hook.disable_tls,
+        peer=("hook", hook.role),
+    )  # fmt: skip
 
 
 def answer(hook: Webhook, response: HttpResponse) -> HookAnswer:

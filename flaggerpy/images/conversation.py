@@ -157,7 +157,7 @@ class _Talk:
 
     def _once(self, method: str, path: str) -> Generator[HttpRequest, Outcome, HttpResponse]:
         headers = {"Accept": ACCEPT} | ({"Authorization": self.authorization} if self.authorization else {})
-        outcome = yield HttpRequest(method, self.base + path, headers, timeout=REQUEST_SECONDS)
+        outcome = yield HttpRequest(method, self.base + path, headers, timeout=REQUEST_SECONDS, peer=("registry", "oci"))
         if isinstance(outcome, HttpError):
             raise _Ended(_no_answer(outcome))
         return outcome
@@ -182,7 +182,7 @@ class _Talk:
             if not realm.startswith("https://") and self.base.startswith("https://"):
                 raise _Ended(Found("doubt", "pull-tls", f"its {_token_server(realm)} has no TLS: the credentials are not given to it"))
             headers["Authorization"] = self.credential.basic
-        outcome = yield HttpRequest("GET", realm, headers, params=wanted, timeout=REQUEST_SECONDS)
+        outcome = yield HttpRequest("GET", realm, headers, params=wanted, timeout=REQUEST_SECONDS, peer=("registry", "oci"))
         if isinstance(outcome, HttpError):
             raise _Ended(_no_answer(outcome))
         if not outcome.ok:

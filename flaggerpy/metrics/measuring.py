@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 from weakref import WeakValueDictionary
 
@@ -109,7 +109,7 @@ class Measurer:
         slots = self._slots.setdefault(query.access.address, asyncio.Semaphore(AT_ONCE))
         try:
             async with slots:
-                response = await self._http.send(query.request)
+                response = await self._http.send(_addressed(query, query.request))
         except BadRequestUrl as error:
             return Reading("error", text=str(error))
         except HttpError as error:
@@ -118,10 +118,14 @@ class Measurer:
 
     async def _online(self, query: Query) -> str:
         try:
-            said = query.provider.online(await self._http.send(query.provider.online_request(query.access)))
+            said = query.provider.online(await self._http.send(_addressed(query, query.provider.online_request(query.access))))
         except HttpError as error:
             said = str(error)
         return f"{query.kind} at {query.access.server} is not available: {said}" if said else ""
+
+
+def _addressed(query: Query, request: HttpRequest) -> HttpRequest:
+    return replace(request, peer=("metrics", query.kind))
 
 
 def _said_something(task: asyncio.Task[Reading]) -> bool:

@@ -55,6 +55,11 @@ def about(*, canary: str | None = None, revision: str | None = None, phase: str 
         _fields.reset(token)
 
 
+def fields() -> dict[str, str]:
+    """What the innermost `about` here says."""
+    return _fields.get()
+
+
 class _Attach(logging.Filter):
     """Puts the fields onto the record where it is made: a handler that writes later, or elsewhere, still has them."""
 

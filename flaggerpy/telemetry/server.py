@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
-from flaggerpy.telemetry.metrics import CONTENT_TYPE
+from flaggerpy.telemetry.metrics import CONTENT_TYPE, OPENMETRICS_TYPE
 
 Check = Callable[[], str | None]
 
@@ -54,7 +54,7 @@ class ProbeServer:
         *,
         healthz: Mapping[str, Check] | None = None,
         readyz: Mapping[str, Check] | None = None,
-        metrics: Callable[[], bytes] | None = None,
+        metrics: Callable[[bool], bytes] | None = None,
         notes: Callable[[], list[str]] = list,
         rooms: Mapping[str, Room] | None = None,
     ) -> None:
@@ -134,15 +134,32 @@ class ProbeServer:
             notes = self._notes() if path == "/readyz" else []
             return HTTPStatus.OK, text, "".join(f"{line}\n" for line in ["OK", *notes]).encode(), ""
         if path == "/metrics" and self._metrics:
-            packed = any("gzip" in line for line in headers if line.lower().startswith("accept-encoding:"))
+            said = {name.strip().lower(): value for name, _, value in (line.partition(":") for line in headers)}
+            packed = "gzip" in said.get("accept-encoding", "")
+            openmetrics = wants_openmetrics(said.get("accept", ""))
             # tens of thousands of series take longer than the loop may stand still
-            body = await asyncio.to_thread(_rendered, self._metrics, packed)
-            return HTTPStatus.OK, CONTENT_TYPE, body, "gzip" if packed else ""
+            body = await asyncio.to_thread(_rendered, self._metrics, openmetrics, packed)
+            return HTTPStatus.OK, OPENMETRICS_TYPE if openmetrics else CONTENT_TYPE, body, "gzip" if packed else ""
         return HTTPStatus.NOT_FOUND, text, b"not found\n", ""
 
 
-def _rendered(metrics: Callable[[], bytes], packed: bool) -> bytes:
-    body = metrics()
+def wants_openmetrics(accept: str) -> bool:
+    """Whether an Accept header likes OpenMetrics 1.0 at least as much as the text format, which is for whoever says nothing."""
+    liked: dict[str, float] = {}
+    for each in accept.split(","):
+        kind, *parameters = [part.strip().lower() for part in each.split(";")]
+        said = dict(part.partition("=")[::2] for part in parameters)
+        if said.get("version", "1.0.0") != "1.0.0" and kind == "application/openmetrics-text":
+            continue
+        try:
+            liked[kind] = max(liked.get(kind, 0.0), float(said.get("q", "1")))
+        except ValueError:
+            continue
+    return liked.get("application/openmetrics-text", 0.0) >= max(liked.get("text/plain", 0.0), 0.001)
+
+
+def _rendered(metrics: Callable[[bool], bytes], openmetrics: bool, packed: bool) -> bytes:
+    body = metrics(openmetrics)
     return gzip.compress(body, compresslevel=1) if packed else body
 
 

@@ -1,11 +1,12 @@
-"""The exported metrics: Flagger's names, labels and values to the letter, and no series of canaries that are gone."""
+"""What is exported of the controller itself, in both formats of a scrape."""
 
 from __future__ import annotations
 
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families
 
-from flaggerpy.telemetry.metrics import Metrics
+from flaggerpy.telemetry.metrics import CATALOGUE, OURS, Metrics
 
 
 def samples(metrics: Metrics) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -25,70 +26,82 @@ def of(metrics: Metrics, series: str, /, **labels: str) -> float | None:
     return samples(metrics).get((series, tuple(sorted(labels.items()))))
 
 
-def told_everything(metrics: Metrics, name: str = "podinfo") -> None:
-    metrics.info("0.1.0", "istio")
-    metrics.canaries("test", 2)
-    metrics.phase(name, "test", "Progressing")
-    metrics.weight(name, "test", 90, 10)
-    metrics.analysed(name, "test", 0.3)
-    metrics.measured(name, "test", "request-success-rate", 99.5)
-    metrics.finished(name, "test", succeeded=True, strategy="canary", analysis="completed")
-    metrics.finished(name, "test", succeeded=False, strategy="blue-green", analysis="skipped")
-
-
-def test_names_labels_and_values_are_flaggers(metrics: Metrics) -> None:
-    told_everything(metrics)
-    own = {"name": "podinfo", "namespace": "test"}
-    assert of(metrics, "flagger_info", version="0.1.0", mesh_provider="istio") == 1
-    assert of(metrics, "flagger_canary_total", namespace="test") == 2
-    assert of(metrics, "flagger_canary_status", **own) == 0
-    assert of(metrics, "flagger_canary_weight", workload="podinfo-primary", namespace="test") == 90
-    assert of(metrics, "flagger_canary_weight", workload="podinfo", namespace="test") == 10
-    assert of(metrics, "flagger_canary_metric_analysis", metric="request-success-rate", **own) == 99.5
-    assert of(metrics, "flagger_canary_duration_seconds_sum", **own) == 0.3
-    done = {"deployment_strategy": "canary", "analysis_status": "completed"}
-    assert of(metrics, "flagger_canary_successes_total", **own, **done) == 1
-    failed = {"deployment_strategy": "blue-green", "analysis_status": "skipped"}
-    assert of(metrics, "flagger_canary_failures_total", **own, **failed) == 1
-
-
-def test_the_duration_has_the_buckets_of_gos_client(metrics: Metrics) -> None:
-    metrics.analysed("podinfo", "test", 0.3)
-    bounds = [dict(labels)["le"] for name, labels in samples(metrics) if name == "flagger_canary_duration_seconds_bucket"]
-    assert sorted(bounds, key=float) == ["0.005", "0.01", "0.025", "0.05", "0.1", "0.25", "0.5", "1.0", "2.5", "5.0", "10.0", "+Inf"]
-
-
-@pytest.mark.parametrize(("phase", "value"), [("Progressing", 0), ("Failed", 2), ("Succeeded", 1), ("Initializing", 1), ("Promoting", 1)])
-def test_the_status_is_a_number(metrics: Metrics, phase: str, value: int) -> None:
-    metrics.phase("podinfo", "test", phase)
-    assert of(metrics, "flagger_canary_status", name="podinfo", namespace="test") == value
-
-
-@pytest.mark.fault("Q-54")
-def test_a_canary_that_is_gone_leaves_no_series(metrics: Metrics) -> None:
-    told_everything(metrics, "stays")
-    before = samples(metrics)
-    told_everything(metrics, "podinfo")
-    assert samples(metrics) != before
-    metrics.forget("podinfo", "test")
-    metrics.forget("podinfo", "test")
-    metrics.forget("never-seen", "test")
-    assert samples(metrics) == before
-    metrics.canaries("test", 0)
-    assert of(metrics, "flagger_canary_total", namespace="test") is None
-
-
-def test_our_own_are_there(metrics: Metrics) -> None:
+def told_everything(metrics: Metrics) -> None:
     metrics.api_request("patch", "canaries/status", "200", 0.01)
-    metrics.reacted("pod_failure", 0.4)
+    metrics.outside_request("metrics", "prometheus", "2xx", 0.02)
+    metrics.watch_restarted("pods", "gone")
+    metrics.expect("flagger_verdicts_total", ["passed", "aborted"])
+    metrics.judged("aborted")
+    metrics.released("Succeeded", 61.0)
+    metrics.left_phase("Progressing", 50.0)
+    metrics.reacted("pods_failed", 0.4)
+    metrics.waited(0.003)
+    metrics.worker_failed("api")
     metrics.lagged(0.002)
+    metrics.event_dropped()
     metrics.restarted("kopf")
     metrics.leading(True)
+    metrics.attended("test", False)
+    metrics.workers, metrics.waiting = (lambda: 3), (lambda: 2)
+
+
+def test_everything_that_is_told_is_there(metrics: Metrics) -> None:
+    told_everything(metrics)
     assert of(metrics, "flagger_api_requests_total", verb="patch", resource="canaries/status", code="200") == 1
-    assert of(metrics, "flagger_reaction_seconds_count", reaction="pod_failure") == 1
+    assert of(metrics, "flagger_api_request_duration_seconds_sum", verb="patch") == 0.01
+    assert of(metrics, "flagger_outside_requests_total", kind="metrics", provider="prometheus", outcome="2xx") == 1
+    assert of(metrics, "flagger_outside_request_duration_seconds_count", kind="metrics", provider="prometheus") == 1
+    assert of(metrics, "flagger_watch_restarts_total", resource="pods", reason="gone") == 1
+    assert of(metrics, "flagger_verdicts_total", reason="passed") == 0
+    assert of(metrics, "flagger_verdicts_total", reason="aborted") == 1
+    assert of(metrics, "flagger_releases_total", outcome="Succeeded") == 1
+    assert of(metrics, "flagger_release_duration_seconds_bucket", outcome="Succeeded", le="120.0") == 1
+    assert of(metrics, "flagger_phase_duration_seconds_sum", phase="Progressing") == 50
+    assert of(metrics, "flagger_reaction_seconds_count", reaction="pods_failed") == 1
+    assert of(metrics, "flagger_inbox_wait_seconds_count") == 1
+    assert of(metrics, "flagger_inbox_waiting") == 2
+    assert of(metrics, "flagger_workers") == 3
+    assert of(metrics, "flagger_worker_failures_total", kind="api") == 1
     assert of(metrics, "flagger_event_loop_lag_seconds_count") == 1
+    assert of(metrics, "flagger_events_dropped_total") == 1
     assert of(metrics, "flagger_restarts_total", part="kopf") == 1
     assert of(metrics, "flagger_leader") == 1
+
+
+def test_the_catalogue_is_what_is_exported(metrics: Metrics) -> None:
+    told_everything(metrics)
+    # of a counter this parser tells the name without its suffix
+    stem = {each.name.removesuffix("_total") if each.type == "counter" else each.name: each for each in OURS}
+    families = {family.name: family for family in text_string_to_metric_families(metrics.render().decode())}
+    assert families.keys() == stem.keys()
+    for name, family in families.items():
+        assert (family.type, family.documentation) == (stem[name].type, stem[name].help)
+        assert {label for sample in family.samples for label in sample.labels} - {"le"} == set(stem[name].labels)
+    assert len({each.name for each in CATALOGUE}) == len(CATALOGUE)
+
+
+def test_what_canaries_tell_stands_beside_it(metrics: Metrics) -> None:
+    metrics.canaries.count("test", 2)
+    assert of(metrics, "flagger_canary_total", namespace="test") == 2
+    assert of(metrics, "flagger_leader") == 0
+
+
+def test_openmetrics_has_exemplars_and_can_be_read_by_a_strict_parser(metrics: Metrics) -> None:
+    metrics.canaries.count("test", 2)
+    metrics.exemplar = lambda: {"canary": "podinfo.test"}
+    told_everything(metrics)
+    families = {family.name: family for family in openmetrics_families(metrics.render(openmetrics=True).decode())}
+    assert {"flagger_canary_total", "flagger_reaction_seconds"} <= families.keys()
+    exemplars = [sample.exemplar for sample in families["flagger_reaction_seconds"].samples if sample.exemplar]
+    assert [exemplar.labels for exemplar in exemplars] == [{"canary": "podinfo.test"}]
+    assert b"podinfo.test" not in metrics.render()
+
+
+def test_an_exemplar_that_is_too_long_is_left_out(metrics: Metrics) -> None:
+    metrics.exemplar = lambda: {"canary": "x" * 123}
+    metrics.lagged(0.1)
+    assert b"xxx" not in metrics.render(openmetrics=True)
+    assert of(metrics, "flagger_event_loop_lag_seconds_count") == 1
 
 
 def test_no_counter_has_a_second_series_for_its_birth(metrics: Metrics) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from flaggerpy.telemetry.lag import LoopLag
 from flaggerpy.telemetry.metrics import Metrics
-from flaggerpy.telemetry.server import ProbeServer, Request
+from flaggerpy.telemetry.server import ProbeServer, Request, wants_openmetrics
 
 
 class Checks:
@@ -25,11 +25,11 @@ class Checks:
     def broken(self) -> str | None:
         raise RuntimeError("the check itself")
 
-    def metrics(self) -> bytes:
+    def metrics(self, openmetrics: bool) -> bytes:
         self.rendered_in = threading.get_ident()
         metrics = Metrics(process=False)
-        metrics.info("1", "x")
-        return metrics.render()
+        metrics.canaries.info("1", "x")
+        return metrics.render(openmetrics)
 
 
 @pytest.fixture
@@ -85,8 +85,35 @@ async def test_metrics_are_rendered_outside_the_loop(client: httpx.AsyncClient, 
     answer = await client.get("/metrics", headers={"Accept-Encoding": encoding})
     assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
     assert answer.headers.get("content-encoding") == ("gzip" if encoding == "gzip" else None)
-    assert 'flagger_info{mesh_provider="x",version="1"} 1.0' in answer.text
+    assert 'flagger_info{mesh_provider="x",version="1"} 1' in answer.text
     assert checks.rendered_in not in (None, threading.get_ident())
+
+
+PROMETHEUS = (
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,application/openmetrics-text;version=0.0.1;q=0.5,"
+    "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+)
+
+
+@pytest.mark.parametrize(
+    ("accept", "openmetrics"),
+    [
+        (PROMETHEUS, True),
+        ("application/openmetrics-text", True),
+        ("text/plain;version=0.0.4;q=0.9,application/openmetrics-text;version=1.0.0;q=0.2", False),
+        ("application/openmetrics-text;version=0.0.1", False),
+        ("application/openmetrics-text;q=0", False),
+        ("application/openmetrics-text;q=much", False),
+        ("*/*", False),
+        ("", False),
+        (";;=,,", False),
+    ],
+)
+async def test_the_format_is_the_one_that_is_asked_for(client: httpx.AsyncClient, accept: str, openmetrics: bool) -> None:
+    assert wants_openmetrics(accept) is openmetrics
+    answer = await client.get("/metrics", headers={"accept": accept})
+    assert answer.headers["content-type"].startswith("application/openmetrics-text" if openmetrics else "text/plain; version=0.0.4")
+    assert answer.text.endswith("# EOF\n") is openmetrics
 
 
 async def test_other_paths_and_methods_are_refused(client: httpx.AsyncClient) -> None:

@@ -1,0 +1,1 @@
+"""What people watch releases with, on real programs: promtool, Prometheus, kubectl, an OTLP receiver."""
