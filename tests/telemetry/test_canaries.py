@@ -162,7 +162,7 @@ def test_any_value_can_be_read_back(made: Canaries, value: float) -> None:
 
 
 def test_openmetrics_can_be_read_by_a_strict_parser(made: Canaries) -> None:
-    families = {family.name: family.type for family in openmetrics_families(made.render(openmetrics=True) + "# EOF\n")}
+    families = {family.name: family.type for family in openmetrics_families(made.render(openmetrics=True) + "# EOF\n")}  # type: ignore[no-untyped-call]
     assert families["flagger_canary_successes"] == "counter"
     assert families["flagger_canary_total"] == "gauge"
     assert 'le="1.0"' in made.render(openmetrics=True)

@@ -90,7 +90,8 @@ def test_openmetrics_has_exemplars_and_can_be_read_by_a_strict_parser(metrics: M
     metrics.canaries.count("test", 2)
     metrics.exemplar = lambda: {"canary": "podinfo.test"}
     told_everything(metrics)
-    families = {family.name: family for family in openmetrics_families(metrics.render(openmetrics=True).decode())}
+    text = metrics.render(openmetrics=True).decode()
+    families = {family.name: family for family in openmetrics_families(text)}  # type: ignore[no-untyped-call]
     assert {"flagger_canary_total", "flagger_reaction_seconds"} <= families.keys()
     exemplars = [sample.exemplar for sample in families["flagger_reaction_seconds"].samples if sample.exemplar]
     assert [exemplar.labels for exemplar in exemplars] == [{"canary": "podinfo.test"}]
