@@ -33,6 +33,10 @@ def _since(phase: str, values: str) -> dict[str, str]:
     return {f'flagger_canary_phase_start_time_seconds{{{OWN},phase="{phase}"}}': values}
 
 
+def _attended(*values: str) -> dict[str, str]:
+    return {f'flagger_namespace_attended{{namespace="test",instance="{number}"}}': f"{value}x30" for number, value in enumerate(values)}
+
+
 CANARY = {"name": "podinfo", "namespace": "test"}
 CASES: dict[str, tuple[Case, ...]] = {
     "FlaggerCanaryFailed": (
@@ -71,6 +75,10 @@ CASES: dict[str, tuple[Case, ...]] = {
         Case({'flagger_leader{instance="a"}': "0x20", 'flagger_leader{instance="b"}': "1x20"}, 10, None),
         Case({'flagger_leader{instance="a"}': "0x20", 'flagger_leader{instance="b"}': "0x20"}, 1, None),
         Case({'flagger_leader{instance="a"}': "0x20", 'flagger_leader{instance="b"}': "0x20"}, 3, {}),
+    ),
+    "FlaggerNamespaceUnattended": (
+        Case(_attended("0", "1"), 20, None),
+        Case(_attended("0", "0"), 20, {"namespace": "test"}),
     ),
     "FlaggerEventLoopLag": (
         Case(_histogram("flagger_event_loop_lag_seconds", "0.05"), 30, None),

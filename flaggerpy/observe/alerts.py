@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from typing import Any, Literal, NamedTuple
 
-CANARY = "{{ $labels.name }}.{{ with $labels.exported_namespace }}{{ . }}{{ else }}{{ $labels.namespace }}{{ end }}"
-LOOK = (
-    "kubectl flaggerpy describe {{ $labels.name }} -n "
-    "{{ with $labels.exported_namespace }}{{ . }}{{ else }}{{ $labels.namespace }}{{ end }}"
-)
+NAMESPACE = "{{ with $labels.exported_namespace }}{{ . }}{{ else }}{{ $labels.namespace }}{{ end }}"
+CANARY = f"{{{{ $labels.name }}}}.{NAMESPACE}"
+LOOK = f"kubectl flaggerpy describe {{{{ $labels.name }}}} -n {NAMESPACE}"
 STUCK_SECONDS = 1800
 ANALYSIS_SECONDS = 4 * 3600
 APPROVAL_SECONDS = 24 * 3600
@@ -95,6 +93,15 @@ ALERTS = (
         "controllers run, and none of them leads",
         "The Lease cannot be taken, or a check at the start fails: an older CRD, missing rights.",
         "GET /readyz of a controller says what is missing, and so does its log; then the Lease flagger-leader-election",
+    ),
+    Alert(
+        "FlaggerNamespaceUnattended",
+        "max without (instance, pod) (flagger_namespace_attended) == 0",
+        "10m",
+        "warning",
+        f"no controller can attend namespace {NAMESPACE}",
+        "It stands in -namespace, and is not there, or the roles in it are missing.",
+        "GET /readyz of a controller says what is missing; apply the roles of this version to the namespace",
     ),
     Alert(
         "FlaggerEventLoopLag",
