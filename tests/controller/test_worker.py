@@ -13,7 +13,6 @@ from flaggerpy.api.status import CanaryStatus, Condition, Phase, timestamp
 from flaggerpy.cluster import kinds
 from flaggerpy.cluster.client import Client
 from flaggerpy.cluster.errors import Cause, Forbidden
-from flaggerpy.cluster.following import EVERYWHERE
 from flaggerpy.controller import worker
 from flaggerpy.controller.background import Background
 from flaggerpy.controller.gather import Snapshot
@@ -80,11 +79,7 @@ class Scene:
         self.server = server
         self.inbox = Inbox()
         self.world = World(client, self.inbox)
-<<<<<<< HEAD
         self.world.scopes.append(KEY.namespace)
-=======
-        self.world.scopes.append(EVERYWHERE)
->>>>>>> d0ac18d (A worker's test attends its namespace; an alert for namespaces that nobody attends)
         self.eyes, self.hands = Eyes(), Hands(server)
         self.looks = 0
         self.decision = Decision(CanaryStatus(phase=Phase.INITIALIZING))
