@@ -19,7 +19,21 @@ from types import ModuleType
 
 from e2e.bench.figures import Outcome, outcome_of, page, text_table
 from e2e.bench.rig import rig
-from e2e.bench.scenarios import coming, detection, failing, handover, idle, length, memory, safety, takeover
+from e2e.bench.scenarios import (
+    busy,
+    coming,
+    crowd,
+    detection,
+    failing,
+    handover,
+    idle,
+    length,
+    memory,
+    safety,
+    strangers,
+    takeover,
+    thousands,
+)
 from e2e.sandbox import Sandbox
 from e2e.sandbox.build import build
 from e2e.sandbox.console import say
@@ -31,7 +45,11 @@ FIGURES = ROOT / "docs" / "benchmarks.json"
 SCENARIOS: dict[str, ModuleType] = {
     "memory": memory,
     "idle": idle,
+    "strangers": strangers,
     "detection": detection,
+    "crowd": crowd,
+    "busy": busy,
+    "thousands": thousands,
     "length": length,
     "failing": failing,
     "safety": safety,
@@ -39,7 +57,7 @@ SCENARIOS: dict[str, ModuleType] = {
     "takeover": takeover,
     "handover": handover,
 }
-FLEET = {"memory", "idle", "detection"}
+FLEET = {"memory", "idle", "strangers", "detection"}
 
 
 def main() -> int:
@@ -52,7 +70,7 @@ def main() -> int:
     args = parser.parse_args()
     if not os.environ.get("SANDBOX_NAME"):
         build(("flagger",))
-        around = [sys.executable, "-m", "e2e.sandbox", "with", "--logs", "build/bench-logs", "--"]
+        around = [sys.executable, "-m", "e2e.sandbox", "with", "--with", "kwok", "--logs", "build/bench-logs", "--"]
         return subprocess.run([*around, sys.executable, "-m", "e2e.bench", *sys.argv[1:]], cwd=ROOT).returncode
     names = args.only or list(SCENARIOS)
     outcomes, failed = measure(names, args.quick, args.note)
@@ -101,7 +119,7 @@ def _lines(file: str) -> list[str]:
 
 
 def versions() -> dict[str, str]:
-    wanted = ("flagger", "kubernetes", "contour", "envoy", "prometheus")
+    wanted = ("flagger", "kwok", "kubernetes", "contour", "envoy", "prometheus")
     parts = {part.name: part.version for part in PARTS if isinstance(part, (GoModule, PythonWheel)) and part.name in wanted}
     return {"Python": platform.python_version(), **parts}
 

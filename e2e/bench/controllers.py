@@ -5,11 +5,14 @@ Each is a program of the sandbox and ends with it at the latest. The CRDs are ou
 
 from __future__ import annotations
 
+import os
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import yaml
 
 from e2e.bench.figures import OURS, THEIRS
@@ -56,6 +59,37 @@ class Controller:
     def memory(self) -> float:
         """Resident memory in MB."""
         return resident_mb(Path(f"/proc/{self.pid}/status").read_text())
+
+
+    def cpu_seconds(self) -> float:
+        """Processor time of its process so far, in user and kernel mode."""
+        return cpu_seconds(Path(f"/proc/{self.pid}/stat").read_text())
+
+    def scrape(self) -> str:
+        """What its /metrics says."""
+        port = next(word.partition("=")[2] for word in self.program.argv if word.startswith("-port="))
+        return httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=10, trust_env=False).text
+
+
+def cpu_seconds(stat: str) -> float:
+    """User and system time of a text like /proc/PID/stat (proc(5): fields 14 and 15, in ticks)."""
+    fields = stat.rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def buckets(exposition: str, name: str) -> dict[float, float]:
+    """The cumulative buckets of a histogram without labels, by upper bound; empty where there is none."""
+    found = {}
+    for bound, count in re.findall(rf'^{name}\{{le="([^"]+)"\}} (\S+)', exposition, re.MULTILINE):
+        found[float(bound)] = float(count)
+    return found
+
+
+def quantile(before: dict[float, float], after: dict[float, float], share: float) -> float | None:
+    """The upper bound of the bucket below which `share` of the observations in between lie; None without any."""
+    counts = {bound: count - before.get(bound, 0.0) for bound, count in sorted(after.items())}
+    total = max(counts.values(), default=0.0)
+    return next((bound for bound, count in counts.items() if count >= share * total), None) if total else None
 
 
 def resident_mb(status: str) -> float:

@@ -1,59 +1,52 @@
-"""Many Canaries without a kubelet: their pods name a scheduler that does not exist, and a thread here reports them as running.
-
-To a controller they are pods like others. An unscheduled pod goes at once when it is deleted, and no node can fail under it.
-"""
+"""Many Canaries without a kubelet: their pods run on kwok's nodes, which pretend. To a controller they are pods like others."""
 
 from __future__ import annotations
 
-import random
-import threading
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
-
-import httpx
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from e2e import releases
 from e2e.bench.controllers import Controller
 from e2e.bench.rig import STEPS
-from e2e.kube import Kube, KubeError, Object, until
+from e2e.kube import Kube, Object, until
 from e2e.sandbox.console import step
 
-SCHEDULER = "nobody"
 IMAGE = "example.com/app"
-PAUSE = 0.3
-BATCH = 25
+BATCH = 100
 """So many are made at a time: the API server gives out Service addresses one after the other, and slowly when many ask."""
+HANDS = 8
+"""Requests at a time of whoever applies them."""
 PATIENCE = 240.0
+SECONDS_EACH = 1.0
+"""Seconds per Canary in which Flagger, the slower one, initialises many."""
 
 
-def running(pod: Object, address: str, at: str) -> Object:
-    """The status of a pod whose every container runs and is ready."""
-    conditions = [
-        {"type": kind, "status": "True", "lastTransitionTime": at} for kind in ("PodScheduled", "Initialized", "ContainersReady", "Ready")
-    ]
-    containers = [
-        {
-            "name": container["name"],
-            "image": container["image"],
-            "imageID": "",
-            "ready": True,
-            "started": True,
-            "restartCount": 0,
-            "state": {"running": {"startedAt": at}},
-        }
-        for container in pod["spec"]["containers"]
-    ]
-    return {
-        "status": {
-            "phase": "Running",
-            "startTime": at,
-            "podIP": address,
-            "podIPs": [{"ip": address}],
-            "conditions": conditions,
-            "containerStatuses": containers,
-        }
-    }
+def pod_template(name: str, tag: str = "1.0.0") -> Object:
+    """Of pods that only kwok's nodes take."""
+    template = releases.pod_template(name, f"{IMAGE}:{tag}")
+    template["spec"] |= {"nodeSelector": {"type": "kwok"}, "tolerations": [{"key": "type", "operator": "Exists"}]}
+    return template
+
+
+def deployment(name: str) -> Object:
+    return releases.deployment(name, pod_template(name), 1)
+
+
+def canary(name: str, namespace: str, **spec: Any) -> Object:
+    return releases.canary(name, f"{name}.{namespace}.example.com", **{"analysis": STEPS, **spec})
+
+
+def settled(kube: Kube, namespace: str, phases: Sequence[str] = releases.IDLE) -> int:
+    """How many Canaries of the namespace are in one of these phases."""
+    return sum(releases.phase(obj) in phases for obj in kube.items("Canary", namespace))
+
+
+def apply_all(kube: Kube, namespace: str, objects: Sequence[Object]) -> None:
+    """As a person applies a folder, but with several hands."""
+    with ThreadPoolExecutor(HANDS) as pool:
+        list(pool.map(lambda obj: kube.apply(obj, namespace=namespace), objects))
 
 
 class Fleet:
@@ -63,53 +56,40 @@ class Fleet:
         self.names: list[str] = []
         self._kube = kube
         self._sides = sides
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._pretend, daemon=True, name="pretended pods")
-        self._thread.start()
 
     def grow(self, size: int) -> None:
         while len(self.names) < size:
             self._add(min(BATCH, size - len(self.names)))
 
     def _add(self, number: int) -> None:
-        fresh = [f"app-{index:03d}" for index in range(len(self.names), len(self.names) + number)]
+        fresh = [f"app-{index:04d}" for index in range(len(self.names), len(self.names) + number)]
         with step(f"{len(fresh)} more Canaries for each controller, initialised"):
-            for name in fresh:
-                for side in self._sides:
-                    template = releases.pod_template(name, f"{IMAGE}:1.0.0")
-                    template["spec"]["schedulerName"] = SCHEDULER
-                    self._kube.apply(
-                        releases.deployment(name, template, 1),
-                        releases.canary(name, f"{name}.{side.namespace}.example.com", analysis=STEPS),
-                        namespace=side.namespace,
-                    )
+            for side in self._sides:
+                apply_all(self._kube, side.namespace, [deployment(name) for name in fresh])
+                apply_all(self._kube, side.namespace, [canary(name, side.namespace) for name in fresh])
             self.names += fresh
             for side in self._sides:
-                until(lambda side=side: self._all_idle(side), PATIENCE, f"{len(self.names)} Canaries of {side.name} initialised")  # type: ignore[misc]
+                seconds = PATIENCE + number * SECONDS_EACH
+                until(lambda side=side: self._all_idle(side), seconds, f"{len(self.names)} Canaries of {side.name}")  # type: ignore[misc]
 
     def _all_idle(self, side: Controller) -> bool:
-        time.sleep(0.5)
-        found = self._kube.items("Canary", side.namespace)
-        return sum(releases.phase(obj) in releases.IDLE for obj in found) >= len(self.names)
+        time.sleep(1.0)
+        return settled(self._kube, side.namespace) >= len(self.names)
 
     def delete(self) -> None:
         for side in self._sides:
-            for name in self.names:
-                self._kube.delete("Canary", name, side.namespace)
-                self._kube.delete("Deployment", name, side.namespace)
-        for side in self._sides:
-            until(lambda side=side: not self._kube.items("Canary", side.namespace), 120, f"no Canary of {side.name}")  # type: ignore[misc]
-        self._over.set()
+            empty(self._kube, side.namespace, self.names)
+        self.names.clear()
 
-    def _pretend(self) -> None:
-        path = self._kube.path("Pod")
-        waiting = {"fieldSelector": f"spec.schedulerName={SCHEDULER},status.phase=Pending"}
-        while not self._over.wait(PAUSE):
-            try:
-                for pod in self._kube.ask("GET", path, **waiting)["items"]:
-                    at = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-                    address = f"192.0.2.{random.randint(1, 254)}"
-                    meta = pod["metadata"]
-                    self._kube.patch("Pod", meta["name"], running(pod, address, at), meta["namespace"], subresource="status")
-            except (KubeError, httpx.HTTPError):
-                continue
+
+def empty(kube: Kube, namespace: str, names: Sequence[str]) -> None:
+    """Takes Canaries and their targets away, and waits until they and their pods are gone."""
+    with ThreadPoolExecutor(HANDS) as pool:
+        for kind in ("Canary", "Deployment"):
+            list(pool.map(lambda name, kind=kind: kube.delete(kind, name, namespace), names))
+
+    def gone() -> bool:
+        time.sleep(1.0)
+        return not kube.items("Canary", namespace) and not kube.items("Pod", namespace)
+
+    until(gone, PATIENCE + len(names) * SECONDS_EACH, f"no Canary and no pod in {namespace}")

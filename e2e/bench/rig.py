@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+import httpx
 
 from e2e import releases
 from e2e.bench import controllers
@@ -119,6 +122,12 @@ class Rig:
         pods = Recorder(self.kube, "Pod", app.namespace)
         with canaries, routes, pods:
             yield Records(app.name, canaries, routes, pods)
+
+    def queries(self) -> float:
+        """Instant queries that Prometheus has answered so far."""
+        text = httpx.get(f"{self.sandbox.prometheus_url}/metrics", timeout=10, trust_env=False).text
+        counts = re.findall(r'^prometheus_http_requests_total\{[^}]*handler="/api/v1/query"[^}]*\} (\S+)', text, re.MULTILINE)
+        return sum(float(count) for count in counts)
 
     def fleet(self) -> Fleet:
         """Many Canaries with pods that are only pretended: made when first asked for."""

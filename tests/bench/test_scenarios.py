@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from e2e.bench import controllers, fleet
@@ -25,11 +27,24 @@ def test_memory_is_read_in_megabytes() -> None:
         controllers.resident_mb("Name:\tx\n")
 
 
-def test_a_pretended_pod_runs_and_is_ready_in_every_container() -> None:
-    pod = {"spec": {"containers": [{"name": "a", "image": "x"}, {"name": "b", "image": "y"}]}}
-    status = fleet.running(pod, "192.0.2.7", "2026-01-02T03:04:05Z")["status"]
-    assert [container["ready"] for container in status["containerStatuses"]] == [True, True]
-    assert {condition["type"]: condition["status"] for condition in status["conditions"]}["Ready"] == "True"
+def test_processor_time_is_that_of_user_and_kernel() -> None:
+    stat = "7 (a ) b) S 1 7 7 0 -1 4194560 100 0 0 0 150 50 9 9 20 0 3 0 100 0 0"
+    assert controllers.cpu_seconds(stat) == pytest.approx(200 / os.sysconf("SC_CLK_TCK"))
+
+
+def test_a_quantile_is_that_of_what_was_observed_in_between() -> None:
+    text = 'lag_bucket{le="0.01"} %d\nlag_bucket{le="0.05"} %d\nlag_bucket{le="+Inf"} %d\n'
+    before, after = (controllers.buckets(text % counts, "lag_bucket") for counts in ((100, 100, 100), (190, 199, 200)))
+    assert controllers.quantile(before, after, 0.90) == 0.01
+    assert controllers.quantile(before, after, 0.99) == 0.05
+    assert controllers.quantile(before, after, 1.0) == float("inf")
+    assert controllers.quantile(after, after, 0.99) is None
+
+
+def test_pods_of_a_fleet_go_to_nodes_that_pretend() -> None:
+    spec = fleet.pod_template("app")["spec"]
+    assert spec["nodeSelector"] == {"type": "kwok"}
+    assert spec["tolerations"] == [{"key": "type", "operator": "Exists"}]
 
 
 def test_what_a_switch_costs_is_counted_once_and_within_its_time() -> None:

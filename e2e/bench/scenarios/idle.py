@@ -18,7 +18,7 @@ METHOD = (
 
 
 def run(rig: Rig) -> list[Measured]:
-    size, length = (10, 30.0) if rig.quick else (100, 120.0)
+    size, length = (10, 30.0) if rig.quick else (300, 120.0)
     rig.fleet().grow(size)
     time.sleep(15)  # what initialising them left to do is over
     since = time.time()

@@ -1,0 +1,90 @@
+"""Hundreds of Canaries at once: until all are initialised, and what the controller holds afterwards."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from e2e.bench.controllers import Controller
+from e2e.bench.figures import OURS, Measured
+from e2e.bench.fleet import apply_all, canary, deployment, empty, settled
+from e2e.bench.rig import Rig
+from e2e.kube import Kube, Object
+from e2e.sandbox.console import step
+
+TITLE = "Hundreds of Canaries at once"
+METHOD = (
+    "So many Deployments, and then as many Canaries, applied as fast as the API server takes them; one pod each, on kwok's nodes. From the"
+    " first Canary until all are Initialized; one that is Failed, or not Initialized within ten times the cluster's own time, counts as a"
+    " failure. The cluster's own time is measured before, without a controller: as many Deployments, named like the primaries, applied the"
+    " same way, until the last pod is ready. Memory is that of the process 15 s later."
+)
+SETTLED_SECONDS = 15.0
+ALLOWANCE = 1.2
+PATIENCE = 10.0
+
+
+def until_all(check: Callable[[], int], size: int, seconds: float) -> float | None:
+    """Seconds until `check` counts to `size`; None when not within `seconds`."""
+    started = time.monotonic()
+    while time.monotonic() - started < seconds:
+        if check() >= size:
+            return time.monotonic() - started
+        time.sleep(0.5)
+    return None
+
+
+def ready(kube: Kube, namespace: str, names: Sequence[str]) -> int:
+    """How many of these Deployments have all their pods."""
+    wanted = set(names)
+    found = [obj for obj in kube.items("Deployment", namespace) if obj["metadata"]["name"] in wanted]
+    return sum((obj.get("status") or {}).get("readyReplicas", 0) >= obj["spec"]["replicas"] for obj in found)
+
+
+def cluster_alone(kube: Kube, namespace: str, names: Sequence[str]) -> float:
+    """Seconds that the cluster needs for as many pods, nobody else at work. Raises RuntimeError when it does not come to an end."""
+    primaries: list[Object] = [deployment(f"{name}-primary") for name in names]
+    started = time.monotonic()
+    apply_all(kube, namespace, primaries)
+    rest = until_all(lambda: ready(kube, namespace, [obj["metadata"]["name"] for obj in primaries]), len(names), 600)
+    if rest is None:
+        raise RuntimeError(f"{len(names)} Deployments are not ready after 600 s")
+    took = time.monotonic() - started
+    empty(kube, namespace, [obj["metadata"]["name"] for obj in primaries])
+    return took
+
+
+def one_side(rig: Rig, side: Controller, size: int, own_time: float) -> list[Measured]:
+    names = [f"crowd-{index:04d}" for index in range(size)]
+    kube, namespace = rig.kube, side.namespace
+    apply_all(kube, namespace, [deployment(name) for name in names])
+    until_all(lambda: ready(kube, namespace, names), size, 600)
+    started = time.monotonic()
+    apply_all(kube, namespace, [canary(name, namespace) for name in names])
+    until_all(lambda: settled(kube, namespace, ("Initialized", "Failed")), size, PATIENCE * own_time)
+    took = time.monotonic() - started
+    done = settled(kube, namespace, ("Initialized",))
+    time.sleep(SETTLED_SECONDS)
+    ours = side.name == OURS
+    memory = side.memory()
+    empty(kube, namespace, names)
+    value = took if done == size else None
+    note = "" if value else f"{done} after {took:.0f} s"
+    what = f"{size} Canaries at once"
+    return [
+        Measured(side.name, f"{what}: until all are Initialized", "s", value, note=note, limit=ALLOWANCE * own_time if ours else None),
+        Measured(side.name, f"{what}: failures", "", size - done, limit=0 if ours else None),
+        Measured(side.name, f"{what}: memory afterwards", "MB", memory, share=1.0 if ours else None),
+    ]
+
+
+def run(rig: Rig) -> list[Measured]:
+    found = []
+    for size in (20,) if rig.quick else (300, 1000):
+        with step(f"{size} pods without a controller"):
+            own_time = cluster_alone(rig.kube, rig.sides[0].namespace, [f"crowd-{index:04d}" for index in range(size)])
+        found += [Measured(side.name, f"{size} pods: the cluster's own time", "s", own_time) for side in rig.sides]
+        for side in rig.sides:
+            with step(f"{side.name}: {size} Canaries at once"):
+                found += one_side(rig, side, size, own_time)
+    return found
