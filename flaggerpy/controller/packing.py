@@ -100,6 +100,10 @@ class View:
             self._recent.popitem(last=False)
         return known[1]
 
+    def forget(self) -> None:
+        """What was asked for is unpacked anew the next time: what hundreds of Canaries needed once is not kept for ever."""
+        self._recent.clear()
+
     def items_of(self, namespace: str) -> Iterator[tuple[ObjectKey, Obj]]:
         """All objects of a namespace; for what is done seldom."""
         return ((key, unpack(value[PACKED])) for key, value in self._cache.items() if key.namespace == namespace)

@@ -297,6 +297,7 @@ class Controller:
         """Memory that a start or many releases at once needed does not stay ours."""
         while True:
             await asyncio.sleep(TIDY_SECONDS)
+            self.world.unlearn()
             await asyncio.to_thread(lean.give_back)
 
     # --- what is told over HTTP --------------------------------------------------------------------------------------------------------

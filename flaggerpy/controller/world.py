@@ -25,7 +25,7 @@ from flaggerpy.cluster.watch import Cache, OnChange, Projection, Watcher
 from flaggerpy.cluster.watch import Key as ObjectKey
 from flaggerpy.controller.inbox import Inbox, Key
 from flaggerpy.controller.interests import Interests, Ref
-from flaggerpy.controller.packing import View, opened, packed
+from flaggerpy.controller.packing import Packed, View, opened, packed
 from flaggerpy.controller.podwatches import ROLES, PodWatches
 from flaggerpy.controller.slimming import (
     as_is,
@@ -76,7 +76,8 @@ class World:
             "metrictemplates": Cache(kinds.METRIC_TEMPLATE, project=packed(slim), on_change=self._told("metrictemplates")),
             "alertproviders": Cache(kinds.ALERT_PROVIDER, project=packed(slim), on_change=self._told("alertproviders")),
         }
-        self.canaries, self.templates, self.alert_providers = (View(cache) for cache in self._ours.values())
+        self._views: list[View] = []
+        self.canaries, self.templates, self.alert_providers = (self._view(cache) for cache in self._ours.values())
         self._followed: list[Following] = []
         self.deployments = self._watch(kinds.DEPLOYMENT)
         self.services = self._watch(kinds.SERVICE)
@@ -287,7 +288,17 @@ class World:
 
         following = Following(kind, watcher)
         self._followed.append(following)
-        return View(following)
+        return self._view(following)
+
+    def _view(self, cache: Packed) -> View:
+        view = View(cache)
+        self._views.append(view)
+        return view
+
+    def unlearn(self) -> None:
+        """What was unpacked of the caches, not what is in them."""
+        for view in self._views:
+            view.forget()
 
     def _told(self, plural: str) -> OnChange:
         def changed(at: ObjectKey, new: Obj | None, old: Obj | None) -> None:
@@ -443,7 +454,7 @@ class World:
         on_change = only_if_different(told) if sizes else told
         project = packed(slim_scaler if sizes else as_is)
         following = Following(kind, lambda namespace: Watcher(self.client, kind, namespace, project=project, on_change=on_change))
-        self._routes[kind] = (following, View(following))
+        self._routes[kind] = (following, self._view(following))
 
         async def announce(scope: str) -> None:
             await following.listed(scope)

@@ -66,3 +66,13 @@ def test_a_view_remembers_few_and_lists_a_namespace() -> None:
 def test_a_deployment_takes_a_few_hundred_bytes() -> None:
     obj = deployment()
     assert sys.getsizeof(pack(obj)) < len(json.dumps(obj)) / 1.5
+
+
+def test_a_view_that_forgot_unpacks_anew() -> None:
+    cache = Cache(kinds.DEPLOYMENT, project=packed(dict))
+    view = View(cache)
+    cache.event("ADDED", numbered("a", "1"))
+    first = view.get("shop", "a")
+    view.forget()
+    assert view.get("shop", "a") is not first
+    assert view.get("shop", "a") == first
