@@ -5,16 +5,24 @@ A request is a value, so that other rooms can be tested without a network; `Http
 
     HttpError             attempts
     ├── BadRequestUrl     the URL cannot be used
+    │   └── Denied        the egress rules close its scheme or address (`flaggerpy.egress`)
     ├── TimedOut          no whole answer within `timeout` seconds
     └── Unreachable       cause: "DNS", "connection refused", "TLS", "connection broken", "no route"
 
 Retries follow Flagger's webhook client: lack of an answer, 429, and 5xx except 501; 1 s doubling to 30 s; `Retry-After` honoured. Neither
-messages nor reprs nor logs carry headers, bodies, user info or query values; with `secret_url` the path neither.
+messages nor reprs nor logs carry headers, bodies, user info or query values; with `secret_url` the path neither. Who quotes an answer does
+it by `HttpRequest.quoted`: a server may send back what it was sent.
+
+An answer is read up to `max_body` bytes, unpacked, and has one deadline from the look-up of the name to its last byte, redirects included.
+Each redirect is a request of its own: held to the egress rules, by the proxy that is right for it, and to another server without
+credentials.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
 import contextlib
 import json as json_codec
 import logging
@@ -22,16 +30,21 @@ import os
 import socket
 import ssl
 import time
+import zlib
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import tenacity
 
 from flaggerpy import lean
+from flaggerpy.api.texts import mask, one_line
+from flaggerpy.egress.connections import REQUESTS_OF_TENANT, CheckedTransport, EgressDenied, Resolver, Turns, on_behalf_of
+from flaggerpy.egress.proxies import Proxies
+from flaggerpy.egress.rules import Egress
 
 with lean.without("click", "rich", "pygments"):
     import httpx
@@ -40,6 +53,9 @@ MAX_BODY = 4 * 2**20
 BACKOFF_FIRST = 1.0
 BACKOFF_CAP = 30.0
 RETRY_AFTER_CAP = 300.0
+MAX_REDIRECTS = 10
+PLAIN_HEADERS = frozenset({"accept", "accept-encoding", "content-type", "content-length", "user-agent", "host", "idempotency-key"})
+"""Headers that hold no credentials; all others are secrets, and stay with the server that they were written for."""
 
 # at INFO httpx writes each URL to the log, and the URL of a chat's webhook is a secret
 logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -51,7 +67,8 @@ class HttpRequest:
     """One request. `content` is sent as it is; `json` is encoded. `timeout`: seconds for one attempt, from connecting to the last byte.
 
     `verify`: False skips the verification of certificates, a string is the path of a CA bundle. `auth`: user and password.
-    `max_body`: bytes of the answer that are kept.
+    `max_body`: bytes of the answer that are kept. `trusted`: URL and proxy are the operator's own, so that the egress rules hold only for
+    where it redirects to. `tenant`: the namespace on whose behalf it is sent, and whose share of the connections it takes; "" for nobody's.
     """
 
     method: str
@@ -68,6 +85,8 @@ class HttpRequest:
     secret_url: bool = False
     peer: tuple[str, str] = ("other", "")
     """Whom it goes to, for what is measured of it: a kind (hook, metrics, alert, registry) and a type of that kind; never an address."""
+    trusted: bool = False
+    tenant: str = ""
 
     def __repr__(self) -> str:
         return f"<{self.method} {self.place}>"
@@ -83,6 +102,25 @@ class HttpRequest:
             return "(a URL that cannot be read)"
         path = "/..." if self.secret_url else parts.path
         return f"{parts.scheme}://{host}{port}{path}"
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """What of this request must not be repeated to anybody: credentials, and values of the query in its URL."""
+        found = {value for name, value in self.headers.items() if name.lower() not in PLAIN_HEADERS}
+        found |= set(self.auth or ())
+        try:
+            parts = urlsplit(self.url)
+            found |= {parts.username or "", parts.password or ""} | {value for _, value in parse_qsl(parts.query)}
+            found |= set(parts.path.split("/")) if self.secret_url else set()
+        except ValueError:
+            found.add(self.url)
+        for value in tuple(found):
+            found |= set(_of_credentials(value))
+        return frozenset(found | {quote(value, safe="") for value in found} | {unquote(value) for value in found})
+
+    def quoted(self, text: str, longest: int = 500) -> str:
+        """What a server said, for people: one line of so many characters, without what this request was sent with."""
+        return one_line(mask(text, self.secrets), longest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +161,10 @@ class HttpError(Exception):
 
 class BadRequestUrl(HttpError):
     """The request cannot be sent: its URL, proxy or CA bundle cannot be used."""
+
+
+class Denied(BadRequestUrl):
+    """The egress rules do not let it be sent."""
 
 
 class TimedOut(HttpError):
@@ -181,12 +223,18 @@ class Http:
         sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
         wall: Callable[[], float] = time.time,
         on_request: Observer | None = None,
+        egress: Egress | None = None,
     ) -> None:
+        """`egress`: where to; by default all but what no service of anybody's is (`Egress`)."""
         self.on_request = on_request
         self._user_agent = user_agent
         self._sleep = sleep
         self._wall = wall
-        self._pools: dict[tuple[bool | str, str | None], httpx.AsyncClient] = {}
+        self._egress = egress or Egress()
+        self._resolver = Resolver()
+        self._proxies = Proxies()
+        self._turns = Turns(REQUESTS_OF_TENANT)
+        self._pools: dict[tuple[bool | str, str | None, bool], httpx.AsyncClient] = {}
         self._making = asyncio.Lock()
 
     async def __aenter__(self) -> Http:
@@ -200,6 +248,7 @@ class Http:
         pools, self._pools = list(self._pools.values()), {}
         for pool in pools:
             await pool.aclose()
+        self._resolver.close()
 
     async def warm(self) -> None:
         """Make the pool of default requests before the first of them is in a hurry: the system's authorities are read for it.
@@ -207,7 +256,7 @@ class Http:
         Raises nothing: authorities that cannot be read are told by the requests that need them.
         """
         with contextlib.suppress(OSError):
-            await self._pool(True, None)
+            await self._pool(True, None, held=True)
 
     async def send(
         self,
@@ -264,38 +313,89 @@ class Http:
             self.on_request(*request.peer, outcome_of(result), time.monotonic() - began)
 
     async def _once(self, request: HttpRequest) -> HttpResponse:
+        # none of these errors tells what it came from: causes quote headers, and tracebacks print causes
         try:
-            try:
-                pool = await self._pool(request.verify, request.proxy)
-            except OSError as error:
-                bundle = request.verify if isinstance(request.verify, str) else os.environ.get("SSL_CERT_FILE") or "of the system"
-                raise BadRequestUrl(f"{request.place}: the CA bundle {bundle} cannot be used") from error
-            async with asyncio.timeout(request.timeout):
-                return await _exchange(pool, request)
-        except (httpx.TimeoutException, TimeoutError) as error:
-            raise TimedOut(f"{request.place}: no answer within {request.timeout:g} s") from error
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol, ValueError) as error:
-            raise BadRequestUrl(f"{request.place}: the URL or the proxy cannot be used") from error
-        except (httpx.HTTPError, OSError) as error:
+            async with self._turns.turn(request.tenant):
+                with on_behalf_of(request.tenant):
+                    # outside of the deadline: the first request of a kind reads the system's authorities
+                    hop, given = await self._first_hop(request)
+                    async with asyncio.timeout(request.timeout):
+                        return await self._exchange(request, hop, given)
+        except EgressDenied as error:
+            raise Denied(f"{request.place}: {error.why}") from None
+        except (httpx.TimeoutException, TimeoutError):
+            raise TimedOut(f"{request.place}: no answer within {request.timeout:g} s") from None
+        except httpx.LocalProtocolError:
+            raise BadRequestUrl(f"{request.place}: a header of it cannot be sent") from None
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol, ValueError):
+            raise BadRequestUrl(f"{request.place}: the URL or the proxy cannot be used") from None
+        except (httpx.HTTPError, OSError, zlib.error) as error:
             cause, detail = told(error)
             text = f"{cause}: {detail}" if detail else cause
-            raise Unreachable(f"{request.place}: {text}", cause=cause) from error
+            raise Unreachable(f"{request.place}: {text}", cause=cause) from None
 
-    async def _pool(self, verify: bool | str, proxy: str | None) -> httpx.AsyncClient:
-        if (verify, proxy) not in self._pools:
+    async def _exchange(self, request: HttpRequest, hop: httpx.Request, given: Any) -> HttpResponse:
+        """The answer at the end of the redirects."""
+        for number in range(MAX_REDIRECTS + 1):
+            self._check_scheme(hop.url, request, number)
+            pool = await self._pool_for(request, str(hop.url), first=number == 0)
+            answer = await pool.send(hop, stream=True, auth=given, follow_redirects=False)
+            try:
+                if answer.next_request is None:
+                    return await _read(answer, request.max_body)
+                hop, given = _next(hop, answer.next_request), httpx.USE_CLIENT_DEFAULT
+            finally:
+                await answer.aclose()
+        raise httpx.TooManyRedirects(f"more than {MAX_REDIRECTS} redirects")
+
+    async def _first_hop(self, request: HttpRequest) -> tuple[httpx.Request, Any]:
+        body: dict[str, Any] = {}
+        if request.json is not None:
+            body["json"] = request.json
+        elif request.content is not None:
+            body["content"] = request.content
+        pool = await self._pool_for(request, request.url, first=True)
+        trace = traceparent.get()
+        made = pool.build_request(
+            request.method,
+            request.url,
+            headers={**request.headers, "traceparent": trace} if trace else dict(request.headers),
+            params=dict(request.params) or None,
+            timeout=request.timeout,
+            **body,
+        )
+        return made, request.auth or httpx.USE_CLIENT_DEFAULT
+
+    def _check_scheme(self, url: httpx.URL, request: HttpRequest, number: int) -> None:
+        if url.scheme not in self._egress.schemes and url.scheme in ("http", "https") and not (request.trusted and number == 0):
+            raise EgressDenied(f"{url.scheme} is closed by -egress-schemes={','.join(sorted(self._egress.schemes))}")
+
+    async def _pool_for(self, request: HttpRequest, url: str, *, first: bool) -> httpx.AsyncClient:
+        # a proxy of the environment is the operator's, one of the request only where the request is
+        environment = None if request.proxy else self._proxies.of(url)
+        held = environment is None and not (request.trusted and (first or request.proxy))
+        try:
+            return await self._pool(request.verify, request.proxy or environment, held=held)
+        except OSError:
+            bundle = request.verify if isinstance(request.verify, str) else os.environ.get("SSL_CERT_FILE") or "of the system"
+            raise BadRequestUrl(f"{request.place}: the CA bundle {bundle} cannot be used") from None
+
+    async def _pool(self, verify: bool | str, proxy: str | None, *, held: bool) -> httpx.AsyncClient:
+        """Connections of one kind; `held`: to the egress rules."""
+        key = (verify, proxy, held)
+        if key not in self._pools:
             async with self._making:
-                if (verify, proxy) not in self._pools:
+                if key not in self._pools:
                     # reading the system's authorities takes some 100 ms, too long for the event loop
                     context = await asyncio.to_thread(tls_context, verify)
-                    self._pools[(verify, proxy)] = httpx.AsyncClient(
-                        verify=context,
-                        proxy=proxy,
-                        follow_redirects=True,
-                        max_redirects=10,
-                        headers={"User-Agent": self._user_agent},
-                        limits=httpx.Limits(max_connections=200, max_keepalive_connections=50, keepalive_expiry=30),
+                    transport = CheckedTransport(context, proxy, self._egress if held else None, self._egress, self._resolver)
+                    self._pools[key] = httpx.AsyncClient(
+                        transport=transport,
+                        trust_env=False,
+                        # what can be unpacked without ever holding more than is kept
+                        headers={"User-Agent": self._user_agent, "Accept-Encoding": "gzip, deflate"},
                     )
-        return self._pools[(verify, proxy)]
+        return self._pools[key]
 
     def _retry_after(self, answer: HttpResponse) -> float | None:
         raw = answer.headers.get("Retry-After")
@@ -309,30 +409,38 @@ class Http:
             return None
 
 
-async def _exchange(pool: httpx.AsyncClient, request: HttpRequest) -> HttpResponse:
-    body: dict[str, Any] = {}
-    if request.json is not None:
-        body["json"] = request.json
-    elif request.content is not None:
-        body["content"] = request.content
-    kept, truncated = bytearray(), False
-    trace = traceparent.get()
-    async with pool.stream(
-        request.method,
-        request.url,
-        headers={**request.headers, "traceparent": trace} if trace else dict(request.headers),
-        params=dict(request.params) or None,
-        auth=request.auth,
-        timeout=request.timeout,
-        **body,
-    ) as answer:
-        async for chunk in answer.aiter_bytes():
-            kept += chunk
-            if len(kept) > request.max_body:
-                truncated = True
-                del kept[request.max_body :]
-                break
-    return HttpResponse(answer.status_code, answer.headers, bytes(kept), truncated=truncated)
+async def _read(answer: httpx.Response, most: int) -> HttpResponse:
+    """The answer with as much of its body as is kept, unpacked no further than that."""
+    packed = answer.headers.get("Content-Encoding", "").strip().lower() in ("gzip", "x-gzip", "deflate")
+    unpack = zlib.decompressobj(wbits=47) if packed else None  # 47: gzip or zlib, whichever it is
+    kept = bytearray()
+    async for chunk in answer.aiter_raw():
+        kept += unpack.decompress(chunk, most + 1 - len(kept)) if unpack else chunk
+        if len(kept) > most:
+            return HttpResponse(answer.status_code, answer.headers, bytes(kept[:most]), truncated=True)
+    return HttpResponse(answer.status_code, answer.headers, bytes(kept))
+
+
+def _next(before: httpx.Request, after: httpx.Request) -> httpx.Request:
+    """The request of a redirect; to another server only with what is no credential."""
+    old, new = before.url, after.url
+    upgraded = (old.scheme, new.scheme, old.port, new.port) == ("http", "https", None, None)
+    if old.host != new.host or ((old.scheme, old.port) != (new.scheme, new.port) and not upgraded):
+        for name in {name.lower() for name in after.headers} - PLAIN_HEADERS:
+            del after.headers[name]
+    return after
+
+
+def _of_credentials(value: str) -> Iterator[str]:
+    """What an Authorization header is made of: `Bearer TOKEN`, and `Basic` with user and password within."""
+    scheme, _, rest = value.partition(" ")
+    if not rest or len(scheme) > 12:
+        return
+    yield rest
+    if scheme.lower() == "basic":
+        with contextlib.suppress(binascii.Error, ValueError):
+            user, _, password = base64.b64decode(rest, validate=True).decode().partition(":")
+            yield from (f"{user}:{password}", password)
 
 
 def tls_context(verify: bool | str) -> ssl.SSLContext:
@@ -360,9 +468,13 @@ def told(error: BaseException) -> tuple[str, str]:
             return "connection refused", ""
         if isinstance(inner, (ConnectionError, httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)):
             return "connection broken", ""
+        if isinstance(inner, zlib.error):
+            return "connection broken", "its content cannot be unpacked"
+        if isinstance(inner, httpx.TooManyRedirects):
+            return "connection broken", f"more than {MAX_REDIRECTS} redirects"
     for inner in chain(error):
         if isinstance(inner, httpx.ProxyError):
-            return "proxy", str(inner)
+            return "proxy", one_line(str(inner), 100)
         if isinstance(inner, OSError) and inner.errno:
             return "no route", os.strerror(inner.errno)
     return "no connection", type(error).__name__

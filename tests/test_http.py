@@ -150,8 +150,8 @@ async def test_a_caller_can_choose_what_is_repeated_and_how_long_to_wait(site: S
 
 async def test_no_answer_in_time_is_told_and_repeated(site: Site, http: Http) -> None:
     site.hang = True
-    with pytest.raises(TimedOut, match=r"no answer within 0\.05 s") as caught:
-        await http.send(HttpRequest("GET", site.url, timeout=0.05), retries=1)
+    with pytest.raises(TimedOut, match=r"no answer within 0\.3 s") as caught:
+        await http.send(HttpRequest("GET", site.url, timeout=0.3), retries=1)
     assert caught.value.attempts == 2
     assert len(site.requests) == 2
 
@@ -178,17 +178,6 @@ async def test_a_refused_connection_is_told(http: Http) -> None:
         await http.send(HttpRequest("GET", f"http://127.0.0.1:{port}/"), retries=2)
     assert caught.value.cause == "connection refused"
     assert caught.value.attempts == 3
-
-
-async def test_an_unknown_name_is_told(http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def nowhere(*_: object, **__: object) -> None:
-        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", nowhere)
-    with pytest.raises(Unreachable) as caught:
-        await http.send(HttpRequest("GET", "http://gate.invalid/"))
-    assert caught.value.cause == "DNS"
-    assert "Name or service not known" in str(caught.value)
 
 
 async def test_an_untrusted_certificate_is_told_and_can_be_trusted_or_ignored(secure: Site, http: Http) -> None:

@@ -12,11 +12,12 @@ ROOT = Path(__file__).parent.parent / "flaggerpy"
 MAY_IMPORT: dict[str, set[str]] = {
     "api": set(),
     "lean": set(),
-    "http": {"lean"},
+    "egress": {"lean"},
+    "http": {"api", "egress", "lean"},
     "rollout": {"api"},
     "targets": {"api"},
     "routers": {"api"},
-    "metrics": {"api", "http"},
+    "metrics": {"api", "egress", "http"},
     "hooks": {"api", "http"},
     "alerts": {"api", "http"},
     "images": {"api", "http"},
@@ -26,12 +27,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "model": {"api", "rollout"},
     "dashboard": {"api", "rollout", "cluster", "telemetry"},
     "controller": {
-        "api", "http", "rollout", "targets", "routers", "metrics", "hooks", "alerts", "images", "cluster", "telemetry",
+        "api", "egress", "http", "rollout", "targets", "routers", "metrics", "hooks", "alerts", "images", "cluster", "telemetry",
         "dashboard", "lean",
     },
     "cli": {
-        "api", "http", "rollout", "targets", "routers", "metrics", "hooks", "alerts", "images", "cluster", "telemetry", "model",
-        "controller",
+        "api", "egress", "http", "rollout", "targets", "routers", "metrics", "hooks", "alerts", "images", "cluster", "telemetry",
+        "model", "controller",
     },
 }
 PURE = {"rollout", "targets", "routers", "api", "model", "images"}

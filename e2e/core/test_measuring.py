@@ -26,7 +26,7 @@ DURATION = {"name": "request-duration", "interval": INTERVAL, "thresholdRange": 
 @pytest.fixture
 async def measurer() -> AsyncIterator[Measurer]:
     async with Http() as http:
-        yield Measurer(http, Lookups())
+        yield Measurer(http, Lookups(http))
 
 
 def workload(name: str, image: str, kind: str = "Deployment") -> Object:

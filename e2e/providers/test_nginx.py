@@ -195,7 +195,7 @@ def prometheus(exporter: Exporter, tmp_path: Path) -> Iterator[str]:
 @pytest.fixture
 async def measurer() -> AsyncIterator[Measurer]:
     async with Http() as http:
-        yield Measurer(http, Lookups())
+        yield Measurer(http, Lookups(http))
 
 
 @pytest.mark.proves("accepted", "built-in metrics", providers=("nginx",))

@@ -39,16 +39,25 @@ class Destination:
     channel: str = DEFAULT_CHANNEL
     token: str = ""
     proxy: str = ""
+    trusted: bool = False
+    """URL and proxy are the operator's own."""
+    tenant: str = ""
+    """The namespace on whose behalf it is told."""
 
 
 def slack(alert: Alert, destination: Destination) -> dict[str, Any]:
     """Slack: one attachment, green or red."""
-    return _attachment(alert, destination, "danger" if alert.severity == "error" else "good")
+    return _attachment(alert, destination, "danger" if alert.severity == "error" else "good", _slack_text)
+
+
+def discord(alert: Alert, destination: Destination) -> dict[str, Any]:
+    """Discord takes Slack's shape."""
+    return _attachment(alert, destination, "danger" if alert.severity == "error" else "good", _unmentioned)
 
 
 def rocket(alert: Alert, destination: Destination) -> dict[str, Any]:
     """Rocket.Chat takes Slack's shape, with colours by number."""
-    return _attachment(alert, destination, f"#{_colour(alert)}")
+    return _attachment(alert, destination, f"#{_colour(alert)}", _unmentioned)
 
 
 def msteams(alert: Alert, destination: Destination) -> dict[str, Any]:
@@ -76,20 +85,30 @@ def gchat(alert: Alert, destination: Destination) -> dict[str, Any]:
 
 PAYLOADS: dict[str, Callable[[Alert, Destination], dict[str, Any]]] = {
     "slack": slack,
-    "discord": slack,
+    "discord": discord,
     "rocket": rocket,
     "msteams": msteams,
     "gchat": gchat,
 }
 
 
-def _attachment(alert: Alert, destination: Destination, colour: str) -> dict[str, Any]:
+def _slack_text(text: str) -> str:
+    """A text as Slack wants it: what a hook answered must neither call everybody (`<!channel>`) nor make links."""
+    return html.escape(text, quote=False)
+
+
+def _unmentioned(text: str) -> str:
+    """A text that calls nobody: a space without width parts `@` from the name."""
+    return text.replace("@", "@\u200b")
+
+
+def _attachment(alert: Alert, destination: Destination, colour: str, plain: Callable[[str], str]) -> dict[str, Any]:
     attachment = {
         "color": colour,
         "author_name": alert.subject,
-        "text": alert.message,
+        "text": plain(alert.message),
         "mrkdwn_in": ["text"],
-        "fields": [{"title": name, "value": value, "short": False} for name, value in alert.fields],
+        "fields": [{"title": name, "value": plain(value), "short": False} for name, value in alert.fields],
     }
     return {
         "channel": destination.channel,

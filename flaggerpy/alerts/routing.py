@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from flaggerpy.alerts.payloads import DEFAULT_CHANNEL, DEFAULT_USERNAME, PAYLOADS, Alert, Destination, Severity
 from flaggerpy.api.alertprovider import AlertProvider
 from flaggerpy.api.canary import AlertRef, Canary
+from flaggerpy.api.texts import printable
 
 
 def recipients(canary: Canary, severity: Severity) -> tuple[AlertRef, ...] | None:
@@ -80,12 +81,12 @@ def global_destination(
     A sentence when Slack is asked for without its channel, which Flagger requires too.
     """
     if msteams_url:
-        return checked(Destination("msteams", msteams_url, proxy=msteams_proxy_url), "-msteams-url")
+        return checked(Destination("msteams", msteams_url, proxy=msteams_proxy_url, trusted=True), "-msteams-url")
     if not slack_url:
         return None
     if not slack_user or not slack_channel:
         return "-slack-url needs -slack-channel and -slack-user"
-    return checked(Destination("slack", slack_url, slack_user, slack_channel, slack_token, slack_proxy_url), "-slack-url")
+    return checked(Destination("slack", slack_url, slack_user, slack_channel, slack_token, slack_proxy_url, trusted=True), "-slack-url")
 
 
 def alert(canary: Canary, message: str, severity: Severity, *, with_facts: bool = False, cluster: str = "") -> Alert:
@@ -98,7 +99,7 @@ def alert(canary: Canary, message: str, severity: Severity, *, with_facts: bool 
             ("Progress deadline", f"{canary.spec.progress_deadline_seconds}s"),
             ("Traffic routing", traffic_routing(canary)),
         ]
-    return Alert(canary.name, canary.namespace, message, severity, tuple(fields))
+    return Alert(canary.name, canary.namespace, printable(message), severity, tuple(fields))
 
 
 def traffic_routing(canary: Canary) -> str:

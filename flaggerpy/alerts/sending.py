@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlsplit, urlunsplit
 
 from flaggerpy.alerts.payloads import PAYLOADS, Alert, Destination
-from flaggerpy.http import Http, HttpError, HttpRequest, HttpResponse
+from flaggerpy.http import Denied, Http, HttpError, HttpRequest, HttpResponse
 
 TIMEOUT = 5.0
+MAX_BODY = 65_536
+SHOWN = 500
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """Whether a destination took an alert; else why not, without its URL, which is a credential."""
+    """Whether a destination took an alert; else why not, without its URL, which is a credential. `denied`: by the egress rules."""
 
     ok: bool
     text: str = ""
+    denied: bool = False
 
 
 def request(alert: Alert, destination: Destination) -> HttpRequest:
@@ -31,6 +34,9 @@ def request(alert: Alert, destination: Destination) -> HttpRequest:
         proxy=destination.proxy or None,
         secret_url=True,
         peer=("alert", destination.kind),
+        max_body=MAX_BODY,
+        trusted=destination.trusted,
+        tenant=destination.tenant,
     )
 
 
@@ -38,11 +44,11 @@ def delivery(destination: Destination, response: HttpResponse) -> Delivery:
     """Success is any 2xx, unless Slack's API says otherwise in the body, as it does for a wrong token or channel."""
     body = response.text
     if not response.ok:
-        return Delivery(False, f"{destination.kind} answered with status {response.status}: {' '.join(body.split())[:300]}")
+        return Delivery(False, f"{destination.kind} answered with status {response.status}: {body}")
     if destination.kind == "slack":
         try:
             said = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return Delivery(True)
         if isinstance(said, dict) and said.get("ok") is False:
             return Delivery(False, f"slack refused the message: {said.get('error', 'no reason given')}")
@@ -51,8 +57,12 @@ def delivery(destination: Destination, response: HttpResponse) -> Delivery:
 
 async def send(http: Http, alert: Alert, destination: Destination) -> Delivery:
     """Send one alert. Not tried again here: who calls keeps it until it has left."""
+    asked = request(alert, destination)
     try:
-        return delivery(destination, await http.send(request(alert, destination)))
+        told = delivery(destination, await http.send(asked))
+        return replace(told, text=asked.quoted(told.text, SHOWN))
+    except Denied as error:
+        return Delivery(False, str(error), denied=True)
     except HttpError as error:
         return Delivery(False, f"{destination.kind} could not be reached: {error}")
 

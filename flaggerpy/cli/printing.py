@@ -11,13 +11,15 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import IO, Any, Literal
 
 import yaml
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.text import Text
 
+from flaggerpy.api.texts import escaped, visible
 from flaggerpy.cli.glyphs import Glyphs, glyphs_for
 
 
@@ -45,17 +47,22 @@ class Screen:
         self.err.print(harmless(text), markup=False)
 
 
-_CONTROLS = {code: "\N{REPLACEMENT CHARACTER}" for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
+class SafeConsole(Console):
+    """A console on which texts of others can only be seen, in whatever table or panel they stand."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(visible(segment.text), segment.style)
 
 
 def harmless(text: Text | str) -> Text | str:
     """The text without control characters: what stands in a cluster may have been written to play tricks on a terminal."""
-    return cleaned(text) if isinstance(text, Text) else text.translate(_CONTROLS)
+    return cleaned(text) if isinstance(text, Text) else visible(text)
 
 
 def cleaned(text: Text) -> Text:
     """The same for a text with styles, in place."""
-    text.plain = text.plain.translate(_CONTROLS)
+    text.plain = visible(text.plain)
     return text
 
 
@@ -69,7 +76,7 @@ def console(stream: IO[str], environment: Mapping[str, str] | None = None) -> Co
     # as given: rich would read the environment by rules of its own (FORCE_COLOR makes it see a terminal where there is none)
     styled = coloured or animated(where, terminal)  # bold is no colour
     depth = _depth(where) if styled else None
-    return Console(file=stream, highlight=False, soft_wrap=True, force_terminal=terminal, no_color=not coloured, color_system=depth)
+    return SafeConsole(file=stream, highlight=False, soft_wrap=True, force_terminal=terminal, no_color=not coloured, color_system=depth)
 
 
 def colours(environment: Mapping[str, str], terminal: bool) -> bool:
@@ -95,6 +102,7 @@ def _depth(environment: Mapping[str, str]) -> Literal["standard", "256", "trueco
 def dump(screen: Screen, value: Any, form: str) -> None:
     """Data as json or yaml."""
     if form == "json":
-        screen.show(json.dumps(value, indent=2, ensure_ascii=False))
+        screen.show(escaped(json.dumps(value, indent=2, ensure_ascii=False)))
     else:
-        screen.show(yaml.safe_dump(value, sort_keys=False, allow_unicode=True).rstrip())
+        text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True).rstrip()
+        screen.show(text if text == visible(text) else yaml.safe_dump(value, sort_keys=False).rstrip())

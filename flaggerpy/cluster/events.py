@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from flaggerpy.api.texts import printable
 from flaggerpy.cluster.client import Client, Manifest
 from flaggerpy.cluster.errors import ApiError, NotFound
 from flaggerpy.cluster.kinds import EVENT
@@ -104,6 +105,7 @@ class EventRecorder:
         Never raises and never waits; False means dropped.
         """
         try:
+            message = printable(message)
             if self.on_record:
                 self.on_record(involved, type, message)
             happening = _Happening(_reference(involved), type, reason, _shortened(message))

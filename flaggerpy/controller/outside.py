@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from flaggerpy.alerts import routing, sending
@@ -77,12 +78,13 @@ class Beyond:
 
     async def ask(self, canary: Canary, status: CanaryStatus, effect: AskHook) -> Answer:
         body = payloads.payload(canary.name, canary.namespace, effect.phase, _checksum(status), effect.hook.metadata)
-        found = await calling.call(self._http, effect.hook, body, effect.idempotency_key)
+        found = await calling.call(self._http, effect.hook, body, effect.idempotency_key, tenant=canary.namespace)
         return Answer(ok=found.ok, text=found.text, at=self._client.now())
 
     async def tell_event(self, canary: Canary, status: CanaryStatus, effect: RecordEvent) -> None:
         hooks = canary.spec.plan.hooks("event")
-        if not hooks and self._settings.event_webhook:
+        operators = not hooks
+        if operators and self._settings.event_webhook:
             hooks = (Webhook(name="event", url=self._settings.event_webhook, type="event"),)
         failures = []
         for hook in hooks:
@@ -96,8 +98,10 @@ class Beyond:
                 type=effect.type,
                 at=self._client.now(),
             )
-            answer = await calling.call(self._http, hook, body)
-            if not answer.ok:
+            answer = await calling.call(self._http, hook, body, tenant=canary.namespace, operators=operators)
+            if answer.denied:
+                self._tell(canary, f"Event webhook not called: {answer.text}", type="Warning")
+            elif not answer.ok:
                 failures.append(f"{hook.name}: {answer.text}")
         if failures:
             raise RuntimeError("; ".join(failures))
@@ -149,7 +153,7 @@ class Beyond:
             if (item.id, hook.name) in self._sent:
                 continue
             body = payloads.payload(canary.name, canary.namespace, item.phase, _checksum(status), hook.metadata)
-            answer = await calling.call(self._http, hook, body, f"{item.id}/{hook.name}")
+            answer = await calling.call(self._http, hook, body, f"{item.id}/{hook.name}", tenant=canary.namespace)
             if not answer.ok:
                 failed = f"Post-rollout hook {hook.name} failed {answer.text}"
                 await self._tell_all(canary, status, RecordEvent("Warning", failed, item.phase))
@@ -173,9 +177,9 @@ class Beyond:
     async def _alert(self, canary: Canary, item: OutboxItem) -> None:
         alert = routing.alert(canary, item.message, item.severity, with_facts=item.with_facts, cluster=self._settings.cluster_name)
         wanted = routing.recipients(canary, item.severity)
-        places = [self._global()] if wanted is None else [await self._place(canary, ref) for ref in wanted]
+        places = [("", self._global())] if wanted is None else [(_named(canary, ref), await self._place(canary, ref)) for ref in wanted]
         failures = []
-        for place in places:
+        for named, place in places:
             if place is None:
                 continue
             if isinstance(place, str):
@@ -185,8 +189,10 @@ class Beyond:
                 continue
             if (item.id, place.url) in self._sent:
                 continue
-            delivery = await sending.send(self._http, alert, place)
-            if delivery.ok:
+            delivery = await sending.send(self._http, alert, replace(place, tenant=canary.namespace))
+            if delivery.denied:
+                self._tell(canary, f"Alert not sent: the address of {named}: {delivery.text}", type="Warning")
+            elif delivery.ok:
                 self._note_sent(item.id, place.url)
             else:
                 failures.append(delivery.text)
@@ -203,7 +209,7 @@ class Beyond:
         namespace, name = routing.provider_key(canary, ref)
         obj = self._world.alert_providers.get(namespace, name)
         if obj is None:
-            return f"alert provider {name}.{namespace} does not exist"
+            return f"{_named(canary, ref)} does not exist"
         provider = parse_alert_provider(obj)
         secret_ref = provider.spec.secret_ref
         return routing.destination(provider, await self._secret(namespace, secret_ref.name) if secret_ref else None)
@@ -233,6 +239,11 @@ class Beyond:
         data = decoded(found)
         self._secrets[(namespace, name)] = (found["metadata"]["resourceVersion"], data)
         return data
+
+
+def _named(canary: Canary, ref: AlertRef) -> str:
+    namespace, name = routing.provider_key(canary, ref)
+    return f"alert provider {name}.{namespace}"
 
 
 def _checksum(status: CanaryStatus) -> str:

@@ -75,12 +75,12 @@ class Controller:
         self.inbox = Inbox(self._arrived)
         self.world = World(client, self.inbox)
         self.namespaces = Namespaces(client, self.world, settings.namespaces, _providers(settings), changed=self._namespaces_changed)
-        self.http = Http(on_request=self.metrics.outside_request)
-        self.registries = Http(on_request=self.metrics.outside_request)
+        self.http = Http(egress=settings.egress, on_request=self.metrics.outside_request)
+        self.registries = Http(egress=settings.egress, on_request=self.metrics.outside_request)
         self.recorder = EventRecorder(client)
         self.recorder.on_dropped = self.metrics.event_dropped
         beyond = outside or Beyond(
-            client, self.world, self.http, Measurer(self.http, Lookups()), settings, self.exporting, self.recorder, self.registries
+            client, self.world, self.http, Measurer(self.http, Lookups(self.http)), settings, self.exporting, self.recorder, self.registries
         )
         self.background = Background(beyond, self.inbox)
         configs = ConfigReader(client, self.world)

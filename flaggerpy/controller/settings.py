@@ -15,6 +15,8 @@ from typing import Any, get_args
 
 from flaggerpy.api.canary import Provider
 from flaggerpy.api.durations import parse_duration
+from flaggerpy.egress import rules as egress_rules
+from flaggerpy.egress.rules import Egress
 
 PROVIDERS: tuple[str, ...] = get_args(Provider)
 LOG_LEVELS = ("debug", "info", "warn", "warning", "error", "fatal", "panic")
@@ -85,6 +87,14 @@ class Settings:
     """Whether reading needs a token too: the page then shows what its owner may list."""
     ui_actions: bool = False
     """Whether the page can promote, skip, pause, resume, retry and abort, for those whose token may patch the Canary."""
+    egress_allow: str = ""
+    """Networks and addresses that are open to URLs of tenants: see `flaggerpy.egress.rules`."""
+    egress_deny: str = ""
+    """Networks and addresses that are closed to them, beside what is built in."""
+    egress_schemes: str = ",".join(egress_rules.SCHEMES)
+    """Schemes that such URLs may have."""
+    in_pod: bool = field(default=False, metadata={"flag": False})
+    """Whether we run in a pod of a cluster."""
     ignored: tuple[str, ...] = field(default=(), metadata={"flag": False})
     """Flags that were given and have no effect here, to be named once in the log."""
 
@@ -101,6 +111,11 @@ class Settings:
     def namespaces(self) -> tuple[str, ...]:
         """The namespaces that are watched, in the order given; none is all."""
         return tuple(dict.fromkeys(name.strip() for name in self.namespace.split(",") if name.strip()))
+
+    @property
+    def egress(self) -> Egress:
+        """Where URLs of tenants may lead. Raises ValueError."""
+        return egress_rules.parse(self.egress_allow, self.egress_deny, self.egress_schemes, loopback=not self.in_pod)
 
     @property
     def lease_namespace(self) -> str:
@@ -154,7 +169,8 @@ def parse(argv: Sequence[str], environment: Mapping[str, str] | None = None) -> 
         value = (os.environ if environment is None else environment).get(variable, "")
         if value:
             values[attribute] = value
-    return _checked(replace(Settings(**values), ignored=tuple(ignored)))
+    in_pod = bool((os.environ if environment is None else environment).get("KUBERNETES_SERVICE_HOST"))
+    return _checked(replace(Settings(**values), in_pod=in_pod, ignored=tuple(ignored)))
 
 
 def usage() -> str:
@@ -199,6 +215,10 @@ def _checked(settings: Settings) -> Settings:
     for flag, given in (("ui-auth", settings.ui_auth), ("ui-actions", settings.ui_actions)):
         if given and not settings.ui:
             raise SettingsError(f"-{flag} needs -ui")
+    try:
+        _ = settings.egress
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
     if settings.slack_url and not settings.slack_channel:
         raise SettingsError("-slack-url needs -slack-channel")
     if settings.kubeconfig_qps <= 0 or settings.kubeconfig_burst <= 0:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from flaggerpy.api.texts import mask, one_line
 from flaggerpy.http import HttpError, HttpRequest, HttpResponse, TimedOut, Unreachable
 from flaggerpy.images.credentials import Credential
 from flaggerpy.images.platforms import Platform, of_descriptor
@@ -30,8 +31,13 @@ FEW_LEFT = 10
 INDEXES = ("application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json")
 MANIFESTS = ("application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json")
 ACCEPT = ", ".join((*INDEXES, *MANIFESTS, "*/*"))
-LONGEST_CODE = 40
+MAX_MANIFEST = 2**20
+"""Bytes that are read of an answer; the specification asks registries for 4 MiB at most, but a manifest of more than 1 is none of ours."""
+LONGEST_DETAIL = 300
 UNKNOWN_CODES = frozenset({"MANIFEST_UNKNOWN", "NAME_UNKNOWN", "NOT_FOUND", "MANIFEST_BLOB_UNKNOWN"})
+
+_CODE = re.compile(r"[A-Za-z0-9_]{1,40}")
+_DIGEST = re.compile(r"[a-z0-9]+(?:[+._-][a-z0-9]+)*:[0-9a-fA-F]{32,128}")
 
 _CAUSES = {
     "DNS": "pull-dns",
@@ -105,9 +111,14 @@ class _Talk:
 
     def whole(self) -> Generator[HttpRequest, Outcome, Found]:
         try:
-            return (yield from self._manifest())
+            found = yield from self._manifest()
         except _Ended as ended:
-            return ended.found
+            found = ended.found
+        # a registry may say what it was told
+        secrets = [self.authorization.partition(" ")[2]]
+        if self.credential is not None:
+            secrets += [self.credential.password, self.credential.basic.partition(" ")[2]]
+        return replace(found, detail=one_line(mask(found.detail, secrets), LONGEST_DETAIL))
 
     def _manifest(self) -> Generator[HttpRequest, Outcome, Found]:
         path = f"/manifests/{self.image.pulled}"
@@ -140,7 +151,7 @@ class _Talk:
             known = None if None in told else tuple(dict.fromkeys(item for item in told if item and item.os != "unknown"))
             return replace(found, platforms=known, index=True)
         config = manifest.get("config")
-        if isinstance(config, dict) and isinstance(config.get("digest"), str):
+        if isinstance(config, dict) and isinstance(config.get("digest"), str) and _DIGEST.fullmatch(config["digest"]):
             blob = yield from self._ask("GET", f"/blobs/{config['digest']}")
             own = of_descriptor(_object(blob)) if blob.ok and not blob.truncated else None
             return replace(found, platforms=(own,) if own else None)
@@ -157,7 +168,9 @@ class _Talk:
 
     def _once(self, method: str, path: str) -> Generator[HttpRequest, Outcome, HttpResponse]:
         headers = {"Accept": ACCEPT} | ({"Authorization": self.authorization} if self.authorization else {})
-        outcome = yield HttpRequest(method, self.base + path, headers, timeout=REQUEST_SECONDS, peer=("registry", "oci"))
+        outcome = yield HttpRequest(
+            method, self.base + path, headers, timeout=REQUEST_SECONDS, max_body=MAX_MANIFEST, peer=("registry", "oci")
+        )
         if isinstance(outcome, HttpError):
             raise _Ended(_no_answer(outcome))
         return outcome
@@ -182,7 +195,9 @@ class _Talk:
             if not realm.startswith("https://") and self.base.startswith("https://"):
                 raise _Ended(Found("doubt", "pull-tls", f"its {_token_server(realm)} has no TLS: the credentials are not given to it"))
             headers["Authorization"] = self.credential.basic
-        outcome = yield HttpRequest("GET", realm, headers, params=wanted, timeout=REQUEST_SECONDS, peer=("registry", "oci"))
+        outcome = yield HttpRequest(
+            "GET", realm, headers, params=wanted, timeout=REQUEST_SECONDS, max_body=MAX_MANIFEST, peer=("registry", "oci")
+        )
         if isinstance(outcome, HttpError):
             raise _Ended(_no_answer(outcome))
         if not outcome.ok:
@@ -233,7 +248,8 @@ def error_codes(answer: HttpResponse) -> list[str]:
     if not isinstance(errors, list):
         return []
     # what a registry writes ends up in events: a code is a word
-    return [str(error["code"]).upper()[:LONGEST_CODE] for error in errors if isinstance(error, dict) and error.get("code")]
+    codes = [str(error["code"]) for error in errors if isinstance(error, dict) and error.get("code")]
+    return [code.upper() for code in codes if _CODE.fullmatch(code)]
 
 
 def _no_answer(error: HttpError) -> Found:
@@ -263,7 +279,8 @@ def _object(answer: HttpResponse) -> dict[str, Any]:
 
 
 def _digest(answer: HttpResponse) -> str:
-    return str(answer.headers.get("Docker-Content-Digest") or "")
+    said = str(answer.headers.get("Docker-Content-Digest") or "")
+    return said if _DIGEST.fullmatch(said) else ""
 
 
 def _check(answer: HttpResponse, digest: str) -> None:

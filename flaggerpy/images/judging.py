@@ -17,6 +17,8 @@ from flaggerpy.images.reference import InvalidName, Reference, parse
 
 Policy = Literal["Always", "IfNotPresent", "Never"]
 
+SHOWN_PLATFORMS = 24
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -82,7 +84,7 @@ def judge(item: Wanted, found: Found | None, nodes: Nodes) -> ImageAnswer:
         return replace(answer, kind="unchecked", detail="not asked")
     answer = replace(answer, kind=found.kind, cause=found.cause, detail=found.detail, digest=found.digest)
     if found.platforms is not None:
-        answer = replace(answer, platforms=tuple(map(str, found.platforms)))
+        answer = replace(answer, platforms=tuple(map(str, found.platforms[:SHOWN_PLATFORMS])))
     if answer.kind == "exists":
         answer = _on_platforms(answer, found, nodes)
     if answer.kind == "missing":
@@ -111,7 +113,7 @@ def _on_platforms(answer: ImageAnswer, found: Found, nodes: Nodes) -> ImageAnswe
     unfit = [str(node) for node in nodes.platforms if not any(node.runs(image) for image in found.platforms)]
     if not unfit:
         return answer
-    has = ", ".join(map(str, found.platforms)) or "none"
+    has = ", ".join(map(str, found.platforms[:SHOWN_PLATFORMS])) or "none"
     detail = f"it is there for {has}, not for {', '.join(unfit)}"
     # of an index a node takes what suits it, and fails without; a single image is pulled as it is, and may run under emulation
     certain = nodes.strict or (found.index and len(unfit) == len(nodes.platforms))

@@ -12,6 +12,7 @@ from typing import Any
 
 _ARCHITECTURES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64", "armhf": "arm", "armel": "arm", "i386": "386"}
 _OS = {"macos": "darwin"}
+LONGEST = 32
 _PART = re.compile(r"[A-Za-z0-9_.-]+\Z")
 
 
@@ -50,7 +51,10 @@ def of_descriptor(value: Mapping[str, Any]) -> Platform | None:
     os, architecture = value.get("os"), value.get("architecture")
     if not isinstance(os, str) or not isinstance(architecture, str) or not os or not architecture:
         return None
-    return _normal(os, architecture, str(value.get("variant") or ""))
+    variant = str(value.get("variant") or "")
+    if not all(_PART.match(part) and len(part) <= LONGEST for part in (os, architecture, variant or "-")):
+        return None
+    return _normal(os, architecture, variant)
 
 
 def _normal(os: str, architecture: str, variant: str) -> Platform:

@@ -24,6 +24,7 @@ Check = Literal["success-rate", "duration", "query", "template"]
 Unit = Literal["percent", "ms", ""]
 
 _PROMETHEUS = Prometheus()
+SERVER_FIELD = "spec.metricsServer"
 UNUSABLE = "Metric query failed for no usable metrics template and query were configured"
 
 
@@ -53,6 +54,8 @@ class Query:
     unit: Unit = ""
     scale: float = 1.0
     observed: str = ""
+    written: str = ""
+    """Where its address is written: an object and its field, for people."""
 
     @property
     def describe(self) -> str:
@@ -103,13 +106,14 @@ def plan(
     """
     if check == "template":
         return _template(canary, metric, template, secret, settings)
-    access = Access(canary.spec.metrics_server or settings.metrics_server, {}, {})
+    address = canary.spec.metrics_server or settings.metrics_server
+    access = Access(address, {}, {}, trusted=address == settings.metrics_server, tenant=canary.namespace)
     if check == "query":
         try:
             text = gotemplate.render(metric.query or "", functions(canary, metric))
         except gotemplate.TemplateError as error:
             return Problem(f"Prometheus query failed for {metric.name}: {error}")
-        return _query(check, "prometheus", access, text, f"Prometheus query failed for {metric.name}")
+        return _query(check, "prometheus", access, text, f"Prometheus query failed for {metric.name}", SERVER_FIELD)
     return _builtin(canary, metric, check, access, settings)
 
 
@@ -141,7 +145,7 @@ def _builtin(canary: Canary, metric: Metric, check: Check, access: Access, setti
         return Problem(f"Prometheus query failed: {error}")
     scale = observer.milliseconds if check == "duration" else 1.0
     unit: Unit = "ms" if check == "duration" else "percent"
-    return Query(check, request, _PROMETHEUS, "prometheus", access, text, unit, scale, observed)
+    return Query(check, request, _PROMETHEUS, "prometheus", access, text, unit, scale, observed, SERVER_FIELD)
 
 
 def _template(
@@ -164,15 +168,15 @@ def _template(
     except gotemplate.TemplateError as error:
         return Problem(f"{named} query render error: {error}")
     headers = {name: tuple(values) for name, values in source.headers.items()}
-    access = Access(source.address or "", headers, secret or {}, source.insecure_skip_verify)
-    return _query("template", source.type, access, text, f"{named} provider {source.type} error")
+    access = Access(source.address or "", headers, secret or {}, source.insecure_skip_verify, tenant=canary.namespace)
+    return _query("template", source.type, access, text, f"{named} provider {source.type} error", f"{named} spec.provider.address")
 
 
-def _query(check: Check, kind: str, access: Access, text: str, failure: str) -> Query | Problem:
+def _query(check: Check, kind: str, access: Access, text: str, failure: str, written: str) -> Query | Problem:
     provider = providers.provider(kind)
     assert provider  # the caller looked
     try:
-        return Query(check, provider.request(access, text), provider, kind, access, text)
+        return Query(check, provider.request(access, text), provider, kind, access, text, written=written)
     except ValueError as error:
         return Problem(f"{failure}: {error}")
 

@@ -1,19 +1,23 @@
 """Why a query has no data: does the metric exist at all, and does any of its series carry the label values that are asked for?
 
-Uses prometheus-api-client, which is synchronous, in a thread; off the hot path, since only a query without data leads here. What
-cannot be found out is left out: a hint never fails a measurement.
+Uses prometheus-api-client, which is synchronous, in a thread; off the hot path, since only a query without data leads here. Its requests
+are sent by `http.py` all the same, so that egress rules, deadline and bounds hold for them too. What cannot be found out is left out: a
+hint never fails a measurement.
 """
 
 from __future__ import annotations
 
 import asyncio
+import io
 import re
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from flaggerpy.http import Http, HttpError, HttpRequest, HttpResponse
 from flaggerpy.metrics.prometheus import headers
 from flaggerpy.metrics.reading import Access
 
@@ -25,6 +29,7 @@ KEPT = 60.0
 MOST_SELECTORS = 3
 SHOWN_VALUES = 5
 MOST_VALUES = 1000
+MAX_BODY = 2**20
 AT_ONCE = 4
 
 
@@ -88,19 +93,52 @@ class Client(Protocol):
         """The values of a label, of the series that `match[]` selects."""
 
 
-def connect(access: Access) -> Client:
-    """A client with the same address, headers and TLS settings as the query had, without retries."""
-    # imported late: it brings requests along, which an untroubled controller never needs
-    from prometheus_api_client import PrometheusConnect
-    from urllib3.util.retry import Retry
+Connect = Callable[[Access], Client]
+Fetch = Callable[[HttpRequest], HttpResponse]
 
-    client: Client = PrometheusConnect(
-        url=access.address.rstrip("/"),
-        headers=headers(access),
-        disable_ssl=access.insecure_skip_verify,
-        retry=Retry(total=0),
-        timeout=TIMEOUT,
-    )
+
+class _Adapter:
+    """What carries out the requests of the library: see `requests.adapters.BaseAdapter`."""
+
+    def __init__(self, access: Access, fetch: Fetch) -> None:
+        self._access = access
+        self._fetch = fetch
+
+    def send(self, request: Any, **_: Any) -> Any:
+        """The answer to a prepared request. Raises HttpError."""
+        import requests
+
+        asked = HttpRequest(
+            "GET",
+            str(request.url),
+            headers(self._access),
+            timeout=TIMEOUT,
+            verify=not self._access.insecure_skip_verify,
+            max_body=MAX_BODY,
+            trusted=self._access.trusted,
+            tenant=self._access.tenant,
+        )
+        said = self._fetch(asked)
+        made = requests.Response()
+        made.status_code, made.url, made.raw = said.status, str(request.url), io.BytesIO(b"" if said.truncated else said.body)
+        return made
+
+    def close(self) -> None:
+        """Nothing of its own is open."""
+
+
+def connect(access: Access, fetch: Fetch) -> Client:
+    """A client with the same address, headers and TLS settings as the query had, which sends by `fetch`."""
+    # imported late: it brings requests along, which an untroubled controller never needs
+    import requests
+    from prometheus_api_client import PrometheusConnect
+
+    session = requests.Session()
+    # neither proxies nor ~/.netrc: that is for `http.py` to judge
+    session.trust_env = False
+    adapter = _Adapter(access, fetch)
+    session.get_adapter = lambda url: adapter  # type: ignore[assignment,method-assign,misc,unused-ignore]
+    client: Client = PrometheusConnect(url=access.address.rstrip("/"), session=session, timeout=TIMEOUT)
     return client
 
 
@@ -111,7 +149,7 @@ def explain(client: Client, server: str, query: str, now: float) -> str:
         if not client.get_label_values("__name__", {"match[]": selector.metric, **span}):
             return f"metric {selector.metric} does not exist on {server}"
         for matcher in selector.matchers:
-            values = client.get_label_values(matcher.label, {"match[]": selector.metric, **span})
+            values = [str(value) for value in client.get_label_values(matcher.label, {"match[]": selector.metric, **span})]
             if not values:
                 return f"metric {selector.metric} has no label {matcher.label} on {server}"
             if not matcher.holds(values) and len(values) < MOST_VALUES:
@@ -124,10 +162,12 @@ def explain(client: Client, server: str, query: str, now: float) -> str:
 class Lookups:
     """Explains queries without data, a few at a time, and remembers what it found for a while."""
 
-    def __init__(self, connect: Callable[[Access], Client] = connect, clock: Callable[[], float] = time.monotonic) -> None:
-        self._connect, self._clock = connect, clock
+    def __init__(self, source: Http | Connect, clock: Callable[[], float] = time.monotonic) -> None:
+        """`source`: what sends the requests, or what makes the clients."""
+        self._source, self._clock = source, clock
         self._known: dict[object, tuple[float, str]] = {}
         self._slots = asyncio.Semaphore(AT_ONCE)
+        self._threads: ThreadPoolExecutor | None = None
 
     async def explain(self, access: Access, query: str) -> str:
         """The sentence for a query without data, "" when nothing is known."""
@@ -145,14 +185,29 @@ class Lookups:
         return self._known[key][1]
 
     async def _found(self, access: Access, query: str) -> str:
+        loop = asyncio.get_running_loop()
+        if self._threads is None:
+            # not the loop's own threads, which others wait for too
+            self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="lookups")
+        until = loop.time() + TIMEOUT
+
+        def fetch(request: HttpRequest) -> HttpResponse:
+            # in the thread; every request ends within what is left of the whole time
+            left = until - loop.time()
+            assert isinstance(self._source, Http)
+            if left <= 0:
+                raise HttpError("no time is left")
+            return asyncio.run_coroutine_threadsafe(self._source.send(replace(request, timeout=left)), loop).result(left + 1)
+
         try:
-            return await asyncio.wait_for(asyncio.to_thread(self._blocking, access, query), TIMEOUT)
+            return await asyncio.wait_for(loop.run_in_executor(self._threads, self._blocking, access, query, fetch), TIMEOUT)
         except TimeoutError:
             return ""
 
-    def _blocking(self, access: Access, query: str) -> str:
+    def _blocking(self, access: Access, query: str, fetch: Fetch) -> str:
         try:
-            return explain(self._connect(access), access.server, query, time.time())
+            client = connect(access, fetch) if isinstance(self._source, Http) else self._source(access)
+            return explain(client, access.server, query, time.time())
         except Exception:
             # whatever the library raises: a hint that cannot be had must not turn "no data" into a crash
             return ""

@@ -11,7 +11,8 @@ from weakref import WeakValueDictionary
 
 from flaggerpy.api.canary import Canary, Metric
 from flaggerpy.api.metrictemplate import MetricTemplate
-from flaggerpy.http import BadRequestUrl, Http, HttpError, HttpRequest
+from flaggerpy.egress.connections import Turns
+from flaggerpy.http import BadRequestUrl, Denied, Http, HttpError, HttpRequest
 from flaggerpy.metrics import evaluate
 from flaggerpy.metrics.evaluate import Problem, Query, Settings
 from flaggerpy.metrics.lookups import Lookups
@@ -21,6 +22,10 @@ LONGEST_SHARE = 5.0
 """Seconds for which an answer may be given to others that ask the same."""
 AT_ONCE = 16
 """Queries under way at one server: more would only queue within the client, where it costs more (ADR 4), or within the server."""
+OF_TENANT = 12
+"""How many of them may be of one namespace: one whose queries are slow leaves room for the others."""
+SHOWN = 1000
+"""Characters of what a server said, in an event."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,7 @@ class Measurer:
         self._http, self._lookups, self._clock = http, lookups, clock
         # for each server its own: one that hangs must not hold up the others
         self._slots: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._turns = Turns(OF_TENANT)
         self._shared: dict[object, tuple[float, asyncio.Task[Reading]]] = {}
 
     async def measure(self, canary: Canary, metric: Metric, material: Material, settings: Settings) -> Result:
@@ -90,7 +96,7 @@ class Measurer:
             return Result("value", value, evaluate.verdict(canary, metric, query.check, value) or "")
         hint = ""
         if reading.kind == "no-data" and self._lookups and query.kind == "prometheus":
-            hint = await self._lookups.explain(query.access, query.text)
+            hint = query.request.quoted(await self._lookups.explain(query.access, query.text), SHOWN)
         return Result(reading.kind, text=evaluate.failure(canary, metric, query, reading, hint))
 
     async def _ask(self, query: Query, share: float) -> Reading:
@@ -106,19 +112,26 @@ class Measurer:
         return await asyncio.shield(task)
 
     async def _send(self, query: Query) -> Reading:
-        slots = self._slots.setdefault(query.access.address, asyncio.Semaphore(AT_ONCE))
+        address, tenant = query.access.address, query.access.tenant
+        slots = self._slots.setdefault(address, asyncio.Semaphore(AT_ONCE))
         try:
-            async with slots:
+            async with self._turns.turn(tenant and f"{tenant} {address}"), slots:
                 response = await self._http.send(_addressed(query, query.request))
+        except Denied as error:
+            return Reading("error", text=f"{query.written}: {error}")
         except BadRequestUrl as error:
             return Reading("error", text=str(error))
         except HttpError as error:
             return Reading("unreachable", text=str(error))
-        return query.provider.parse(response)
+        reading = query.provider.parse(response)
+        return replace(reading, text=query.request.quoted(reading.text, SHOWN))
 
     async def _online(self, query: Query) -> str:
         try:
-            said = query.provider.online(await self._http.send(_addressed(query, query.provider.online_request(query.access))))
+            answer = await self._http.send(_addressed(query, query.provider.online_request(query.access)))
+            said = query.request.quoted(query.provider.online(answer), SHOWN)
+        except Denied as error:
+            said = f"{query.written}: {error}"
         except HttpError as error:
             said = str(error)
         return f"{query.kind} at {query.access.server} is not available: {said}" if said else ""
@@ -136,4 +149,6 @@ def _said_something(task: asyncio.Task[Reading]) -> bool:
 def _key(request: HttpRequest) -> object:
     """What makes two requests the same: credentials included, so that nobody gets an answer with somebody else's rights."""
     params = tuple(sorted(request.params.items()))
-    return (request.method, request.url, params, tuple(sorted(request.headers.items())), request.content, request.verify)
+    headers = tuple(sorted(request.headers.items()))
+    # of one tenant alone: another's question may have to wait for the turns of a tenant who uses up his
+    return (request.method, request.url, params, headers, request.content, request.verify, request.tenant)

@@ -37,6 +37,8 @@ class Prometheus:
             timeout=TIMEOUT,
             max_body=MAX_BODY,
             verify=not access.insecure_skip_verify,
+            trusted=access.trusted,
+            tenant=access.tenant,
         )
 
     def parse(self, response: HttpResponse) -> Reading:
@@ -51,7 +53,7 @@ class Prometheus:
             return Reading("error", text=f"the answer is longer than {MAX_BODY} bytes, but one value is needed (aggregate, as with sum())")
         try:
             answer = json.loads(body)
-        except ValueError:
+        except (ValueError, RecursionError):
             return Reading("error", text=f"the answer is not JSON: {_shown(body)}")
         return _reading(answer)
 
@@ -90,7 +92,7 @@ def headers(access: Access) -> dict[str, str]:
 def _base(address: str) -> str:
     parts = urlsplit(address)
     if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise ValueError(f"{address!r} is not a valid address such as http://prometheus.monitoring:9090")
+        raise ValueError(f"{Access(address, {}, {}).server!r} is not a valid address such as http://prometheus.monitoring:9090")
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
 
 
@@ -108,7 +110,7 @@ def _shown(body: str) -> str:
         answer = json.loads(body)
         if isinstance(answer, dict) and isinstance(answer.get("error"), str):
             return str(answer["error"])
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     flat = " ".join(body.split())
     return flat if len(flat) <= SHOWN_BODY else f"{flat[:SHOWN_BODY]}..."
@@ -159,7 +161,7 @@ def _value(entry: Any) -> Reading:
     try:
         value = float(sample[1])
     except (TypeError, ValueError):
-        return Reading("error", text=f"query returned {sample[1]!r}, which is no number")
+        return Reading("error", text=f"query returned {str(sample[1])[:50]!r}, which is no number")
     if math.isnan(value):
         return Reading("no-data", text=f"{NO_VALUES} (NaN: nothing was counted in this time)")
     if math.isinf(value):

@@ -32,12 +32,16 @@ class Access:
     headers: Mapping[str, tuple[str, ...]]
     secret: Mapping[str, str]
     insecure_skip_verify: bool = False
+    trusted: bool = False
+    """The address is the operator's own."""
+    tenant: str = ""
+    """The namespace that asks."""
 
     @property
     def server(self) -> str:
-        """The address for people: without credentials."""
-        scheme, mark, rest = self.address.partition("://")
-        return f"{scheme}{mark}{rest.rpartition('@')[2]}" if mark else self.address
+        """The address for people: without credentials, which stand before an @ or in a query."""
+        scheme, mark, rest = self.address.partition("://") if "://" in self.address else ("", "", self.address)
+        return f"{scheme}{mark}{rest.partition('?')[0].partition('#')[0].rpartition('@')[2]}"
 
 
 class MetricProvider(Protocol):

@@ -16,6 +16,8 @@ from datetime import UTC, datetime
 from pathlib import PurePath
 from typing import Any, TextIO
 
+from flaggerpy.api.texts import escaped, printable
+
 # Flagger's flag takes zap's names; "warning" is in its documentation and is meant as it is written there
 LEVELS = {
     "debug": logging.DEBUG,
@@ -83,7 +85,7 @@ class JsonLines(logging.Formatter):
         if record.exc_info and record.exc_info[0]:
             line["error"] = str(record.exc_info[1])
             line["stacktrace"] = "".join(traceback.format_exception(*record.exc_info))
-        return json.dumps(line, default=str, ensure_ascii=False)
+        return escaped(json.dumps(line, default=str, ensure_ascii=False))
 
 
 class TextLines(logging.Formatter):
@@ -91,10 +93,10 @@ class TextLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         fields = "".join(f"  {key}={value}" for key, value in getattr(record, "fields", {}).items())
-        message = record.getMessage().replace("\n", "\\n")
+        message = printable(record.getMessage()).replace("\n", "\\n")
         line = f"{_moment(record)}  {NAMES.get(record.levelno, record.levelname).upper():5}  {_caller(record)}  {message}{fields}"
         if record.exc_info and record.exc_info[0]:
-            line += "\n" + "".join(traceback.format_exception(*record.exc_info)).rstrip()
+            line += "\n" + printable("".join(traceback.format_exception(*record.exc_info))).rstrip()
         return line
 
 

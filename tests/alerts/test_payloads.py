@@ -18,15 +18,30 @@ PLACE = Destination("slack", "https://hooks.example/x", username="me", channel="
 ])  # fmt: skip
 def test_slack_and_its_like(kind: str, alert: Alert, colour: str) -> None:
     fields = [{"title": name, "value": value, "short": False} for name, value in alert.fields]
+    text = alert.message.replace("<", "&lt;") if kind == "slack" else alert.message
     assert PAYLOADS[kind](alert, PLACE) == {
         "channel": "ops",
         "username": "me",
         "icon_url": "",
         "icon_emoji": ":rocket:",
         "attachments": [
-            {"color": colour, "author_name": "podinfo.test", "text": alert.message, "mrkdwn_in": ["text"], "fields": fields},
+            {"color": colour, "author_name": "podinfo.test", "text": text, "mrkdwn_in": ["text"], "fields": fields},
         ],
     }
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        ("slack", "&lt;!channel&gt; &lt;http://evil|look&gt; @all"),
+        ("rocket", "<!channel> <http://evil|look> @\u200ball"),
+        ("discord", "<!channel> <http://evil|look> @\u200ball"),
+    ],
+)
+def test_a_text_of_others_calls_nobody(kind: str, text: str) -> None:
+    said = "<!channel> <http://evil|look> @all"
+    attachment = PAYLOADS[kind](Alert("podinfo", "test", said, "error", (("Target", said),)), PLACE)["attachments"][0]
+    assert (attachment["text"], attachment["fields"][0]["value"]) == (text, text)
 
 
 def test_msteams() -> None:

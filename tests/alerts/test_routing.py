@@ -82,8 +82,8 @@ def test_a_provider_that_leads_nowhere_is_named(spec: dict[str, Any], secret: di
 def test_the_global_notifier() -> None:
     assert global_destination() is None
     slack = {"slack_url": "https://slack.example", "slack_channel": "c", "slack_token": "t", "slack_proxy_url": "http://p"}
-    assert global_destination(**slack) == Destination("slack", "https://slack.example", "flagger", "c", "t", "http://p")
-    assert global_destination(**slack, msteams_url="https://teams.example") == Destination("msteams", "https://teams.example")
+    assert global_destination(**slack) == Destination("slack", "https://slack.example", "flagger", "c", "t", "http://p", trusted=True)
+    assert global_destination(**slack, msteams_url="https://teams.example") == Destination("msteams", "https://teams.example", trusted=True)
     assert global_destination(slack_url="https://slack.example") == "-slack-url needs -slack-channel and -slack-user"
     assert "no usable address" in str(global_destination(msteams_url="teams"))
 

@@ -9,6 +9,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from flaggerpy.http import Http
 from flaggerpy.metrics.lookups import Lookups, Matcher, Selector, explain, selectors
 from flaggerpy.metrics.reading import Access
 
@@ -111,7 +112,8 @@ async def test_the_library_asks_the_server_with_the_querys_own_address_and_heade
     app.router.add_get("/tenant/api/v1/label/{label}/values", values)
     async with TestServer(app) as server:
         access = Access(f"http://127.0.0.1:{server.port}/tenant/", {}, {"token": "t"})
-        hint = await Lookups().explain(access, 'rate(foo_total{job="x"}[1m])')
+        async with Http() as http:
+            hint = await Lookups(http).explain(access, 'rate(foo_total{job="x"}[1m])')
     assert hint == f'no series of foo_total has job="x" on {access.server} (there: a, b)'
     assert asked == [
         ("/tenant/api/v1/label/__name__/values", "Bearer t", "foo_total"),
@@ -120,5 +122,5 @@ async def test_the_library_asks_the_server_with_the_querys_own_address_and_heade
 
 
 async def test_a_server_that_refuses_gives_no_hint() -> None:
-    async with TestServer(web.Application()) as server:
-        assert await Lookups().explain(Access(f"http://127.0.0.1:{server.port}", {}, {}), "foo[1m]") == ""
+    async with TestServer(web.Application()) as server, Http() as http:
+        assert await Lookups(http).explain(Access(f"http://127.0.0.1:{server.port}", {}, {}), "foo[1m]") == ""
