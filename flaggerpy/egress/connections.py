@@ -144,7 +144,8 @@ class CheckedBackend(httpcore.AsyncNetworkBackend):
     async def _first(self, addresses: list[str], *how: Any) -> httpcore.AsyncNetworkStream:
         """The first connection that stands, of attempts that begin one after the other. Raises the last one's error."""
         attempts: set[asyncio.Task[httpcore.AsyncNetworkStream]] = set()
-        waiting, error = list(addresses), OSError("no address") if not addresses else None
+        waiting = list(addresses)
+        error: BaseException | None = None if addresses else OSError("no address")
         made: httpcore.AsyncNetworkStream | None = None
         try:
             while made is None and (waiting or attempts):

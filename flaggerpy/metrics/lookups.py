@@ -137,7 +137,7 @@ def connect(access: Access, fetch: Fetch) -> Client:
     # neither proxies nor ~/.netrc: that is for `http.py` to judge
     session.trust_env = False
     adapter = _Adapter(access, fetch)
-    session.get_adapter = lambda url: adapter  # type: ignore[assignment,method-assign,misc,unused-ignore]
+    session.get_adapter = lambda url: adapter  # type: ignore[method-assign,return-value,assignment,misc,unused-ignore]
     client: Client = PrometheusConnect(url=access.address.rstrip("/"), session=session, timeout=TIMEOUT)
     return client
 

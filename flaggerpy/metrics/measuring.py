@@ -138,7 +138,7 @@ class Measurer:
 
 
 def _addressed(query: Query, request: HttpRequest) -> HttpRequest:
-    return replace(request, peer=("metrics", query.kind))
+    return replace(request, peer=("metrics", query.kind), tenant=query.access.tenant)
 
 
 def _said_something(task: asyncio.Task[Reading]) -> bool:

@@ -74,7 +74,7 @@ def test_opening_everything_does_not_open_what_gives_credentials() -> None:
 )
 def test_what_cannot_be_used_is_refused_with_a_sentence(flags: dict[str, str], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
-        parse(**flags)
+        parse(flags.get("allow", ""), flags.get("deny", ""), flags.get("schemes", "http"))
 
 
 @given(st.ip_addresses(v=4))

@@ -119,6 +119,9 @@ include-label-prefix: {{ $values.includeLabelPrefix | quote }}
 enable-config-tracking: {{ $values.configTracking.enabled | toString | quote }}
 ingress-annotations-prefix: {{ $values.ingressAnnotationsPrefix | quote }}
 ingress-class: {{ $values.ingressClass | quote }}
+egress-allow: {{ join "," $values.egress.allow | quote }}
+egress-deny: {{ join "," $values.egress.deny | quote }}
+egress-schemes: {{ join "," $values.egress.schemes | quote }}
 no-cross-namespace-refs: {{ $values.noCrossNamespaceRefs | toString | quote }}
 revert-on-deletion: {{ $values.revertOnDeletion | toString | quote }}
 kstatus-conditions: {{ $values.kstatusConditions | toString | quote }}
@@ -198,7 +201,7 @@ rollingUpdate:
 
 {{/* Top-level values that this chart does not know, for NOTES.txt. */}}
 {{- define "flaggerpy.unknownValues" -}}
-{{- $known := list "image" "logLevel" "meshProvider" "metricsServer" "namespace" "selectorLabels" "includeLabelPrefix" "configTracking" "ingressAnnotationsPrefix" "ingressClass" "noCrossNamespaceRefs" "revertOnDeletion" "kstatusConditions" "ui" "eventWebhook" "clusterName" "slack" "msteams" "env" "extraFlags" "kubeconfigQPS" "kubeconfigBurst" "leaderElection" "updateStrategy" "serviceAccount" "rbac" "crd" "deploymentLabels" "annotations" "podLabels" "podAnnotations" "podPriorityClassName" "securityContext" "resources" "nodeSelector" "tolerations" "affinity" "additionalVolumes" "additionalVolumeMounts" "podDisruptionBudget" "serviceMonitor" "podMonitor" "prometheusRule" "dashboard" "linkerdAuthPolicy" "prometheus" "nameOverride" "fullnameOverride" "threadiness" "controlplane" "global" -}}
+{{- $known := list "image" "logLevel" "meshProvider" "metricsServer" "namespace" "selectorLabels" "includeLabelPrefix" "configTracking" "ingressAnnotationsPrefix" "ingressClass" "egress" "noCrossNamespaceRefs" "revertOnDeletion" "kstatusConditions" "ui" "eventWebhook" "clusterName" "slack" "msteams" "env" "extraFlags" "kubeconfigQPS" "kubeconfigBurst" "leaderElection" "updateStrategy" "serviceAccount" "rbac" "crd" "deploymentLabels" "annotations" "podLabels" "podAnnotations" "podPriorityClassName" "securityContext" "resources" "nodeSelector" "tolerations" "affinity" "additionalVolumes" "additionalVolumeMounts" "podDisruptionBudget" "serviceMonitor" "podMonitor" "prometheusRule" "dashboard" "linkerdAuthPolicy" "prometheus" "nameOverride" "fullnameOverride" "threadiness" "controlplane" "global" -}}
 {{- $unknown := list -}}
 {{- range $name, $_ := .Values -}}
 {{- if and (not (has $name $known)) (not (hasPrefix "x-" $name)) -}}
