@@ -54,7 +54,9 @@ BACKOFF_FIRST = 1.0
 BACKOFF_CAP = 30.0
 RETRY_AFTER_CAP = 300.0
 MAX_REDIRECTS = 10
-PLAIN_HEADERS = frozenset({"accept", "accept-encoding", "content-type", "content-length", "user-agent", "host", "idempotency-key", "traceparent"})
+PLAIN_HEADERS = frozenset({
+    "accept", "accept-encoding", "content-type", "content-length", "user-agent", "host", "idempotency-key", "traceparent",
+})  # fmt: skip
 """Headers that hold no credentials; all others are secrets, and stay with the server that they were written for."""
 
 # at INFO httpx writes each URL to the log, and the URL of a chat's webhook is a secret
