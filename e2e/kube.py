@@ -38,6 +38,7 @@ API_VERSION = {
     "Lease": "coordination.k8s.io/v1",
     "EndpointSlice": "discovery.k8s.io/v1",
     "HorizontalPodAutoscaler": "autoscaling/v2",
+    "PodDisruptionBudget": "policy/v1",
 }
 PLURAL = {"Endpoints": "endpoints"}
 

@@ -1,6 +1,6 @@
 #!/bin/sh
 # The core of the end-to-end tests, within a sandbox: first what can share a controller, two at a time as tests spend their time waiting;
-# then, one by one, what stops or kills it. $1 is the Python to run them with.
+# then, one by one, what stops or kills it; then what looks back at the whole. $1 is the Python to run them with.
 # A file's tests share what is one for the cluster (rows that are played together, a CRD), so a file goes to one worker.
 # One rerun: a hiccup of a shared machine does not lose a run, and the summary (-r aR) names every test that needed it.
 set -eu

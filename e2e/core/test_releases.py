@@ -270,25 +270,46 @@ def test_a_refused_spec_moves_nothing_and_recovers(stage: Stage) -> None:
 
 @pytest.mark.fault("Q-19")
 def test_configs_are_copied_in_versions_and_released(stage: Stage) -> None:
-    config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "conf", "namespace": stage.namespace}, "data": {"k": "one"}}
-    stage.kube.apply(config)
+    where = {"namespace": stage.namespace}
+    config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "conf", **where}, "data": {"k": "one"}}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "hidden", **where}, "stringData": {"s": "one"}}
+    stage.kube.apply(config, secret)
     deployment = stage.deployment()
-    deployment["spec"]["template"]["spec"]["containers"][0]["envFrom"] = [{"configMapRef": {"name": "conf"}}]
+    uses = [{"configMapRef": {"name": "conf"}}, {"secretRef": {"name": "hidden"}}]
+    deployment["spec"]["template"]["spec"]["containers"][0]["envFrom"] = uses
     stage.initialise(stage.canary(analysis={**QUICK, "maxWeight": 20}), deployment)
 
-    def primary_config() -> str:
+    def primary_config(kind: str = "configMapRef") -> str:
         spec = stage.kube.get("Deployment", "app-primary", stage.namespace)["spec"]["template"]["spec"]
-        return str(spec["containers"][0]["envFrom"][0]["configMapRef"]["name"])
+        return str(next(each[kind]["name"] for each in spec["containers"][0]["envFrom"] if kind in each))
 
-    first = primary_config()
+    first, hidden = primary_config(), primary_config("secretRef")
     assert first.startswith("conf-primary-")
-    stage.kube.apply({**config, "data": {"k": "two"}})
+    assert hidden.startswith("hidden-primary-")
+    stage.kube.apply({**secret, "stringData": {"s": "two"}}, {**config, "data": {"k": "two"}})
     stage.until_status(lambda status: status.get("phase") == "Progressing", 10, "a run for the changed config")
     stage.phase("Succeeded", seconds=60)
     second = primary_config()
     assert second != first
     assert stage.kube.get("ConfigMap", second, stage.namespace)["data"] == {"k": "two"}
+    assert primary_config("secretRef") != hidden
     until(lambda: stage.kube.find("ConfigMap", first, stage.namespace) is None, 10, "the old copy to go")
+    until(lambda: stage.kube.find("Secret", hidden, stage.namespace) is None, 10, "the old copy of the Secret to go")
+
+
+def test_a_budget_that_asks_for_it_is_copied_for_the_primary_and_goes_with_the_users(stage: Stage) -> None:
+    budget = {
+        "apiVersion": "policy/v1", "kind": "PodDisruptionBudget",
+        "metadata": {"name": "app", "namespace": stage.namespace, "labels": {"flagger.app/copy-to-primary": "true"}},
+        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": {"app": "app"}}},
+    }  # fmt: skip
+    stage.kube.apply(budget)
+    stage.initialise(stage.canary(skipAnalysis=True))
+    made = stage.kube.get("PodDisruptionBudget", "app-primary", stage.namespace)
+    assert made["spec"]["selector"] == {"matchLabels": {"app": "app-primary"}}
+    stage.kube.delete("PodDisruptionBudget", "app", stage.namespace)
+    stage.release("1.0.1")
+    until(lambda: stage.kube.find("PodDisruptionBudget", "app-primary", stage.namespace) is None, 30, "the copy to go", stage.story)
 
 
 @pytest.mark.fault("Q-61")

@@ -64,7 +64,8 @@ def common_rules() -> list[Obj]:
         # the user's autoscalers are read, and paused (KEDA); the primary's are made beside them
         _rule("autoscaling", ("horizontalpodautoscalers",), APPLY),
         _rule("keda.sh", ("scaledobjects",), APPLY),
-        _rule("apps", ("controllerrevisions",), OWN),
+        # kept templates; they never change, and the history of a DaemonSet is read only
+        _rule("apps", ("controllerrevisions",), (*READ, "create", "delete")),
         _rule("", ("services",), APPLY),
         _rule("", ("configmaps", "secrets"), OWN),
         _rule("policy", ("poddisruptionbudgets",), OWN),
