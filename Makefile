@@ -4,7 +4,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 NAME ?= default
-.PHONY: help venv image pins unit lint e2e test test-all test-providers test-standby test-install test-gitops catalogue prove mutate rules sandbox sandbox-down bench beside demo demo-down docs clean
+.PHONY: help venv image pins unit lint e2e test test-all test-providers test-standby test-install test-gitops catalogue prove mutate rules sandbox sandbox-down bench beside demo demo-down docs clean test-terminal pictures
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
@@ -41,6 +41,12 @@ test-providers: $(READY) ## the suites of single providers, on a sandbox of thei
 	$(PY) -m pytest -q -m slow tests/routers
 	$(PY) -m e2e.sandbox with --with traefik --with keda -- sh e2e/providers/run.sh $(abspath $(PY)) $(ARGS)
 	$(if $(ARGS),,$(PY) -m e2e.suites passed providers)
+
+test-terminal: $(READY) ## the command on real terminals: live views, their end, completion in bash, zsh and fish (ARGS=e2e/terminal/test_live.py)
+	which zsh fish tmux > /dev/null || { apt-get update -q && apt-get install -q -y zsh fish tmux; }
+	$(if $(ARGS),,$(PY) -m pytest -q -m "slow or not slow" tests/cli/test_completing.py)
+	$(PY) -m e2e.sandbox with -- $(abspath $(PY)) -m pytest -r aR --durations 10 $(or $(ARGS),e2e/terminal)
+	$(if $(ARGS),,$(PY) -m e2e.suites passed terminal)
 
 test-standby: $(READY) ## replicas, namespaces and shards: who takes over, and what a late write changes (ARGS=e2e/standby/test_fencing.py)
 	$(PY) -m e2e.sandbox with -- sh e2e/standby/run.sh $(abspath $(PY)) $(ARGS)
@@ -93,6 +99,9 @@ demo: $(READY) ## six releases on a real cluster under real load (PROVIDER=traef
 
 demo-down: $(READY) ## take the demo away and leave nothing
 	$(PY) -m e2e.demo down
+
+pictures: $(READY) ## the pictures of the docs, from real releases in a sandbox (ARGS=terminal: those of the command)
+	$(PY) -m e2e.sandbox with -- $(abspath $(PY)) -m e2e.pictures $(ARGS)
 
 docs: $(READY) ## the docs as a site, checked strictly, in build/site (python -m http.server -d build/site shows it)
 	$(VENV)/bin/pip install -q --disable-pip-version-check -c constraints.txt -e '.[docs]'

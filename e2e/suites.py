@@ -44,6 +44,13 @@ SUITES: dict[str, Suite] = {
         ),
         parts=("traefik", "keda"),
     ),
+    "terminal": Suite(
+        rooms=(
+            "flaggerpy/cli/words",
+            *(f"flaggerpy/cli/{name}.py" for name in ("main", "terminal", "watching", "feed", "printing", "glyphs", "problems")),
+            "e2e/terminal",
+        ),
+    ),
     "standby": Suite(
         rooms=(
             "flaggerpy/cluster",

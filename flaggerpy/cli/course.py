@@ -15,6 +15,7 @@ from typing import Any, Literal
 from flaggerpy.api.canary import Canary, Webhook
 from flaggerpy.api.status import IDLE, CanaryStatus, HistoryEntry, Phase, from_timestamp
 from flaggerpy.cli import estimates
+from flaggerpy.cli.views import age
 from flaggerpy.rollout.forecast import Circumstances, steps
 from flaggerpy.rollout.traffic import DRAIN
 
@@ -24,6 +25,8 @@ State = Literal["done", "now", "ahead"]
 
 START, SETTLE, CHECKS, PROMOTION, FINISH, BACK = "pods start", "settle", "checks", "promotion", "traffic back", "rollback"
 MIRROR, ALL = "mirror", "100%"
+NAMED = 8
+"""Stages to come that a sentence names; of more it counts those in the middle."""
 
 
 @dataclass(frozen=True)
@@ -162,6 +165,23 @@ def present(status: CanaryStatus) -> str | None:
     return MIRROR if run.mirrored else None
 
 
+def upcoming(course: Course) -> str:
+    """What is to come, as a sentence for a page."""
+    about = f"about {age(course.left)}"
+    if course.failing:
+        return f"all traffic on the primary, the canary drained and scaled to zero, then Failed: {about}"
+    ahead = [f"gate {stage.name}" if stage.kind == "gate" else stage.name for stage in course.stages[course.at + 1 :]]
+    if len(ahead) > NAMED:
+        ahead = [*ahead[:2], f"{len(ahead) - 4} more", *ahead[-2:]]
+    told = ", ".join(ahead) or "the end"
+    if course.held == "resume":
+        return f"after the pause {told}: {about}"
+    if course.held:
+        return f"after gate {course.held} opens {told}: {about}"
+    gates = " (gates taken to be open)" if course.gates_ahead else ""
+    return f"{told}: {about} to the end{gates}"
+
+
 _SAID = (
     (re.compile(r"^New revision detected! "), START),
     (re.compile(r"^Starting canary analysis for "), ""),
@@ -254,6 +274,8 @@ def _timed(
     plan, settle = canary.spec.plan, canary.spec.pod_health.settle_seconds
     done = _dated([*stages[:at], replace(stages[at], state="now")], begun)
     current = replace(done.pop(), state="now", took=None)
+    # events are stamped in whole seconds: of a short stage they may tell nothing
+    done = [replace(stage, took=settle) if stage.kind == "settle" and stage.took is None else stage for stage in done]
     took = [stage.took for stage in done if stage.kind == "step" and stage.took is not None]
     count = sum(stage.kind == "step" for stage in stages)
     per_step = estimates.step(plan.interval_seconds, took)

@@ -79,19 +79,23 @@ def frame(scene: Scene, width: int, height: int, glyphs: Glyphs) -> list[Text]:
     room = height - len(head) - len(sides) - len(foot)
     inner = width - COLUMN - 3 if columns else width
     course = [] if scene.course is None or columns else _chips(scene.course, width, glyphs, rows=3 if height >= 20 else 2)
-    titles = ("METRICS", "PODS", "GATES", "EVENTS") if height >= 20 else ("",) * 4
+    tall = height >= 20
+    titles = ("METRICS", "PODS", "GATES", "EVENTS") if tall else ("",) * 4
     sections = [
         Section(course, least=len(course)),
-        Section(_waiting(scene, inner), least=2),
+        Section(_waiting(scene, inner), least=3),
         Section(_failures(scene, inner, glyphs), least=2),
         Section(_metrics(scene, inner, glyphs), least=3, title=titles[0]),
         Section(_pods(scene, inner, glyphs), least=2, title=titles[1]),
-        Section(_gates(scene, inner, glyphs), least=1, title=titles[2]),
+        # where there is little room the stages tell of them
+        Section(_gates(scene, inner, glyphs) if tall else [], least=1, title=titles[2]),
         Section(_events(scene, inner, glyphs), least=2, tail=True, title=titles[3]),
     ]
     body = stacked(sections, room, glyphs)
     if columns and scene.course is not None:
-        body = _beside(_column(scene.course, room, glyphs), body, room, glyphs)
+        # the stages begin where the other column's first line stands
+        offset = 1 if body and not body[0].plain else 0
+        body = _beside(_column(scene.course, room - offset, glyphs), body, offset, glyphs)
     lines = [*head, *sides, *body]
     lines += [Text()] * (height - len(foot) - len(lines))
     return [*lines[: height - len(foot)], *foot]
@@ -305,12 +309,10 @@ def _row(mark: str, name: str, time: str, style: str) -> Text:
     return line
 
 
-def _beside(left: Sequence[Text], right: Sequence[Text], rows: int, glyphs: Glyphs) -> list[Text]:
-    # the stages begin where the other column's first line stands
+def _beside(left: Sequence[Text], right: Sequence[Text], offset: int, glyphs: Glyphs) -> list[Text]:
     lines: list[Text] = []
     edge = "│" if glyphs.full == "█" else "|"
-    offset = 1 if right and not right[0].plain else 0
-    for i in range(min(max(len(left) + offset, len(right)), rows)):
+    for i in range(max(len(left) + offset, len(right))):
         line = left[i - offset].copy() if 0 <= i - offset < len(left) else Text()
         line.append(" " * (COLUMN - line.cell_len))
         line.append(f" {edge} ", "dim")
@@ -332,6 +334,7 @@ def _waiting(scene: Scene, width: int) -> list[Text]:
         told = span(view)
         if told:
             lines += _wrapped(told, width, "", indent=2)
+        lines += _checks(view)
         if view.waiting.advice:
             lines += _wrapped(view.waiting.advice, width, "yellow", indent=2)
     elif view.idle and not view.problem:
@@ -342,11 +345,15 @@ def _waiting(scene: Scene, width: int) -> list[Text]:
     for name in view.pending_commands:
         if name != "pause":
             lines.append(Text(f"{name} is ordered, and not taken up yet", "yellow"))
-    if view.failed_checks and not view.idle:
-        lines.append(Text(f"{view.failed_checks} of {view.failure_limit} checks failed, the last one rolls back", "red"))
     for line in lines:
         line.truncate(width)
     return lines
+
+
+def _checks(view: CanaryView) -> list[Text]:
+    if view.idle or not view.failed_checks:
+        return []
+    return [Text(f"  {view.failed_checks} of {view.failure_limit} checks failed, the last one rolls back", "red")]
 
 
 def span(view: CanaryView) -> str:

@@ -105,7 +105,7 @@ async def acknowledgement(
             obj = await _reading(closer.access.canary(namespace, name))
             if obj is None:
                 raise no_such_canary(namespace, name)
-            view = await _reading(closer.view(obj, events=True))
+            view = await _reading(closer.view(obj))
             if commands.acknowledged(given, view):
                 return view, True
         if loop.time() >= end:

@@ -7,11 +7,13 @@ code (`cli/problems.py`). The texts are in docs/cli.md.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from flaggerpy.cli.kubeconfigs import contexts, kubeconfigs
 from flaggerpy.cli.printing import Screen as Screen
 from flaggerpy.cli.problems import Exit, Problem, problem_of
 from flaggerpy.cli.words import WORDS
@@ -90,12 +92,14 @@ async def _with_cluster(options: argparse.Namespace) -> int:
     from flaggerpy.cluster.client import Client
     from flaggerpy.cluster.errors import ApiError
 
+    # what libraries log is no sentence for a person, and would tear holes into a live view
+    logging.getLogger().addHandler(logging.NullHandler())
     host = ""
     word = WORDS[options.word]
     try:
         if word.needs == "perhaps" and not word.load().needs_cluster(options):
             return await _perform(options, None)
-        _need_file(options.kubeconfig)
+        _need_context(options.kubeconfig, options.context)
         async with await Client.connect(options.kubeconfig, options.context) as client:
             host = client.host
             return await _perform(options, ClusterAccess(client) if word.needs == "access" else client)
@@ -107,13 +111,22 @@ async def _with_cluster(options: argparse.Namespace) -> int:
     return problem.code
 
 
-def _need_file(given: str | None) -> None:
-    """The library takes a file that is missing for an empty one, and would then complain about a context."""
-    paths = given or os.environ.get("KUBECONFIG") or ""
-    if not paths and not os.environ.get("KUBERNETES_SERVICE_HOST"):
-        paths = os.path.expanduser("~/.kube/config")
-    if paths and not any(os.path.exists(path) for path in paths.split(os.pathsep)):
-        raise Problem(Exit.NO_CLUSTER, f"There is no kubeconfig {paths}.")
+def _need_context(given: str | None, context: str | None) -> None:
+    """The library takes a file that is missing for an empty one, and names no contexts when the one that is asked for is not there."""
+    paths = kubeconfigs(given)
+    if not paths:
+        return
+    there = [path for path in paths if os.path.exists(path)]
+    if not there:
+        raise Problem(Exit.NO_CLUSTER, f"There is no kubeconfig {os.pathsep.join(paths)}.")
+    if context:
+        try:
+            known = contexts(there)
+        except (OSError, ValueError, AttributeError, TypeError, KeyError):
+            return  # the library tells what is wrong with the file
+        if context not in known:
+            others = f"there are {', '.join(known)}" if known else "there are none"
+            raise Problem(Exit.NO_CLUSTER, f"There is no context {context} in {os.pathsep.join(there)}; {others}.")
 
 
 async def perform(options: argparse.Namespace, access: Access, screen: Screen) -> int:

@@ -61,22 +61,45 @@ def no_such_canary(namespace: str, name: str) -> Problem:
 
 def problem_of(error: errors.ApiError, host: str = "") -> Problem:
     """The problem that an error of the API means, with what a person can do about it."""
+    at = f" at {host}" if host else ""
     match error:
         case errors.NotConfigured():
             return Problem(
                 Exit.NO_CLUSTER, f"No cluster to talk to: {error.message}. Name a file with --kubeconfig, or a context with --context."
             )
         case errors.Unreachable():
-            return Problem(Exit.NO_CLUSTER, f"The cluster{f' at {host}' if host else ''} does not answer: {error.message}")
+            return Problem(Exit.NO_CLUSTER, f"The cluster{at} does not answer: {error.message}.{_hint(error.message)}")
         case errors.Unauthorized():
-            return Problem(Exit.NO_PERMISSION, f"The API server does not accept these credentials: {error.message}. Log in again.")
+            return Problem(
+                Exit.NO_PERMISSION,
+                f"The API server{at} does not accept these credentials: {error.message}. They may have expired, or be another cluster's: "
+                "log in again, or choose another context with --context.",
+            )
         case errors.Forbidden():
             return Problem(Exit.NO_PERMISSION, f"Not allowed: {error.message}. docs/cli.md lists the rules that each command needs.")
         case errors.NotFound():
             # a list of a namespaced kind answers 404 only when the kind itself is unknown
             return Problem(
                 Exit.NOT_INSTALLED,
-                "This cluster does not know the kind Canary (flagger.app/v1beta1). Install the CRDs: kubectl apply -f crds/",
+                "This cluster does not know the kind Canary (flagger.app/v1beta1). Install the CRDs: flaggerpy crds apply. "
+                "Or is it the wrong cluster? kubectl config current-context names it.",
             )
+        case errors.TooManyRequests():
+            return Problem(Exit.REFUSED, f"The API server{at} has too much to do and refuses requests: {error.message}. Try again.")
         case _:
             return Problem(Exit.REFUSED, f"The API server refused the request: {error}")
+
+
+_HINTS = (
+    ("certificate", " Its certificate is not of the authority in the kubeconfig: is this the right cluster, or a proxy in between?"),
+    ("name or service", " Its name is not known here: is a VPN needed, or is the context of another network?"),
+    ("nodename", " Its name is not known here: is a VPN needed, or is the context of another network?"),
+    ("refused", " Nothing listens there: does the cluster run, and is its address still the one in the kubeconfig?"),
+    ("connect call failed", " Nothing listens there: does the cluster run, and is its address still the one in the kubeconfig?"),
+    ("no answer within", " Is a VPN needed, or does a firewall stand in the way?"),
+    ("timeout", " Is a VPN needed, or does a firewall stand in the way?"),
+)
+
+
+def _hint(message: str) -> str:
+    return next((hint for part, hint in _HINTS if part in message.lower()), "")

@@ -5,12 +5,14 @@ Tables have kubectl's look (upper-case heads, three spaces), so that awk and use
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from rich.text import Text
 
+from flaggerpy.cli.advice import advice
 from flaggerpy.cli.glyphs import Glyphs
 from flaggerpy.cli.views import CanaryView, HistoryLine, OrderLine, Waiting, age, bar, short_images
 
@@ -74,6 +76,31 @@ PHASES = (
     "Failed", "WaitingPromotion", "Waiting", "Progressing", "Promoting", "Finalising", "Initializing", "Terminating", "Terminated",
     "Initialized", "Succeeded",
 )  # fmt: skip
+def folded(text: Text, width: int | None) -> Text:
+    """Lines that are longer than a terminal is wide go on below themselves, under the last column of a table; None: they stay."""
+    if width is None:
+        return text
+    out = Text()
+    for line in text.split("\n", allow_blank=True)[:-1]:
+        hang = _hang(line.plain, width)
+        while line.cell_len > width:
+            at = line.plain.rfind(" ", hang + 1, width + 1)
+            cut = at if at > hang else width
+            out.append_text(line[:cut])
+            out.append("\n")
+            line = Text(" " * hang).append_text(line[cut + (at > hang) :])
+        out.append_text(line)
+        out.append("\n")
+    return out
+
+
+def _hang(line: str, width: int) -> int:
+    """Where a long line goes on: under its last column that leaves room to read, else a little to the right of its beginning."""
+    begin = len(line) - len(line.lstrip())
+    columns = [found.end() for found in re.finditer(r"\S   +(?=\S)", line) if found.end() <= width // 2]
+    return min(columns[-1] if columns else begin + 2, width // 2)
+
+
 SORTS: dict[str, Callable[[CanaryView], Any]] = {
     "name": lambda view: (view.namespace, view.name),
     "phase": lambda view: (PHASES.index(view.phase) if view.phase in PHASES else -1),
@@ -107,8 +134,8 @@ def canaries(
     return table([*heads, "WAITING FOR"], rows, widths=widths)
 
 
-def describe(view: CanaryView) -> Text:
-    """Everything that is known about one Canary, the most urgent first."""
+def describe(view: CanaryView, coming: str = "") -> Text:
+    """Everything that is known about one Canary, the most urgent first; `coming` is what is to come of the release under way."""
     out = Text()
     out.append(f"{view.name}.{view.namespace}", "bold")
     out.append("   ")
@@ -121,7 +148,15 @@ def describe(view: CanaryView) -> Text:
         _head(out, "Cannot be read")
         out.append(f"  {view.problem}\n", "red")
     _waiting_for(out, view)
+    if coming:
+        _head(out, "Next")
+        out.append(f"  {coming}\n")
     _pod_failures(out, view)
+    todo = advice(view)
+    if todo:
+        _head(out, "What you can do")
+        for sentence in todo:
+            out.append(f"  {sentence}\n")
     if view.metrics:
         _head(out, "Metrics")
         for metric in view.metrics:
@@ -280,8 +315,6 @@ def _waiting_for(out: Text, view: CanaryView) -> None:
     times = span(view.waiting, view.now)
     if times:
         out.append(f"  {times}\n")
-    if view.waiting.advice:
-        out.append(f"  what you can do: {view.waiting.advice}\n")
 
 
 def _pod_failures(out: Text, view: CanaryView) -> None:

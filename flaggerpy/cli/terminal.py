@@ -63,11 +63,11 @@ class Canvas:
     def frame(self, lines: Sequence[Text], width: int, height: int) -> str:
         """What to write so that the screen shows these lines, "" when it does already. Lines are cut, never wrapped."""
         rendered = [self._render(line, width) for line in lines[:height]]
-        rendered += [""] * (height - len(rendered))
+        rendered += ["\x1b[K"] * (height - len(rendered))
         whole = self._size != (width, height)
         old = [] if whole else self._lines
         changed = [
-            f"\x1b[{number};1H{text}\x1b[0m\x1b[K"
+            f"\x1b[{number};1H{text}"
             for number, text in enumerate(rendered, 1)
             if number > len(old) or old[number - 1] != text
         ]
@@ -79,6 +79,8 @@ class Canvas:
     def _render(self, line: Text, width: int) -> str:
         cut = cleaned(line.copy())
         cut.truncate(width)
+        # a line that fills its row leaves the cursor on its last letter, which an erasure to the end would take away
+        rest = "\x1b[0m\x1b[K" if cut.cell_len < width else "\x1b[0m"
         with io.StringIO() as out:
             source = self._console
             depth: Any = source.color_system
@@ -86,7 +88,7 @@ class Canvas:
                 file=out, width=width + 1, force_terminal=True, color_system=depth, no_color=source.no_color, highlight=False,
                 soft_wrap=True, legacy_windows=False,
             ).print(cut, end="", markup=False)  # fmt: skip
-            return out.getvalue()
+            return out.getvalue() + rest
 
 
 class Terminal:

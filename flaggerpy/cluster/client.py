@@ -25,6 +25,7 @@ from urllib.request import getproxies_environment, proxy_bypass
 
 import aiohttp
 import tenacity
+import yaml
 
 from flaggerpy.cluster import kinds
 from flaggerpy.cluster.aio import SERVICE_HOST_ENV_NAME, SERVICE_TOKEN_FILENAME, ApiClient, Configuration, config
@@ -150,8 +151,8 @@ class Client:
                 )
                 namespace = loader.current_context["context"].get("namespace") or "default"
             client = cls(configuration, qps=qps, burst=burst, within=within, namespace=namespace, on_request=on_request)
-        except (config.ConfigException, OSError, ValueError, KeyError, TypeError) as error:
-            raise NotConfigured(f"no usable Kubernetes configuration: {error}") from error
+        except (config.ConfigException, yaml.YAMLError, OSError, ValueError, KeyError, TypeError) as error:
+            raise NotConfigured(f"no usable Kubernetes configuration: {' '.join(str(error).split())}") from error
         if loader is not None:
             client._refresher = asyncio.create_task(_refresh(loader, configuration))
         return client

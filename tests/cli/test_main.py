@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import sys
@@ -16,6 +17,7 @@ from flaggerpy.cli import look, main, watching
 from flaggerpy.cli.printing import Screen
 from flaggerpy.cli.problems import MEANING, Exit, Problem, problem_of
 from flaggerpy.cluster import errors
+from flaggerpy.cluster.tasks import end
 from tests.cli.objects import Memory, Obj, at, canary, deployment, ended, pod, replica_set, run
 
 V1, V2 = "podinfo:1", "podinfo:2"
@@ -187,6 +189,58 @@ async def test_watch_without_a_terminal_prints_a_line_per_change_and_ends_with_t
         "15:30:00Z  podinfo.test  Succeeded  canary 0 %  pods 1/1 + 1/1",
         "podinfo revision r2 (podinfo:2) was promoted.",
     ]
+
+
+async def test_get_goes_on_with_a_line_for_each_change() -> None:
+    access = cluster(progressing())
+    access.script = [progressing(1), progressing(1), progressing(2, weight=40), failed()]
+    got = await until_quiet(access, "get", "-w")
+    assert [line.split()[:3] for line in got.out.splitlines()] == [
+        ["NAME", "STATUS", "WEIGHT"], ["podinfo", "Progressing", "20"], ["podinfo", "Progressing", "40"], ["podinfo", "Failed", "0"],
+    ]  # fmt: skip
+
+
+async def test_get_by_label_asks_the_api_server_for_it() -> None:
+    labelled = succeeded()
+    labelled["metadata"]["labels"] = {"team": "web"}
+    assert "podinfo" in (await flaggerpy(cluster(labelled), "get", "-l", "team=web")).out
+    assert "No Canaries found" in (await flaggerpy(cluster(succeeded()), "get", "-l", "team=web")).err
+
+
+async def test_watch_of_many_without_a_terminal_prints_a_line_per_change() -> None:
+    access = cluster(progressing())
+    access.script = [progressing(1), progressing(2, weight=40)]
+    got = await until_quiet(access, "watch", "-A")
+    assert [line.split("  ")[2:4] for line in got.out.splitlines()] == [["Progressing", "canary 20 %"], ["Progressing", "canary 40 %"]]
+
+
+async def test_top_without_a_terminal_is_the_table_once() -> None:
+    got = await flaggerpy(cluster(progressing()), "top")
+    assert got.out.splitlines()[0] == "all namespaces   1 of 1 in a release"
+    assert got.out.splitlines()[3].startswith("test       podinfo  Progressing  20 %  1/3")
+    assert "No release is under way." in (await flaggerpy(cluster(succeeded()), "top", "-n", "test")).out
+
+
+async def test_a_canary_that_is_deleted_ends_the_watch_of_it() -> None:
+    access = cluster(progressing())
+    gone = progressing()
+    gone["metadata"]["name"] = "another"
+    access.script = [gone]
+    with pytest.raises(Problem, match="There is no Canary podinfo"):
+        await flaggerpy(access, "watch", "podinfo")
+
+
+async def until_quiet(access: Memory, *words: str) -> Run:
+    """What a command that never ends has printed once the script is played."""
+    out, err = io.StringIO(), io.StringIO()
+    screen = Screen(Console(file=out, soft_wrap=True, highlight=False), Console(file=err, soft_wrap=True, highlight=False))
+    task = asyncio.create_task(main.perform(main.parser().parse_args(words), access, screen))
+    while access.script:
+        assert not task.done(), task.exception()
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
+    await end(task)
+    return Run(0, out.getvalue(), err.getvalue())
 
 
 async def test_history_is_a_table() -> None:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from textwrap import dedent
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.text import Text
+
 from flaggerpy.cli import screens
+from flaggerpy.cli.glyphs import BLOCKS
 from flaggerpy.cli.views import canary_view
 from tests.cli.objects import NOW, Obj, at, canary, ended, pod, run
 
@@ -86,7 +92,12 @@ def test_describe_tells_a_release_under_way() -> None:
         Waiting for
           the analysis of step 2 of 3 at 40 %
           for 12s, until 15:30:08Z (8s left), then: weight 60 %
-          what you can do: flaggerpy promote podinfo skips the rest of the analysis
+
+        What you can do
+          flaggerpy promote podinfo skips the rest of the analysis
+          flaggerpy skip podinfo -n test: take the next step now
+          flaggerpy pause podinfo -n test: hold it here
+          flaggerpy abort podinfo -n test: back to the primary
 
         Metrics
           request-success-rate  >= 99  over 1m
@@ -186,6 +197,10 @@ def test_describe_names_pods_that_fail_once_and_counts_the_rest() -> None:
             The registry has no tag 9.9 of podinfo: push it, or correct the name.
             not found
 
+        What you can do
+          Change the target: another template is another release.
+          flaggerpy retry podinfo -n test: run this revision once more
+
         History
           #   ENDED   OUTCOME   REVISION   IMAGES        TOOK   CAUSE
           1   11s     Failed    bad1       podinfo:9.9   9s     image podinfo:9.9 is not in the registry
@@ -257,3 +272,52 @@ def test_a_change_is_one_line() -> None:
     assert screens.change_line(view) == (
         "15:30:00Z  podinfo.test  Progressing  canary 40 %  pods 1/1 + 0/0  1 of 5 checks failed  the analysis of step 2 of 3 at 40 %"
     )
+
+
+def test_on_a_terminal_long_lines_go_on_under_their_last_column() -> None:
+    message = "no values found for metric request-success-rate of podinfo"
+    text = screens.table(("AGE", "TYPE", "MESSAGE"), [("3s", "Warning", message)], "  ")
+    assert screens.folded(text, 40).plain == (
+        "  AGE   TYPE      MESSAGE\n"
+        "  3s    Warning   no values found for\n"
+        "                  metric\n"
+        "                  request-success-rate\n"
+        "                  of podinfo\n"
+    )
+    assert screens.folded(text, None).plain == text.plain
+    assert screens.folded(Text("x" * 25 + "\n"), 10).plain == "xxxxxxxxxx\n  xxxxxxxx\n  xxxxxxx\n"
+
+
+@given(st.text(alphabet="ab   \n", max_size=200), st.integers(8, 60))
+def test_folding_loses_no_letter_and_fits(text: str, width: int) -> None:
+    folded = screens.folded(Text(text + "\n"), width).plain
+    assert max(map(len, folded.split("\n"))) <= width
+    assert [c for c in folded if c in "ab"] == [c for c in text if c in "ab"]
+
+
+def test_get_is_cut_to_a_terminal_and_nowhere_else() -> None:
+    text = screens.canaries([canary_view(progressing(), NOW)])
+    assert screens.fitted(text, 40, BLOCKS).plain.splitlines()[1] == "podinfo   Progressing   40       20s   …"[:39] + "…"
+    assert screens.fitted(text, None, BLOCKS) is text
+
+
+@pytest.mark.parametrize(
+    ("by", "names"),
+    [("name", "abc"), ("phase", "bac"), ("age", "cab"), ("weight", "acb"), ("since", "bca")],
+)
+def test_get_is_sorted(by: str, names: str) -> None:
+    objects = []
+    told = (("a", "Progressing", 40, -5, -20), ("b", "Failed", 0, -90, -10), ("c", "Succeeded", 5, -50, -99))
+    for name, phase, weight, since, created in told:
+        obj = canary(phase, canaryWeight=weight, lastTransitionTime=at(since))
+        obj["metadata"] |= {"name": name, "creationTimestamp": at(created)}
+        objects.append(canary_view(obj, NOW))
+    assert "".join(view.name for view in screens.in_order(objects, by)) == names
+
+
+def test_a_table_that_goes_on_keeps_its_columns_and_has_one_head() -> None:
+    widths: list[int] = []
+    first = screens.canaries([canary_view(progressing(), NOW)], widths=widths).plain
+    again = screens.canaries([canary_view(canary("Failed"), NOW)], widths=widths).plain
+    assert first.splitlines()[0].startswith("NAME      STATUS        WEIGHT")
+    assert again == "podinfo   Failed        0\n"

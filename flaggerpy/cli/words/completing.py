@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -79,6 +80,7 @@ def perform(options: argparse.Namespace, screen: Screen) -> int:
 
 def complete(arguments: Sequence[str]) -> int:
     """Answer a TAB: `arguments` are the words behind the program's name, the last one that at the cursor ("" for a new one)."""
+    logging.getLogger().addHandler(logging.NullHandler())
     try:
         answer = answer_for(arguments, values_of)
     except (Exception, SystemExit):  # a shell that waits for candidates is no place for an error
@@ -205,7 +207,9 @@ def values_of(place: Place) -> Sequence[tuple[str, str]] | None:
         case "NAME" if place.action.dest in ("name", "names"):
             return asyncio.run(_within(_canaries(place)))
         case "NAME" if place.action.dest == "context":
-            return [(name, "") for name in _contexts(place)]
+            from flaggerpy.cli.kubeconfigs import contexts, kubeconfigs
+
+            return [(name, "") for name in contexts(filter(os.path.exists, kubeconfigs(place.kubeconfig)))]
         case "NS":
             return asyncio.run(_within(_namespaces(place)))
         case "REVISION|NUMBER" if place.given:
@@ -267,15 +271,3 @@ async def _revisions(place: Place) -> Sequence[tuple[str, str]]:
     view = canary_view(obj, client.now())
     told = {line.revision: short_images(line.images) for line in view.history}
     return [(revision, told.get(revision, "")) for revision in view.promoted_revisions]
-
-
-def _contexts(place: Place) -> list[str]:
-    import yaml
-
-    paths = place.kubeconfig or os.environ.get("KUBECONFIG") or os.path.expanduser("~/.kube/config")
-    names: list[str] = []
-    for path in paths.split(os.pathsep):
-        if path and os.path.exists(path):
-            data = yaml.safe_load(Path(path).read_text()) or {}
-            names += [str(context["name"]) for context in data.get("contexts") or ()]
-    return sorted(set(names))

@@ -8,8 +8,6 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from flaggerpy.cli import screens
 from flaggerpy.cli.access import Access, Obj
-from flaggerpy.cli.closer import Closer
-from flaggerpy.cli.feed import Feed
 from flaggerpy.cli.printing import Screen, dump
 from flaggerpy.cli.problems import Exit
 from flaggerpy.cli.selecting import chosen, namespace_of, one, selected
@@ -53,6 +51,8 @@ async def _get(options: argparse.Namespace, access: Access, screen: Screen) -> i
 
 async def _get_on(options: argparse.Namespace, access: Access, screen: Screen) -> int:
     """The same, and then each object that changed, for ever."""
+    from flaggerpy.cli.feed import Feed
+
     changed = asyncio.Event()
     shown: dict[str, Obj] = {}
     widths: list[int] = []
@@ -101,7 +101,13 @@ async def _describe(options: argparse.Namespace, access: Access, screen: Screen)
     if options.output:
         dump(screen, obj, options.output)
     else:
-        screen.show(screens.describe(await Closer(access).view(obj, events=True)))
+        # what it takes to tell the course is of no use to the quick words beside this one
+        from flaggerpy.cli.closer import Closer
+        from flaggerpy.cli.course import upcoming
+
+        scene = await Closer(access).scene(obj)
+        page = screens.describe(scene.view, upcoming(scene.course) if scene.course else "")
+        screen.show(screens.folded(page, screen.width))
     return Exit.OK
 
 
@@ -112,9 +118,10 @@ async def _history(options: argparse.Namespace, access: Access, screen: Screen) 
         return Exit.OK
     view = canary_view(obj, access.now())
     if view.history and options.output == "wide":
-        screen.show(screens.history_wide(view.history, view.now, view.promoted_revisions))
+        page = screens.history_wide(view.history, view.now, view.promoted_revisions)
+        screen.show(screens.folded(page, screen.width))
     elif view.history:
-        screen.show(screens.history(view.history, view.now))
+        screen.show(screens.folded(screens.history(view.history, view.now), screen.width))
     else:
         screen.note(f"No release of {view.name} has ended yet.")
     return Exit.OK

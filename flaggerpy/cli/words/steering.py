@@ -24,7 +24,7 @@ async def perform(options: argparse.Namespace, access: Access, screen: Screen) -
     """Write the annotation and tell what came of it."""
     closer = Closer(access)
     namespace = namespace_of(options, access)
-    before = await closer.view(await one(options, access), events=True)
+    before = await closer.view(await one(options, access))
     given = commands.order(options.word, before, getattr(options, "to", ""))
     keeper = keeper_of(await access.workload(before.kind, namespace, before.target)) if options.word == "rollback-to" else ""
     if keeper:
