@@ -54,7 +54,7 @@ test-standby: $(READY) ## replicas, namespaces and shards: who takes over, and w
 
 WITH_GITOPS := --with flux --with flux-source --with argo --with argo-judge --with kstatus --with helm
 test-gitops: $(READY) ## Argo CD, Flux and Helm beside releases, on a sandbox of their own (ARGS=e2e/gitops/test_flux.py: one of them)
-	$(PY) -m e2e.sandbox with $(WITH_GITOPS) -- $(abspath $(PY)) -m pytest --reruns 1 -r aR --durations 10 $(or $(ARGS),e2e/gitops)
+	$(PY) -m e2e.sandbox with $(WITH_GITOPS) -- $(abspath $(PY)) -m pytest -n 2 --dist loadfile --reruns 1 -r aR --durations 10 $(or $(ARGS),e2e/gitops)
 	$(if $(ARGS),,$(PY) -m e2e.suites passed gitops)
 
 catalogue: $(READY) ## every way in which pods fail, on a real kubelet: a table, and docs/failures.md (ARGS="PATTERN ...": some rows)
@@ -69,7 +69,7 @@ mutate: $(READY) ## mutmut on the core; what survives unexplained (ARGS="--sampl
 	$(PY) -m tests.mutations.tool $(ARGS)
 
 rules: $(READY) ## each rule of the end-to-end tests is taken out of a copy, and its test must fail (ARGS="'NAME' ...": some rules)
-	$(PY) -m e2e.sandbox with --with traefik --with keda --with flagger -- $(abspath $(PY)) -m e2e.rules $(ARGS)
+	$(PY) -m e2e.sandbox with --with traefik --with keda --with flagger --with flux --with flux-source -- $(abspath $(PY)) -m e2e.rules $(ARGS)
 
 sandbox: $(READY) ## boot a real cluster to play with (NAME=default)
 	$(PY) -m e2e.sandbox up --name $(NAME)

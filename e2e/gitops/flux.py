@@ -59,15 +59,16 @@ class Flux(Process):
         conditions = self.kube.get("CustomResourceDefinition", name).get("status", {}).get("conditions") or ()
         return any(each["type"] == "Established" and each["status"] == "True" for each in conditions)
 
-    def publish(self, namespace: str, *objects: Object) -> str:
-        """These manifests are what Git holds from now on; answers the revision."""
-        text = yaml.safe_dump_all(objects, sort_keys=False).encode()
+    def publish(self, namespace: str, *objects: Object, **files: Object) -> str:
+        """These manifests are what Git holds from now on, as `app.yaml` beside other files `NAME.yaml`; answers the revision."""
+        texts = {"app": yaml.safe_dump_all(objects, sort_keys=False)} | {name: yaml.safe_dump(each) for name, each in files.items()}
         packed = io.BytesIO()
         with tarfile.open(fileobj=packed, mode="w:gz") as archive:
-            member = tarfile.TarInfo("app.yaml")
-            member.size = len(text)
-            archive.addfile(member, io.BytesIO(text))
-        revision = f"main@sha1:{hashlib.sha1(text).hexdigest()}"
+            for name, text in texts.items():
+                member = tarfile.TarInfo(f"{name}.yaml")
+                member.size = len(text.encode())
+                archive.addfile(member, io.BytesIO(text.encode()))
+        revision = f"main@sha1:{hashlib.sha1(repr(texts).encode()).hexdigest()}"
         file = f"{namespace}-{revision[-12:]}.tgz"
         (self._served / file).write_bytes(packed.getvalue())
         self.kube.apply(_repository(namespace))

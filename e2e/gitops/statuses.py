@@ -4,6 +4,7 @@ every round. `recorded` has no cluster to itself; what a cluster writes is the s
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 from flaggerpy.model.begins import BEGINS, befall
@@ -52,9 +53,9 @@ def recorded() -> list[Obj]:
     for begin in BEGINS:
         for _ in _followed(begin, recorder):
             pass
-    for turn in TURNS:
+    for turn, begin in product(TURNS, ("a good release", "a release that failed")):
         seen: set[str] = set()
-        for scene in _followed("a good release", recorder):
+        for scene in _followed(begin, recorder):
             if scene.phase and scene.phase not in seen:
                 seen.add(scene.phase)
                 _turned(scene, turn)

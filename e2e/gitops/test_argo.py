@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+import yaml
 
 from e2e.core.stage import PORT, Stage
+from e2e.gitops import page
 from e2e.gitops.argo import NAMED, Argo
 from e2e.gitops.judges import Verdict, act, actions, health, settings
 from e2e.gitops.watching import Watching
 from e2e.kube import Object, until
+from e2e.sandbox.build import part_dir, part_named
 from flaggerpy.controller.patches import merge_diff
 
 RULE = "jsonPointers: [/spec/replicas]"
@@ -45,7 +48,7 @@ def pressed(stage: Stage, button: str) -> None:
     """What Argo CD's server does with the object that an action's script gives back: a merge patch of what differs."""
     live = stage.get()
     assert actions([live], settings())[0][button], stage.story()
-    change = merge_diff(live, act(button, live, settings()))
+    change = merge_diff(live, act(button, [live], settings())[0])
     stage.kube.patch("Canary", stage.name, change, stage.namespace)
 
 
@@ -141,7 +144,29 @@ def test_a_service_in_git_is_put_right_and_the_fight_is_named(app: Stage, argo: 
         argo.publish(app.namespace, bare(app.deployment("1.0.1")), service(app), canary)
         app.phase("Succeeded", seconds=60)
         watching.fight(NAMED, "jsonPointers: [/spec/selector]", 60)
+        syncs = argo.syncs()
+        until(lambda: argo.syncs() >= syncs + 2, 60, "two more syncs")
     assert len(set(watching.runs)) == 1
+    assert len(watching.strays) >= 2
+    assert max(watching.strays) < 3, watching.strays
+
+
+def test_the_manifests_of_the_page_are_taken(argo: Argo, stage: Stage) -> None:
+    shown = Stage(stage.kube, stage.sandbox, stage.namespace, page.NAME)
+    image = f"{shown.sandbox.registry}/podinfo:1.0.0"
+    argo.publish(shown.namespace, *page.application(image, shown.namespace))
+    shown.kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "argocd"}})
+    for crd in sorted((part_dir(part_named("argo-judge")) / "crds").glob("*.yaml")):
+        shown.sandbox.apply(crd)
+    shown.sandbox.run("kubectl", "wait", "--for=condition=Established", "crd/applications.argoproj.io", "--timeout=20s")
+    shown.sandbox.run("kubectl", "create", "-f", "-", stdin=yaml.safe_dump(page.of("argoproj.io/v1alpha1")))
+    shown.sandbox.run("kubectl", "-n", "argocd", "create", "configmap", "argocd-cm", "--from-literal=url=https://argocd.example.com")
+    shown.sandbox.run(*page.command("kubectl -n argocd patch"))
+    data = shown.kube.get("ConfigMap", "argocd-cm", "argocd")["data"]
+    assert data == {"url": "https://argocd.example.com", **settings()}
+    shown.phase("Initialized", seconds=60)
+    assert judged(shown).status == "Healthy"
+    argo.publish(shown.namespace)
 
 
 @pytest.mark.parametrize("how", ["not in Git", "without a selector", "with the primary's selector"])

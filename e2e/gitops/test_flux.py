@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from e2e.core.stage import Stage
-from e2e.gitops.flux import MANAGER, Flux
+from e2e.gitops import page
+from e2e.gitops.flux import KUSTOMIZATION, MANAGER, Flux
 from e2e.gitops.watching import Watching
 from e2e.kube import Object, until
 
@@ -100,6 +101,21 @@ def test_a_release_is_not_called_ready_before_it_has_begun(app: Stage, flux: Flu
             app.phase("Succeeded", "Initialized", seconds=30)
         time.sleep(0.5)
     assert not early
+
+
+def test_the_manifests_of_the_page_wait_with_a_release_that_kustomize_fills_in(flux: Flux, stage: Stage) -> None:
+    shown = Stage(stage.kube, stage.sandbox, stage.namespace, page.NAME)
+    images = [f"{shown.sandbox.registry}/podinfo:{tag}" for tag in ("1.0.0", "1.0.1")]
+    spec = page.of(KUSTOMIZATION)["spec"]
+    assert spec.pop("sourceRef") == {"kind": "GitRepository", "name": page.NAME}
+    first = flux.publish(shown.namespace, *page.application(images[0], shown.namespace), kustomization=page.of(page.KUSTOMIZE))
+    flux.follow(shown.namespace, **spec)
+    healthy(flux, shown, first)
+    assert shown.get()["spec"]["release"] == images[0]
+    second = flux.publish(shown.namespace, *page.application(images[1], shown.namespace), kustomization=page.of(page.KUSTOMIZE))
+    healthy(flux, shown, second)
+    assert (shown.status()["phase"], shown.primary_image()) == ("Succeeded", images[1])
+    flux.leave(shown.namespace)
 
 
 def test_services_are_left_alone_by_flux(app: Stage, flux: Flux) -> None:

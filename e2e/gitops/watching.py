@@ -62,6 +62,18 @@ class Watching:
         return runs_of(seen.obj["spec"].get("selector") for seen in self.services.so_far() if seen.name == self.stage.name)
 
     @property
+    def strays(self) -> list[float]:
+        """For how many seconds each time the Service led elsewhere than to the primary."""
+        found, since = [], 0.0
+        for seen in self.services.so_far():
+            if seen.name == self.stage.name:
+                home = seen.obj["spec"].get("selector") == {"app": f"{self.stage.name}-primary"}
+                if home and since:
+                    found.append(seen.at - since)
+                since = 0.0 if home else since or seen.at
+        return found
+
+    @property
     def templates(self) -> list[str]:
         """The primary's images."""
         found = (seen.obj for seen in self.deployments.so_far() if seen.name == f"{self.stage.name}-primary")
@@ -69,8 +81,9 @@ class Watching:
 
     def one_run_without_a_jump(self, *weights: int) -> None:
         """There was one run, whose weights went up step by step and back to nothing."""
-        assert len(set(self.runs)) == 1, self.runs
-        assert self.weights == list(weights or (0, 20, 40, 60, 0)), self.weights
+        story = "\n".join(self.stage.texts())
+        assert len(set(self.runs)) == 1, f"{self.runs}\n{story}"
+        assert self.weights == list(weights or (0, 20, 40, 60, 0)), f"{self.weights}\n{story}"
 
     def fight(self, manager: str, rule: str, seconds: float = 30) -> None:
         """The condition Conflict comes, and names who and what to do."""

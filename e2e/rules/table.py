@@ -8,6 +8,7 @@ CONFIGS = "e2e/core/test_configs.py"
 COMING = "e2e/core/test_coming_and_going.py"
 GITOPS = "e2e/core/test_gitops.py"
 DAEMONSETS = "e2e/core/test_daemonsets.py"
+FLUX = "e2e/gitops/test_flux.py"
 HPA = "e2e/providers/test_autoscaling.py"
 KEDA = "e2e/providers/test_keda.py"
 ROUTES = "e2e/core/test_routes.py"
@@ -49,6 +50,19 @@ RULES = (
         "return owned and not held and", "return owned and",
         "a primary is paused at zero",
         (f"{KEDA}::test_a_pause_that_somebody_puts_or_takes_off_is_put_right",),
+    ),
+    # GitOps tools
+    Mutation(
+        "Flux leaves Services alone", "api/names.py",
+        '    "kustomize.toolkit.fluxcd.io/reconcile": "disabled",\n', "",
+        "Flux leads the Service back to the target with each pass",
+        (f"{FLUX}::test_services_are_left_alone_by_flux",),
+    ),
+    Mutation(
+        "who keeps up a target is named", "controller/resized.py",
+        "        self._conflicts.stands(", "        str(",
+        "pods stand idle for ever, and nobody knows why",
+        (f"{FLUX}::test_replicas_that_flux_sets_again_and_again_disturb_no_release_and_no_request",),
     ),
     # configs
     Mutation(

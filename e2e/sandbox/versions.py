@@ -220,7 +220,15 @@ PARTS: tuple[Part, ...] = (
         on_demand=True,
     ),
     # Argo CD itself does not build here, of v3 not even a package: its judgement in the newest version that does
-    GoModule("argo-judge", "github.com/argoproj/argo-cd/v2", "v2.14.21", seconds=260, own="gitops/judges/argo", on_demand=True),
+    GoModule(
+        "argo-judge",
+        "github.com/argoproj/argo-cd/v2",
+        "v2.14.21",
+        seconds=260,
+        files={"crds": ("manifests/crds/application-crd.yaml",)},
+        own="gitops/judges/argo",
+        on_demand=True,
+    ),
     GoModule("kstatus", "github.com/fluxcd/cli-utils", "v1.2.3", seconds=40, own="gitops/judges/kstatus", on_demand=True),
 )
 

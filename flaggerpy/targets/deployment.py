@@ -37,9 +37,7 @@ class Deployment:
     ) -> WorkloadFacts:
         meta, spec, status = obj["metadata"], obj["spec"], obj.get("status") or {}
         owned = [replicaset for replicaset in history if owner_uid(replicaset) == meta.get("uid")]
-        number = (meta.get("annotations") or {}).get(DEPLOYMENT_REVISION)
-        present = [rs for rs in owned if number and (rs["metadata"].get("annotations") or {}).get(DEPLOYMENT_REVISION) == number]
-        current: Mapping[str, Any] = present[0] if present else {}
+        current = _current(obj, owned)
         template = spec["template"]
         observed = status.get("observedGeneration", 0) >= meta.get("generation", 0)
         same = bool(current) and current["spec"].get(TEMPLATE_DIGEST) == template_digest(template)
@@ -76,10 +74,7 @@ class Deployment:
         )
 
     def kept(self, canary: Canary, obj: Mapping[str, Any], revision: str, configs: Mapping[str, str] | None) -> Obj:
-        number = str((obj["metadata"].get("annotations") or {}).get(DEPLOYMENT_REVISION, "0"))
-        return primary.kept_revision(
-            canary, obj, revision, configs, fields=_KEPT_FIELDS, number=int(number) if number.isdigit() else 0
-        )  # fmt: skip
+        return primary.kept_revision(canary, obj, revision, configs, fields=_KEPT_FIELDS, number=_number(obj))
 
     def primary(self, canary: Canary, kept: Mapping[str, Any], wanted: Wanted) -> Obj:
         made = primary.primary_manifest(self.kind, canary, kept, wanted, fields=_KEPT_FIELDS)
@@ -100,6 +95,23 @@ class Deployment:
     def restoring(self, obj: Mapping[str, Any], template: Mapping[str, Any]) -> list[Obj]:
         same = as_written(obj["spec"].get("template") or {}) == template
         return [] if same else [{"op": "replace", "path": "/spec/template", "value": dict(template)}]
+
+
+def _number(obj: Mapping[str, Any]) -> int:
+    """Which of a Deployment's revisions it is, 0 where that is not noted."""
+    text = str((obj["metadata"].get("annotations") or {}).get(DEPLOYMENT_REVISION, ""))
+    return int(text) if text.isdigit() else 0
+
+
+def _current(deployment: Mapping[str, Any], owned: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """The ReplicaSet that the deployment controller worked on last; {} for none.
+
+    Who replaces the whole Deployment (`helm upgrade --force`, `kubectl replace`) takes its revision's number off for a moment: it is then
+    the highest, and no pod is lost.
+    """
+    numbered = [(_number(replicaset), replicaset) for replicaset in owned]
+    wanted = _number(deployment) or max((number for number, _ in numbered), default=0)
+    return next((replicaset for number, replicaset in numbered if number and number == wanted), {})
 
 
 def _creation_error(replicaset: Mapping[str, Any]) -> str:

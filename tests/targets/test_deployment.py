@@ -245,12 +245,22 @@ def test_a_template_other_than_the_replicaset_s_is_not_fresh() -> None:
     assert (facts.fresh, facts.revision, facts.problem) == (False, "new", "")
 
 
+def test_a_deployment_that_was_replaced_as_a_whole_keeps_its_pods() -> None:
+    """`helm upgrade --force` puts the manifest of the chart: the revision's number comes back a moment later."""
+    whole = deployment()
+    bare = copy.deepcopy(whole)
+    del bare["metadata"]["annotations"]["deployment.kubernetes.io/revision"]
+    history = sets(replicas=2, readyReplicas=2)
+    assert workload_facts(bare, history, None) == workload_facts(whole, history, None)
+    bare["spec"]["template"]["spec"]["containers"][0]["image"] = "podinfo:new"
+    found = workload_facts(bare, history, None)
+    assert (found.fresh, found.ready) == (False, 2)
+
+
 def test_without_its_replicaset_there_is_no_revision() -> None:
     facts = workload_facts(deployment(), sets()[:2], [pod()])
     assert (facts.fresh, facts.revision, facts.pods, facts.old) == (False, "", (), 1)
-    bare = deployment()
-    bare["metadata"]["annotations"] = None
-    assert workload_facts(bare, sets(), []).revision == ""
+    assert workload_facts(deployment(), [], []).revision == ""
 
 
 def test_defaults_of_replicas_and_zero() -> None:

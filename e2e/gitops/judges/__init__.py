@@ -69,12 +69,11 @@ def actions(objects: Iterable[Obj], cm: Mapping[str, str]) -> list[dict[str, boo
     return [each["actions"] for each in found]
 
 
-def act(action: str, obj: Obj, cm: Mapping[str, str]) -> Obj:
-    """The object after a button was pressed."""
-    (found,) = _argo(cm, act=[{"action": action, "object": obj}])["act"]
-    assert "error" not in found, found
-    made: Obj = found["object"]
-    return made
+def act(action: str, objects: Iterable[Obj], cm: Mapping[str, str]) -> list[Obj]:
+    """Each object after a button was pressed."""
+    found = _argo(cm, act=[{"action": action, "object": obj} for obj in objects])["act"] or []
+    assert not (failed := [each["error"] for each in found if each.get("error")]), failed
+    return [each["object"] for each in found]
 
 
 def differences(pairs: Sequence[tuple[Obj, Obj]], ignore: Sequence[Obj] = (), cm: Mapping[str, str] | None = None) -> list[Difference]:
