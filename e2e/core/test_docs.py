@@ -16,15 +16,16 @@ PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 ELSEWHERE = {
     "IngressRoute": "Traefik's CRDs: e2e/providers/test_traefik.py applies it",
     "Application": "Argo CD's own CRD is in no module that can be had",
-    "HelmRelease": "the CRD of Flux's helm-controller is in no module that can be had",
+    "Kustomization": "Flux's CRDs: e2e/gitops applies it",
 }
 
 
 def blocks(page: Path) -> list[list[Object]]:
-    """The YAML blocks of a page that are manifests; fragments of one are none."""
+    """The YAML blocks of a page that are manifests; fragments of one are none, nor is a kustomization."""
     found = []
     for block in re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL):
-        objects = [each for each in yaml.safe_load_all(block) if isinstance(each, dict) and "kind" in each and "apiVersion" in each]
+        loaded = [each for each in yaml.safe_load_all(block) if isinstance(each, dict)]
+        objects = [each for each in loaded if {"kind", "apiVersion", "metadata"} <= each.keys()]
         if objects:
             found.append(objects)
     return found
