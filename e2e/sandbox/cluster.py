@@ -93,7 +93,8 @@ class Sandbox:
 
     def env(self) -> dict[str, str]:
         """The environment that `exec` gives: KUBECONFIG, SANDBOX_NAME, and the parts' programs on PATH."""
-        paths = [str(part_dir(part_named(part))) for part in ("kubernetes", "apps")]
+        wanted = [part_dir(part_named(part)) for part in ("kubernetes", "apps", "helm")]
+        paths = [str(folder) for folder in wanted if folder.exists()]
         path = ":".join([*paths, os.environ.get("PATH", "/usr/bin:/bin")])
         return {**os.environ, "KUBECONFIG": str(self.kubeconfig), "SANDBOX_NAME": self.name, "PATH": path}
 
