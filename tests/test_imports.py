@@ -69,3 +69,9 @@ def test_the_pure_rooms_import_nothing_that_acts(path: Path) -> None:
     # api/crds.py and its like write generated files when run as a program; they declare it by a main guard
     allowed = {"os"} if "__main__" in path.read_text() else set()
     assert {name.split(".")[0] for name in imported(path)} & IMPURE <= allowed
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_only_one_file_loads_the_client_of_kubernetes(path: Path) -> None:
+    """It does so without the synchronous client, which takes 8 MB (flaggerpy/lean.py)."""
+    assert path.name == "aio.py" or not any(name.split(".")[0] == "kubernetes" for name in imported(path))

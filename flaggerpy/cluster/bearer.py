@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import aiohttp
-from kubernetes.aio.client.configuration import Configuration
 
+from flaggerpy.cluster.aio import Configuration
 from flaggerpy.cluster.client import JSON, MERGE_PATCH, environment_proxy
 from flaggerpy.cluster.errors import Unauthorized, Unreachable, error_from
 from flaggerpy.cluster.kinds import CANARY
