@@ -262,6 +262,9 @@ class RunState(Model):
     """Promotion failed: the primary is getting its last promoted template back."""
     no_data_at: float | None = None
     unmeasured_since: float | None = None
+    step: str = ""
+    """The step that the run is in, for its trace; written only where traces are on."""
+    step_since: float | None = None
     asked_round: int = 0
     """Number of the analysis round: part of the key of every hook and measurement of it."""
 

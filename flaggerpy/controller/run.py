@@ -34,6 +34,7 @@ from flaggerpy.controller.outside import Beyond
 from flaggerpy.controller.promoted import Finder
 from flaggerpy.controller.seeing import Seeing
 from flaggerpy.controller.settings import Settings, SettingsError, parse, usage
+from flaggerpy.controller.tracing import Traced, TracedOutside
 from flaggerpy.controller.watching import Watching
 from flaggerpy.controller.worker import Decide, Parts, Worker
 from flaggerpy.controller.world import World
@@ -41,6 +42,7 @@ from flaggerpy.http import Http
 from flaggerpy.metrics.lookups import Lookups
 from flaggerpy.metrics.measuring import Measurer
 from flaggerpy.rollout.decide import decide as decide_release
+from flaggerpy.telemetry import tracing
 from flaggerpy.telemetry.lag import LoopLag
 from flaggerpy.telemetry.logs import about, configure
 from flaggerpy.telemetry.metrics import Metrics
@@ -79,9 +81,13 @@ class Controller:
         self.registries = Http(egress=settings.egress, on_request=self.metrics.outside_request)
         self.recorder = EventRecorder(client)
         self.recorder.on_dropped = self.metrics.event_dropped
-        beyond = outside or Beyond(
+        beyond: Outside = outside or Beyond(
             client, self.world, self.http, Measurer(self.http, Lookups(self.http)), settings, self.exporting, self.recorder, self.registries
         )
+        self.tracer = tracing.from_environment()
+        self.traced = None if self.tracer is None else Traced(self.tracer, self.exporting, client.now, lambda: self.parts.started_at)
+        if self.tracer is not None and self.traced is not None:
+            beyond = TracedOutside(beyond, self.tracer, self.traced.steps, client.now)
         self.background = Background(beyond, self.inbox)
         configs = ConfigReader(client, self.world)
         applier = Applier(client, self.world)
@@ -102,11 +108,13 @@ class Controller:
             eyes=self.seeing,
             hands=executor,
             decide=decide,
-            witness=self.exporting,
+            witness=self.traced or self.exporting,
             kstatus=settings.kstatus_conditions,
             revert_by_default=settings.revert_on_deletion,
             holds=lambda: self.election.holds(),
         )
+        if self.traced is not None:
+            self.parts.stamp = self.traced.stamp
         self.farewell = Farewell(client, self.recorder)
         self.watching = Watching(client.configuration, self.world.scopes, self.world.feed, on_restart=self._kopf_restarted)
         self.lag = LoopLag(self.metrics.lagged)
@@ -190,6 +198,8 @@ class Controller:
         await self.world.stop()
         await self.http.aclose()
         await self.registries.aclose()
+        if self.tracer is not None:
+            await asyncio.to_thread(self.tracer.close)
 
     # --- workers -----------------------------------------------------------------------------------------------------------------------
 
@@ -253,6 +263,8 @@ class Controller:
         self.world.forget(key)
         self.seeing.forget(key)
         self.exporting.forget(key)
+        if self.traced is not None:
+            self.traced.forget(key)
         self.keeping.forget_canary(key)
 
     async def _end_workers(self) -> None:

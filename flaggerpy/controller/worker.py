@@ -107,6 +107,8 @@ class Parts:
     hands: Hands
     decide: Decide
     witness: Witness = field(default_factory=lambda: Witness())
+    stamp: Callable[[CanaryStatus, CanaryStatus, float], CanaryStatus] = lambda before, decided, now: decided
+    """What is decided (after what stood before, epoch seconds), with what traces keep in it."""
     kstatus: bool = True
     """Whether Ready and Reconciling are written."""
     holds: Callable[[], bool] = lambda: True
@@ -218,6 +220,7 @@ class Worker:
             parts.inbox.wake_in(self.key, FIRST_PAUSE)
             return True
         wanted = with_conflicts(self._with_trouble(status, self._worded(decision.status), now), snapshot.conflicts, now)
+        wanted = parts.stamp(status, wanted, now)
         written = await write_status(parts.client, obj, wanted)
         if written is not None:
             parts.world.wrote_canary(written)

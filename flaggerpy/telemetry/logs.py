@@ -47,7 +47,7 @@ _fields: ContextVar[dict[str, str]] = ContextVar("log fields", default={})  # no
 
 
 @contextlib.contextmanager
-def about(*, canary: str | None = None, revision: str | None = None, phase: str | None = None, **more: str) -> Iterator[None]:
+def about(*, canary: str | None = None, revision: str | None = None, phase: str | None = None, **more: str | None) -> Iterator[None]:
     """Put these fields on all lines logged within; None leaves what an outer `about` said."""
     given = {"canary": canary, "revision": revision, "phase": phase, **more}
     token = _fields.set({**_fields.get(), **{key: value for key, value in given.items() if value is not None}})
