@@ -132,11 +132,11 @@ def rule(thing: Thing, manager: str) -> str:
         )
     if "helm" in tool:
         which = f"paths: [{pointer}], target: {{kind: {thing.kind}, name: {thing.name}}}"
-        return f"leave it out of the chart's values, or add to the HelmRelease: spec.driftDetection.ignore [{{{which}}}]"
-    if thing.field == "spec.replicas":
-        where = "out of Git" if "kustomize-controller" in tool else "out of what it applies"
-        return f"leave {thing.field} {where}"
-    if "kustomize-controller" in tool:
+        return f"leave it out of the chart's template, or add to the HelmRelease: spec.driftDetection.ignore [{{{which}}}]"
+    flux = "kustomize-controller" in tool
+    if thing.field == "spec.replicas" or (thing.field == "spec.selector" and not flux):
+        return f"leave {thing.field} out of {'Git' if flux else 'what it applies'}"
+    if flux:
         return f"leave {thing.kind} {thing.name} out of Git, or annotate it there: kustomize.toolkit.fluxcd.io/reconcile: disabled"
     if thing.name.endswith(("-primary", "-canary")):
         return f"change the target and not {thing.name}, which is made from it"

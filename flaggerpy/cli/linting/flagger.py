@@ -24,6 +24,7 @@ SHORTEST = 10.0
 """Seconds: Flagger takes shorter intervals as this."""
 _MEANS = {
     "spec.podHealth": "our judgement of pods: Flagger only has progressDeadlineSeconds",
+    "spec.release": "ours, for tools that wait for Ready: Flagger has no such condition",
     "spec.autoscalerRef.sync": "Flagger brings the primary's scaler up to date at promotions only",
     "suffix": "the match gets wider",
 }
