@@ -304,12 +304,14 @@ def test_a_budget_that_asks_for_it_is_copied_for_the_primary_and_goes_with_the_u
         "spec": {"maxUnavailable": 1, "selector": {"matchLabels": {"app": "app"}}},
     }  # fmt: skip
     stage.kube.apply(budget)
-    stage.initialise(stage.canary(skipAnalysis=True))
-    made = stage.kube.get("PodDisruptionBudget", "app-primary", stage.namespace)
-    assert made["spec"]["selector"] == {"matchLabels": {"app": "app-primary"}}
+    stage.initialise(stage.canary())
+
+    def copied() -> Object | None:
+        return stage.kube.find("PodDisruptionBudget", "app-primary", stage.namespace)
+
+    assert until(copied, 10, "the copy")["spec"]["selector"] == {"matchLabels": {"app": "app-primary"}}
     stage.kube.delete("PodDisruptionBudget", "app", stage.namespace)
-    stage.release("1.0.1")
-    until(lambda: stage.kube.find("PodDisruptionBudget", "app-primary", stage.namespace) is None, 30, "the copy to go", stage.story)
+    until(lambda: copied() is None, 10, "the copy to go", stage.story)
 
 
 @pytest.mark.fault("Q-61")

@@ -94,13 +94,21 @@ def test_helm_test_fails_where_nobody_leads(installation: Installation, values: 
 def test_in_some_namespaces_it_works_without_any_right_beyond_them(
     installation: Installation, kube: Kube, sandbox: Sandbox, namespace: str, values: Values
 ) -> None:
-    installation.install({**values, "namespace": namespace, "rbac": {"clusterReads": False, "providers": ["gatewayapi:v1"]}})
+    other = f"{namespace}-other"
+    kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": other}})
+    both = {"namespace": [namespace, other], "rbac": {"clusterReads": False, "providers": ["gatewayapi:v1"]}}
+    installation.install({**values, **both})
     assert not [obj for obj in kube.items("ClusterRole") if obj["metadata"]["name"] == RELEASE]
     assert "complete, and led" in installation.test()
-    stage = Stage(kube, sandbox, namespace)
-    stage.initialise(stage.canary())
-    stage.release("1.0.1")
-    stage.phase("Succeeded", seconds=90)
+    stages = [Stage(kube, sandbox, each) for each in (namespace, other)]
+    for stage in stages:
+        kube.apply(stage.deployment(replicas=1), stage.canary())
+    for stage in stages:
+        stage.phase("Initialized", seconds=60)
+        stage.release("1.0.1")
+    for stage in stages:
+        stage.phase("Succeeded", seconds=90)
+    kube.delete("Namespace", other)
 
 
 def test_the_charts_own_prometheus_scrapes_the_controller(

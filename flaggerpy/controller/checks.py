@@ -23,6 +23,7 @@ Obj = dict[str, Any]
 
 OLDEST = (1, 30)
 AT_ONCE = 16
+ROLES = "the chart grants it (values rbac.providers, namespace), and so does deploy/rbac.yaml"
 INSTALL = "install CRDs, RBAC and Deployment in this order"
 Right = tuple[str, str, str, str]
 """Verb, API group, plural and subresource."""
@@ -138,7 +139,7 @@ def _sentences(lacking: Iterable[Right], namespace: str) -> list[str]:
     for verb, group, plural, subresource in lacking:
         resource = "/".join(filter(None, (plural, subresource))) + (f".{group}" if group else "")
         by_resource.setdefault(f"{resource}{f' in {namespace}' if namespace else ''}", []).append(verb)
-    return [f"our account may not {', '.join(verbs)} {resource}: apply deploy/rbac.yaml" for resource, verbs in by_resource.items()]
+    return [f"our account may not {', '.join(verbs)} {resource}: {ROLES}" for resource, verbs in by_resource.items()]
 
 
 async def leadership(client: Client, lease_namespace: str, within: float, name: str = LEASE_NAME, poll: float = 1.0) -> str | None:

@@ -54,8 +54,8 @@ async def test_rights_that_are_missing_are_named_by_resource() -> None:
         server.allowed = lambda wanted: (wanted["resource"], wanted["verb"]) not in {("pods", "watch"), ("leases", "create")}
         found = await checks.problems(server.client(), "kube-system", ["kubernetes"])
         assert found == [
-            "our account may not watch pods: apply deploy/rbac.yaml",
-            "our account may not create leases.coordination.k8s.io in kube-system: apply deploy/rbac.yaml",
+            f"our account may not watch pods: {checks.ROLES}",
+            f"our account may not create leases.coordination.k8s.io in kube-system: {checks.ROLES}",
         ]
 
 
@@ -70,7 +70,7 @@ async def test_rights_in_a_namespace_are_named_with_it() -> None:
     async with FakeApiServer() as server:
         server.allowed = lambda wanted: wanted.get("namespace") == "shop" and wanted["resource"] != "secrets"
         [sentence] = await checks.namespace_problems(server.client(), "shop", ["kubernetes"])
-        assert sentence == "our account may not get, list, watch, create, patch, delete secrets in shop: apply deploy/rbac.yaml"
+        assert sentence == f"our account may not get, list, watch, create, patch, delete secrets in shop: {checks.ROLES}"
         [sentence] = await checks.namespace_problems(server.client(), "bar", ["kubernetes"])
         assert "is there such a namespace, with our Role?" in sentence
 
