@@ -138,7 +138,7 @@ async def _check(client: Client, crd: Obj, screen: Screen) -> None:
         raise Problem(Exit.NOT_INSTALLED, f"The CRD {name} is not installed: flaggerpy crds apply")
     verdict = compare(live, crd)
     if verdict.lacks:
-        raise Problem(Exit.NOT_INSTALLED, f"The CRD {name} is older, it lacks {_some(verdict.lacks)}: flaggerpy crds apply")
+        raise Problem(Exit.NOT_INSTALLED, f"The CRD {name} is older, it lacks {some(verdict.lacks)}: flaggerpy crds apply")
     screen.show(f"{name}: {_newer(verdict) if verdict.newer else 'up to date' if verdict.same else 'has all fields, rules differ'}")
 
 
@@ -158,7 +158,7 @@ async def _apply(client: Client, crd: Obj, screen: Screen, *, force: bool) -> No
             if verdict.foreign and not force:
                 raise Problem(
                     Exit.NOT_INSTALLED,
-                    f"The CRD {name} is no older one of ours or Flagger's: it has {_some(verdict.more)}, and lacks {_some(verdict.lacks)}. "
+                    f"The CRD {name} is no older one of ours or Flagger's: it has {some(verdict.more)}, and lacks {some(verdict.lacks)}. "
                     "Replacing it would take that away from stored objects; --force does it.",
                 )
             await client.json_patch(kinds.CUSTOM_RESOURCE_DEFINITION, None, name, _replacement(live, crd), manager=MANAGER)
@@ -202,10 +202,11 @@ async def established(
 
 
 def _newer(verdict: Verdict) -> str:
-    return f"newer than this version (it has {_some(verdict.more)})"
+    return f"newer than this version (it has {some(verdict.more)})"
 
 
-def _some(found: tuple[str, ...]) -> str:
+def some(found: tuple[str, ...]) -> str:
+    """The first of them, and how many more there are."""
     rest = len(found) - NAMED
     return ", ".join(found[:NAMED]) + (f" and {rest} more" if rest > 0 else "")
 

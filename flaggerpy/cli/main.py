@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from flaggerpy.cli.kubeconfigs import contexts, kubeconfigs
 from flaggerpy.cli.printing import Screen as Screen
 from flaggerpy.cli.problems import Exit, Problem, problem_of
-from flaggerpy.cli.words import WORDS
+from flaggerpy.cli.words import WORDS, Word
 
 if TYPE_CHECKING:
     from flaggerpy.cli.access import Access
@@ -88,6 +88,18 @@ def _without_cluster(options: argparse.Namespace) -> int:
 
 
 async def _with_cluster(options: argparse.Namespace) -> int:
+    word = WORDS[options.word]
+    try:
+        if word.needs == "perhaps" and not word.load().needs_cluster(options):
+            return await _perform(options, None)
+        return await _connected(options, word)
+    except Problem as problem:
+        print(problem.sentence, file=sys.stderr)
+        return problem.code
+
+
+async def _connected(options: argparse.Namespace, word: Word) -> int:
+    """Carry out a word with the cluster. Raises Problem."""
     from flaggerpy.cli.access import ClusterAccess
     from flaggerpy.cluster.client import Client
     from flaggerpy.cluster.errors import ApiError
@@ -95,20 +107,13 @@ async def _with_cluster(options: argparse.Namespace) -> int:
     # what libraries log is no sentence for a person, and would tear holes into a live view
     logging.getLogger().addHandler(logging.NullHandler())
     host = ""
-    word = WORDS[options.word]
     try:
-        if word.needs == "perhaps" and not word.load().needs_cluster(options):
-            return await _perform(options, None)
         _need_context(options.kubeconfig, options.context)
         async with await Client.connect(options.kubeconfig, options.context) as client:
             host = client.host
             return await _perform(options, ClusterAccess(client) if word.needs == "access" else client)
     except ApiError as error:
-        problem = problem_of(error, host)
-    except Problem as raised:
-        problem = raised
-    print(problem.sentence, file=sys.stderr)
-    return problem.code
+        raise problem_of(error, host) from error
 
 
 def _need_context(given: str | None, context: str | None) -> None:

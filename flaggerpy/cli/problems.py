@@ -31,7 +31,7 @@ class Exit(IntEnum):
 MEANING: dict[Exit, str] = {
     Exit.OK: "done: the release was promoted, the command was carried out, or there was something to show",
     Exit.FAILED: "the release failed or was aborted, the command cannot be carried out in this phase, or an image cannot be pulled; "
-    "the cause is printed",
+    "the cause is printed; version --check: something does not fit together",
     Exit.TIMED_OUT: "`--timeout` passed; what is still waited for is printed",
     Exit.SUPERSEDED: "a newer revision took the place of the one that was waited for",
     Exit.NO_SUCH_CANARY: "there is no such Canary, or no such pull secret",
@@ -39,7 +39,7 @@ MEANING: dict[Exit, str] = {
     Exit.NOT_INSTALLED: "the cluster does not know Canaries: the CRDs are not installed, or not those of this version",
     Exit.NO_CLUSTER: "no kubeconfig or context, or the cluster does not answer",
     Exit.REFUSED: "the API server refused the request for another reason, which is printed",
-    Exit.UNTOLD: "check-image: nothing is known to be wrong, but of an image it cannot be told whether it can be pulled",
+    Exit.UNTOLD: "check-image, version --check: nothing is known to be wrong, but something could not be found out",
     Exit.USAGE: "the command line is wrong",
     Exit.INTERRUPTED: "interrupted by Ctrl-C",
 }

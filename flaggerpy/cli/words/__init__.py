@@ -62,7 +62,8 @@ _TABLE = (
     Word("convert", "turn Rollouts of Argo Rollouts into Deployments and Canaries, and tell what could not be carried over",
          "flaggerpy.cli.offline", "nothing"),
     Word("completion", "print the completion script of a shell: bash, zsh or fish", "flaggerpy.cli.words.completing", "nothing"),
-    Word("version", "print the version of this program", "flaggerpy.cli.words.about", "nothing"),
+    Word("version", "print the version of this program; --check: whether CRDs, controller and chart fit to it",
+         "flaggerpy.cli.words.about", "perhaps"),
 )  # fmt: skip
 WORDS: dict[str, Word] = {word.name: word for word in _TABLE}
 """All words but `run`, whose flags are the controller's, in the order of the help."""
