@@ -211,6 +211,15 @@ def tree_of(image: oci.Image) -> Tree:
     return whole
 
 
+def written(built: Built, out: Path) -> Path:
+    """Puts the archive and, beside it, the bill of materials into a folder; answers the archive."""
+    out.mkdir(parents=True, exist_ok=True)
+    archive = out / f"{NAME}-{built.version}.oci.tar"
+    archive.write_bytes(oci.archive(built.image, NAME, built.version))
+    (out / f"{NAME}-{built.version}.cdx.json").write_bytes(built.sbom)
+    return archive
+
+
 def mega(size: int) -> str:
     return f"{size / 1e6:.1f} MB"
 
@@ -233,10 +242,7 @@ def main() -> int:
         write(tree_of(built.image), options.root)
         print(f"{options.root}: {mega(built.image.unpacked)}")
         return 0
-    options.out.mkdir(parents=True, exist_ok=True)
-    archive = options.out / f"{NAME}-{built.version}.oci.tar"
-    archive.write_bytes(oci.archive(built.image, NAME, built.version))
-    (options.out / f"{NAME}-{built.version}.cdx.json").write_bytes(built.sbom)
+    archive = written(built, options.out)
     for layer in built.image.layers:
         print(f"  {mega(len(layer.content)):>9} packed {mega(layer.unpacked):>9} unpacked   {layer.origin}")
     print(f"{NAME}:{built.version} {built.image.digest}")
