@@ -4,7 +4,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 NAME ?= default
-.PHONY: help venv image pins unit lint e2e test test-all test-providers test-standby test-install test-gitops catalogue prove mutate rules sandbox sandbox-down bench beside demo demo-down docs clean test-terminal pictures
+.PHONY: help venv image pins unit lint e2e test test-all test-providers test-standby test-install test-ui test-gitops catalogue prove mutate rules sandbox sandbox-down bench beside demo demo-down docs clean test-terminal pictures
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
@@ -76,6 +76,12 @@ sandbox: $(READY) ## boot a real cluster to play with (NAME=default)
 
 sandbox-down: $(READY) ## take it down and leave nothing
 	$(PY) -m e2e.sandbox down --name $(NAME)
+
+test-ui: $(READY) ## the web page in a real browser, on a sandbox of its own (ARGS="-k keys": some tests)
+	$(VENV)/bin/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev,ui]'
+	$(PY) -m e2e.ui.install
+	$(PY) -m e2e.sandbox with -- $(abspath $(PY)) -m pytest -r aR --reruns 1 --durations 10 e2e/ui $(ARGS)
+	$(if $(ARGS),,$(PY) -m e2e.suites passed ui)
 
 test-install: $(READY) ## the chart on a sandbox of its own: installed, upgraded (also from Flagger's own chart, and back), taken away
 	$(PY) -m e2e.sandbox with --with helm --with flagger --with flagger-chart --with wget -- $(abspath $(PY)) -m pytest -r aR --durations 10 e2e/install $(ARGS)

@@ -39,6 +39,7 @@ def row(obj: Mapping[str, Any]) -> Obj:
         "weight": _number(cut) if isinstance(cut, int) else weight,
         "wait": shortened(str(progress.get("waitingFor") or "")),
         "since": seconds(progress.get("since")),
+        "cause": shortened(_cause(status)) if phase == "Failed" else "",
         "images": [short_image(str(image)) for image in images[:4]] if isinstance(images, list) else [],
         "at": seconds(status.get("lastTransitionTime")),
         "failed": _number(status.get("failedChecks")),
@@ -74,6 +75,13 @@ def seconds(text: Any) -> float | None:
         return from_timestamp(text) if isinstance(text, str) and text else None
     except ValueError:
         return None
+
+
+def _cause(status: Mapping[str, Any]) -> str:
+    """Why the last release ended as it did."""
+    history = status.get("history")
+    entries = [_dict(entry) for entry in history] if isinstance(history, list) else []
+    return str(max(entries, key=lambda entry: str(entry.get("ended") or "")).get("cause") or "") if entries else ""
 
 
 def _pauses(metadata: Mapping[str, Any]) -> bool:

@@ -64,7 +64,7 @@ class Timeline:
         self.phases: deque[tuple[float, str]] = deque(maxlen=EVENTS)
         self.metrics: dict[str, Series] = {}
         self.events: deque[tuple[float, str, str]] = deque(maxlen=EVENTS)
-        self._measured: Any = None
+        self._measured: tuple[Any, ...] = ()
         self._waits = ""
 
     def saw(self, status: Mapping[str, Any], now: float, *, telling: bool) -> None:
@@ -80,10 +80,7 @@ class Timeline:
         failed = _seconds(status.get("failedChecks")) or 0.0
         if self.checks.last() != failed and (failed or self.checks.times):
             self.checks.add(now, failed)
-        measured = run.get("measured")
-        if measured and measured != self._measured:
-            self._note(_dict(measured), now)
-            self._measured = measured
+        self._measure(_dict(run.get("measured")), now)
         waits = str(_dict(status.get("progress")).get("waitingFor") or "")
         if waits != self._waits:
             self._waits = waits
@@ -103,15 +100,18 @@ class Timeline:
         self.phases.append((now, str(status.get("phase") or "")))
         self.ended = now
 
-    def _note(self, measured: Mapping[str, Any], now: float) -> None:
-        for metric in measured.get("metrics") or ():
-            name, values = str(metric.get("name") or ""), metric.get("values") or ()
-            if name not in self.metrics:
-                if len(self.metrics) >= METRICS:
-                    continue
+    def _measure(self, measured: Mapping[str, Any], now: float) -> None:
+        """A check was done when the column of the present step is another one, or has another value."""
+        found = {str(metric.get("name") or ""): metric["values"][-1] for metric in measured.get("metrics") or () if metric.get("values")}
+        present = (tuple((measured.get("steps") or ())[-1:]), tuple(found.items()))
+        if not found or present == self._measured:
+            return
+        self._measured = present
+        for name, value in found.items():
+            if name not in self.metrics and len(self.metrics) < METRICS:
                 self.metrics[name] = Series()
-            if values:
-                self.metrics[name].add(now, _seconds(values[-1]))
+            if name in self.metrics:
+                self.metrics[name].add(now, _seconds(value))
 
     def to_obj(self) -> Obj:
         """For JSON: see the names; `since` is later than `started` where the first part was not seen."""

@@ -57,6 +57,13 @@ def test_what_cannot_be_read_is_left_out(status: Any) -> None:
     assert row(obj)["name"] == "app"
 
 
+def test_a_failed_canary_says_why() -> None:
+    entries = [{"ended": "2026-01-01T00:00:00Z", "cause": "old"}, {"ended": "2026-02-01T00:00:00Z", "cause": "image not found"}]
+    assert row(canary(phase="Failed", history=entries))["cause"] == "image not found"
+    assert "cause" not in row(canary(phase="Succeeded", history=entries))
+    assert "cause" not in row(canary(phase="Failed", history=["x"]))
+
+
 def test_long_sentences_are_cut() -> None:
     assert len(row(canary(progress={"waitingFor": "x" * 5000}))["wait"]) == LONGEST_SENTENCE
 

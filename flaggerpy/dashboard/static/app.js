@@ -12,7 +12,7 @@ const HIDDEN_SECONDS = 60;
 
 const state = {
   route: null, rows: new Map(), seen: new Set(), whole: false, query: new URLSearchParams(), back: "#/",
-  view: null, gone: false, moment: null, width: 600, actions: false, auth: false, me: { name: "" }, denied: "",
+  view: null, gone: false, moment: null, pinned: false, width: 600, actions: false, auth: false, me: { name: "" }, denied: "",
 };
 let token = sessionStorage.getItem("token") || "";
 let stop = null, drawing = 0, hidden = 0;
@@ -39,6 +39,9 @@ function paint() {
   } else {
     show(main, list(state.rows, state.query, state.whole));
   }
+  // the slider is as long as what has passed, so that its thumb stands below the cursor
+  const slider = $("moment"), shown = main.querySelector("svg.picture[data-end]");
+  if (slider && shown) slider.style.width = `${Math.max(40, Number(shown.dataset.end) + Number(shown.dataset.right))}px`;
   title();
   sign.hidden = !(state.auth || state.actions);
   sign.textContent = state.me.name ? `Sign out ${state.me.name}` : "Sign in";
@@ -94,6 +97,7 @@ function take(name, data) {
     setNow(data.now);
     const changed = state.actions !== data.actions;
     Object.assign(state, { actions: data.actions, auth: data.auth });
+    $("about").textContent = `flaggerpy ${data.version}, ${data.leads ? "the replica that leads" : "a replica that stands by"}`;
     if (data.name) state.me = { ...state.me, name: data.name };
     if (!state.route.detail && !data.resumes) {
       state.whole = false;
@@ -136,7 +140,7 @@ function go(focus) {
     state.back = `#/${query ? `?${query}` : ""}`;
   }
   if (JSON.stringify(state.route) !== before) {
-    Object.assign(state, { view: null, gone: false, moment: null, me: { name: state.me.name } });
+    Object.assign(state, { view: null, gone: false, moment: null, pinned: false, me: { name: state.me.name } });
     feed();
   }
   paint();
@@ -290,27 +294,48 @@ document.addEventListener("submit", (event) => {
 main.addEventListener("input", (event) => {
   if (event.target.id === "q") filter({ q: event.target.value });
   else if (event.target.id === "ns") filter({ ns: event.target.value });
-  else if (event.target.id === "moment") {
-    state.moment = Number(event.target.value) === Number(event.target.max) ? null : Number(event.target.value);
-    paint();
-  }
+  else if (event.target.id === "moment") look(nearest(state.view.timeline.started + Number(event.target.value)));
 });
-// the pointer over the picture moves the same cursor
+main.addEventListener("keydown", (event) => {
+  const step = { ArrowLeft: -1, ArrowDown: -1, PageDown: -5, ArrowRight: 1, ArrowUp: 1, PageUp: 5 }[event.key];
+  if (event.target.id !== "moment" || !step) return;
+  event.preventDefault();
+  look(Math.min(Math.max(0, Number(event.target.dataset.index) + step), Number(event.target.dataset.last)));
+});
+
+function nearest(time) {
+  let found = 0;
+  const all = moments(state.view.timeline);
+  all.forEach((each, index) => {
+    if (Math.abs(each - time) < Math.abs(all[found] - time)) found = index;
+  });
+  return found;
+}
+
+// The last moment is the present one: there the picture follows what comes.
+function look(index, pinned = true) {
+  const moment = index >= moments(state.view.timeline).length - 1 ? null : index;
+  if (pinned) state.pinned = moment !== null;
+  if (moment === state.moment) return;
+  state.moment = moment;
+  paint();
+}
+
+// the pointer over the picture moves the same cursor; a press keeps it there
+main.addEventListener("pointerdown", (event) => {
+  if (event.target.closest?.("svg.picture[data-from]")) state.pinned = !state.pinned;
+});
+main.addEventListener("pointerout", (event) => {
+  if (state.pinned || state.moment === null || !event.target.closest?.("svg.picture[data-from]") || event.relatedTarget?.closest?.("svg.picture")) return;
+  state.moment = null;
+  paint();
+});
 main.addEventListener("pointermove", (event) => {
   const picture = event.target.closest?.("svg.picture[data-from]");
-  if (!picture || !state.view?.timeline || (event.pointerType === "touch" && event.pressure === 0)) return;
+  if (!picture || state.pinned || !state.view?.timeline || (event.pointerType === "touch" && event.pressure === 0)) return;
   const box = picture.getBoundingClientRect(), data = picture.dataset;
   const share = (event.clientX - box.left - Number(data.left)) / (box.width - Number(data.left) - Number(data.right));
-  const time = Number(data.from) + share * Number(data.span), all = moments(state.view.timeline);
-  let nearest = 0;
-  all.forEach((each, index) => {
-    if (Math.abs(each - time) < Math.abs(all[nearest] - time)) nearest = index;
-  });
-  const moment = nearest === all.length - 1 ? null : nearest;
-  if (moment !== state.moment) {
-    state.moment = moment;
-    paint();
-  }
+  look(nearest(Number(data.from) + share * Number(data.span)), false);
 });
 document.querySelector(".skip").addEventListener("click", (event) => {
   event.preventDefault();

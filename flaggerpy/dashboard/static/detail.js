@@ -55,7 +55,7 @@ function headline(view) {
   }
   if (view.iterations && view.iterations.of) add("Iterations", `${view.iterations.done} of ${view.iterations.of}`);
   if (view.started) add("Began", since(view.started), " ago");
-  add("Failed checks", `${view.failed || 0}, ${view.limit} roll back`);
+  add("Failed checks", h("span", { class: view.failed ? "bad" : "" }, `${view.failed || 0}`), `, it rolls back at ${view.limit}`);
   add(view.started ? "Revision" : "Last revision", h("code", null, view.revision || "–"), view.running.length ? ` ${view.running.join(", ")}` : "", view.attempt > 1 && `, attempt ${view.attempt}`);
   add("Promoted", h("code", null, view.promotedRevision || "–"), view.promoted.length ? ` ${view.promoted.join(", ")}` : "");
   add("Target", `${view.kind} ${view.target}`, view.provider && `, ${view.provider}`, view.strategy && `, ${view.strategy}`);
@@ -79,9 +79,11 @@ function toolbar(view, state) {
 
 function waiting(view) {
   const wait = view.waiting;
-  if (!wait && !view.verdict) return null;
+  const cause = view.phase === "Failed" && view.history.length ? view.history[0].cause : "";
+  if (!wait && !view.verdict && !cause) return null;
   return h("section", { class: `wait-box s-${view.state}`, "aria-label": "What happens now", "data-key": "waiting" },
     view.verdict && h("p", { class: "bad" }, h("strong", null, "Rolling back: "), view.verdict),
+    cause && !view.verdict && h("p", { class: "bad" }, h("strong", null, "Failed: "), cause),
     wait && h("p", null, h("strong", null, "Waits for "), wait.text,
       wait.since ? h("span", { class: "faint" }, ", for ", since(wait.since)) : null,
       wait.until ? h("span", { class: "faint" }, ", at most ", h("time", { datetime: iso(wait.until), "data-until": wait.until, title: iso(wait.until) }, age(Math.max(0, wait.until - now()))), " more") : null, "."),
@@ -107,6 +109,7 @@ function run(view, state) {
   const last = all.length - 1;
   const index = state.moment === null ? last : Math.min(state.moment, last);
   const moment = all[index];
+  const end = line.ended ?? Math.max(now(), line.started + 1);
   const said = told(line, view.metrics, moment).join(" · ");
   const event = line.events.filter((each) => Math.abs(each[0] - moment) < 1).pop();
   return section("run", line.ended ? "The last run" : "The run", [
@@ -117,7 +120,8 @@ function run(view, state) {
     h("div", { class: "frame", "data-do": "look" }, picture(view, line, state.width, state.moment === null ? null : moment)),
     h("div", { class: "cursor-line" },
       h("label", { class: "unseen", for: "moment" }, "Moment of the run"),
-      h("input", { type: "range", id: "moment", min: 0, max: last, step: 1, value: index, "aria-valuetext": `${clock(moment)}: ${said}` }),
+      h("input", { type: "range", id: "moment", min: 0, max: Math.max(end - line.started, 1), step: "any", value: state.moment === null ? end - line.started : moment - line.started,
+        "data-last": last, "data-index": index, "aria-valuetext": `${clock(moment)}: ${said}` }),
       h("p", { id: "readout" }, h("strong", null, clock(moment)), ` ${said}`, event && h("span", { class: event[1] === "Warning" ? "bad" : "faint" }, ` · ${event[2]}`))),
     byStep(view),
   ]);

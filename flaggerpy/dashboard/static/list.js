@@ -56,7 +56,7 @@ export function list(rows, query, whole) {
       h("caption", { class: "unseen" }, "Canaries and where their releases stand"),
       h("thead", { role: "rowgroup" }, h("tr", { role: "row" },
         SORTS.slice(0, 2).map((each) => head(each, sort)),
-        h("th", { role: "columnheader", scope: "col" }, "What it waits for"),
+        h("th", { role: "columnheader", scope: "col" }, "What it waits for, or why it failed"),
         h("th", { role: "columnheader", scope: "col", class: "wide" }, "Images"),
         head(SORTS[2], sort, "wide"))),
       h("tbody", { role: "rowgroup" }, shown.map(line)))
@@ -83,6 +83,7 @@ function line(row) {
     h("th", { role: "rowheader", scope: "row" }, h("a", { href: `#/c/${encodeURIComponent(row.ns)}/${encodeURIComponent(row.name)}` }, row.name), h("span", { class: "ns" }, row.ns)),
     h("td", { role: "cell", class: "state" }, badge(row), (weight > 0 || row.state === "releasing" || row.state === "held") && bar(weight)),
     h("td", { role: "cell", class: "wait" }, row.wait && [row.wait, row.since ? h("span", { class: "faint" }, " for ", since(row.since)) : null],
+      row.cause && !row.wait && row.cause,
       row.failed ? h("span", { class: "bad" }, ` ${row.failed} failed ${row.failed === 1 ? "check" : "checks"}`) : null),
     h("td", { role: "cell", class: "wide images", title: images }, images || "–"),
     h("td", { role: "cell", class: "wide" }, row.at ? [since(row.at), " ago"] : "–"));

@@ -139,7 +139,7 @@ export function picture(view, line, width, cursor) {
 
   return s("svg", {
     width, height: y, viewBox: `0 0 ${width} ${y}`, role: "img", class: "picture", "aria-label": summary(view, line),
-    "data-from": line.started, "data-span": span, "data-left": LEFT, "data-right": RIGHT,
+    "data-from": line.started, "data-span": span, "data-left": LEFT, "data-right": RIGHT, "data-end": x(end),
   }, hatch(), under, parts);
 }
 
