@@ -136,8 +136,14 @@ class Browser:
         every = self.driver.get_log("browser")
         return [entry["message"] for entry in every if entry["source"] != "network"]
 
+    def forget(self) -> None:
+        """Begin anew with what console and requests say."""
+        self.console()
+        self.requests()
+        self._requests.clear()
+
     def requests(self) -> list[str]:
-        """The addresses of all requests of the pages so far."""
+        """The addresses of all requests of the pages since `forget`."""
         for entry in self.driver.get_log("performance"):
             message = json.loads(entry["message"])["message"]
             if message["method"] in ("Network.requestWillBeSent", "Network.webSocketCreated"):
@@ -146,7 +152,7 @@ class Browser:
         return list(self._requests)
 
     def hosts(self) -> set[str]:
-        """The hosts of all requests of the pages so far."""
+        """The hosts of these requests."""
         return {urlsplit(url).netloc for url in self.requests() if urlsplit(url).scheme not in ("data", "blob", "about", "chrome")}
 
     def axe(self) -> list[str]:

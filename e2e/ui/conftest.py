@@ -52,7 +52,7 @@ def browser(_browser: Browser) -> Iterator[Browser]:
     _browser.open("about:blank")
     _browser.size(1200, 900)
     _browser.prefers("light")
-    _browser.console()
+    _browser.forget()
     yield _browser
     assert _browser.console() == []
 

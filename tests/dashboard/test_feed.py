@@ -64,6 +64,7 @@ async def test_a_reader_that_comes_back_gets_what_changed_meanwhile_also_what_is
         shelf.put(canary(name))
     feed, first = feed_of(shelf), Reader()
     feed.join(first)
+    shelf.put(canary("one", **run()))
     moment = feed.moment
     feed.leave(first)
     shelf.put(canary("two", **run()))

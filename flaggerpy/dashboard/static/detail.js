@@ -135,7 +135,7 @@ function byStep(view) {
 
 function values(measured, metrics) {
   const known = new Map((metrics || []).map((metric) => [metric.name, metric]));
-  return h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Values by step" }, h("table", null,
+  return h("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "Values by step" }, h("table", null,
     h("thead", null, h("tr", null, h("th", { scope: "col" }, "Step"), measured.metrics.map((metric) => h("th", { scope: "col" }, metric.name,
       known.has(metric.name) ? h("span", { class: "faint" }, ` ${bounds(known.get(metric.name))}`) : null)))),
     h("tbody", null, measured.steps.map((step, index) => h("tr", null, h("th", { scope: "row" }, step), measured.metrics.map((metric) => {
@@ -181,7 +181,7 @@ function history(view, state) {
 
 function conditions(view) {
   if (!view.conditions.length) return null;
-  return section("conditions", "Conditions", h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Conditions" }, h("table", null,
+  return section("conditions", "Conditions", h("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "Conditions" }, h("table", null,
     h("thead", null, h("tr", null, ["Type", "Status", "Reason", "Message", "Since"].map((each) => h("th", { scope: "col" }, each)))),
     h("tbody", null, view.conditions.map((each) => h("tr", null, h("th", { scope: "row" }, each.type), h("td", null, each.status), h("td", null, each.reason), h("td", null, each.text), h("td", null, each.at ? since(each.at) : "–")))))));
 }
