@@ -106,7 +106,9 @@ demo: $(READY) ## six releases on a real cluster under real load (PROVIDER=traef
 demo-down: $(READY) ## take the demo away and leave nothing
 	$(PY) -m e2e.demo down
 
-pictures: $(READY) ## the pictures of the docs, from real releases in a sandbox (ARGS=terminal: those of the command)
+pictures: $(READY) ## the pictures of the docs, from real releases in a sandbox (ARGS=terminal: those of the command; page: the web page's)
+	$(VENV)/bin/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev,ui]'
+	$(PY) -m e2e.ui.install
 	$(PY) -m e2e.sandbox with -- $(abspath $(PY)) -m e2e.pictures $(ARGS)
 
 docs: $(READY) ## the docs as a site, checked strictly, in build/site (python -m http.server -d build/site shows it)

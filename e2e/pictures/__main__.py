@@ -11,11 +11,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from e2e.pictures import terminal
+from e2e.pictures import page, terminal
 from e2e.pictures.theatre import ROOT, Theatre
 
 FOLDER = ROOT / "docs" / "pictures"
-ACTS: dict[str, Callable[[Theatre, Path], None]] = {"terminal": terminal.play}
+ACTS: dict[str, Callable[[Theatre, Path], None]] = {"terminal": terminal.play, "page": page.play}
 
 
 def main(argv: list[str] | None = None) -> int:

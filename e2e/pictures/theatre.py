@@ -37,7 +37,7 @@ class Theatre:
         install(kube)
         folder = Path(tempfile.mkdtemp(prefix="flaggerpy-pictures-"))
         receiver = Receiver()
-        controller = Controller(kube, folder, sandbox.prometheus_url).start()
+        controller = Controller(kube, folder, sandbox.prometheus_url, ("-ui", "-ui-actions")).start()
         theatre = cls(sandbox, kube, controller, receiver, folder)
         try:
             # the command by its own name, as the pictures show it

@@ -1,4 +1,5 @@
-"""`python -m e2e.ui.install` brings what the suite needs beside the sandbox: Debian's Chromium with its driver, and axe-core from npm.
+"""`python -m e2e.ui.install` brings what the suite needs beside the sandbox: Debian's Chromium with its driver, and axe-core from npm;
+pngquant makes the docs' pictures small.
 
 Run before the sandbox is entered: nothing within it reaches the outside. axe-core is fetched into the cache, never into the tree.
 """
@@ -13,7 +14,7 @@ import tarfile
 import tempfile
 from pathlib import Path
 
-PROGRAMS = {"chromium": "chromium", "chromedriver": "chromium-driver"}
+PROGRAMS = {"chromium": "chromium", "chromedriver": "chromium-driver", "pngquant": "pngquant"}
 FONTS = ("fonts-dejavu-core", Path("/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"))
 AXE_VERSION = "4.14.1"
 AXE = Path(os.environ.get("FLAGGERPY_CACHE") or Path.home() / ".cache" / "flaggerpy") / f"axe-core-{AXE_VERSION}" / "axe.min.js"
