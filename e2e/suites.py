@@ -60,7 +60,6 @@ SUITES: dict[str, Suite] = {
             "e2e/disorder/faults.py",
         ),
     ),
-    ),
     "install": Suite(
         rooms=(
             "charts",
