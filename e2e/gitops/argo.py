@@ -23,7 +23,7 @@ EVERY = 3
 
 
 class Argo(Process):
-    """`publish` is a commit; with `prune` what is in Git no longer goes."""
+    """`publish` is a commit; what Git no longer has is pruned."""
 
     def __init__(self, kube: Kube, sandbox: Sandbox, folder: Path) -> None:
         super().__init__("agent", folder)

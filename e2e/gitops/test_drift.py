@@ -174,4 +174,3 @@ def test_each_rule_for_argo_cd_is_needed_and_together_they_are_enough(stage: Sta
     for rule in rules:
         assert len(rule["jsonPointers"]) == 1
         assert out_of_sync([each for each in rules if each is not rule]) != {}, f"{rule} is needed for nothing"
-    print(out_of_sync([{"group": "*", "kind": "*", "managedFieldsManagers": ["flaggerpy"]}]))

@@ -1,4 +1,4 @@
-"""A GitOps tool's process, and what its fields of the cluster are called."""
+"""The process of a GitOps tool: started, asked whether it serves, ended."""
 
 from __future__ import annotations
 
