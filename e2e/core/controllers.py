@@ -129,11 +129,21 @@ class Controller:
         assert self._process is not None
         return self._process.pid
 
+    def terminate(self) -> None:
+        """SIGTERM, as a kubelet does; its end is not waited for."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+
     def stop(self) -> int:
-        """SIGTERM, as a kubelet does; answers the exit code."""
+        """SIGTERM, and its end; answers the exit code."""
         if self._process is None:
             return 0
-        self._process.send_signal(signal.SIGTERM)
+        self.terminate()
+        return self.ended()
+
+    def ended(self) -> int:
+        """Wait for the end after SIGTERM; answers the exit code."""
+        assert self._process is not None
         try:
             code = self._process.wait(timeout=20)
         finally:

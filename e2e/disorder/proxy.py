@@ -52,6 +52,10 @@ class Passed:
     status: int
     fault: str = ""
 
+    def beside_a_release(self) -> bool:
+        """Of the Lease, events and access reviews."""
+        return any(part in self.path for part in ("/leases", "/events", "/selfsubject"))
+
 
 class Proxy:
     """See the module. `url` and `authority` (PEM) go into a kubeconfig."""

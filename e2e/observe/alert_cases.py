@@ -37,6 +37,10 @@ def _attended(*values: str) -> dict[str, str]:
     return {f'flagger_namespace_attended{{namespace="test",instance="{number}"}}': f"{value}x30" for number, value in enumerate(values)}
 
 
+def _led(*values: int) -> dict[str, str]:
+    return {f'flagger_shard_attended{{shard="1",instance="{number}"}}': f"{value}x30" for number, value in enumerate(values)}
+
+
 CANARY = {"name": "podinfo", "namespace": "test"}
 CASES: dict[str, tuple[Case, ...]] = {
     "FlaggerCanaryFailed": (
@@ -75,6 +79,11 @@ CASES: dict[str, tuple[Case, ...]] = {
         Case({'flagger_leader{instance="a"}': "0x20", 'flagger_leader{instance="b"}': "1x20"}, 10, None),
         Case({'flagger_leader{instance="a"}': "0x20", 'flagger_leader{instance="b"}': "0x20"}, 1, None),
         Case({'flagger_leader{instance="a"}': "0x20", 'flagger_leader{instance="b"}': "0x20"}, 3, {}),
+    ),
+    "FlaggerShardUnattended": (
+        Case(_led(0, 0), 1, None),
+        Case(_led(0, 0), 5, {"shard": "1"}),
+        Case(_led(0, 1), 5, None),
     ),
     "FlaggerNamespaceUnattended": (
         Case(_attended("0", "1"), 20, None),

@@ -45,6 +45,8 @@ WatchObserver = Callable[[str, str], None]
 """Is told each watch that is begun anew: resource, and ended, gone, silent or error."""
 
 MANAGER = "flaggerpy"
+NOT_THERE = "1"
+"""A resourceVersion that no object has: etcd counts from 1, which is its empty store."""
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
@@ -255,9 +257,11 @@ class Client:
         subresource: str | None = None,
         dry_run: bool = False,
     ) -> Manifest:
-        """Server-side apply of `obj`: creates it or takes over the fields named. Give `metadata.resourceVersion` to be refused with
-        Conflict when it has changed since (an old leader's write then fails by itself). A `metadata.uid` makes sure that it is not made
-        anew (Conflict) and not a namesake (Invalid, the field is immutable)."""
+        """Server-side apply of `obj`: creates it or takes over the fields named.
+
+        Give `metadata.resourceVersion` to be refused with Conflict when it has changed since (an old leader's write then fails by itself),
+        and `metadata.uid` with it: what is gone would else be made anew, whatever its version was. With a version that no object ever has
+        (NOT_THERE) it is only created, and a Conflict where there is one already."""
         kind, ns, name = _address(obj)
         query = {"fieldManager": manager, "force": "true" if force else "false"} | ({"dryRun": "All"} if dry_run else {})
         metadata = {key: value for key, value in obj["metadata"].items() if key != "managedFields"}

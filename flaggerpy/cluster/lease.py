@@ -16,7 +16,7 @@ import random
 import socket
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -44,7 +44,8 @@ class LeaderElection:
     """Campaigns from `start` to `stop`; `leading` is set while this process leads.
 
     `on_started` and `on_stopped` are called in the event loop at each change. `duration`, `renew` and `retry` are seconds, each smaller
-    than the one before. Guard what must not be done twice by `holds`, which is right also when the event loop was blocked.
+    than the one before. `annotations` are written into the Lease with each claim and renewal. Guard what must not be done twice by
+    `holds`, which is right also when the event loop was blocked.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class LeaderElection:
         renew: float = 10.0,
         retry: float = 2.0,
         *,
+        annotations: Callable[[], Mapping[str, str]] = dict,
         on_started: Callable[[], None] | None = None,
         on_stopped: Callable[[], None] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
@@ -74,6 +76,7 @@ class LeaderElection:
         self._duration = duration
         self._renew = renew
         self._retry = retry
+        self._annotations = annotations
         self._on_started = on_started
         self._on_stopped = on_stopped
         self._monotonic = monotonic
@@ -82,6 +85,8 @@ class LeaderElection:
         self._renewed_at = float("-inf")
         self._changed = asyncio.Event()
         self._claiming = False
+        self._early = asyncio.Event()
+        self._readers: list[asyncio.Future[bool]] = []
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -96,6 +101,15 @@ class LeaderElection:
     def holds(self) -> bool:
         """True while nobody else can lead: we lead and the last renewal was begun less than `duration` ago."""
         return self.leading.is_set() and self._monotonic() < self._renewed_at + self._duration
+
+    async def publish(self) -> bool:
+        """Renew at once: true when the annotations as they are now stand in the Lease, false when we do not lead any more."""
+        if not self.leading.is_set():
+            return False
+        reader: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._readers.append(reader)
+        self._early.set()
+        return await reader
 
     def start(self) -> None:
         """Begin to campaign."""
@@ -140,6 +154,8 @@ class LeaderElection:
         else:
             self.leading.clear()
             self.stood_down.set()
+            self._answer(self._readers, False)
+            self._readers = []
         _log.info("%s: %s", self.identity, "leading" if leads else "not leading any more")
         tell = self._on_started if leads else self._on_stopped
         if tell:
@@ -147,6 +163,12 @@ class LeaderElection:
                 tell()
             except Exception:
                 _log.exception("a listener to the leader election failed")
+
+    @staticmethod
+    def _answer(readers: list[asyncio.Future[bool]], written: bool) -> None:
+        for reader in readers:
+            if not reader.done():
+                reader.set_result(written)
 
     async def _acquire(self) -> None:
         # the watch only wakes us early; without it (no access to watch) the poll finds the free Lease
@@ -170,11 +192,16 @@ class LeaderElection:
             if not renewed and self.holder != self.identity:
                 return
             left = self._renewed_at + self._renew - self._monotonic()
-            await asyncio.sleep(max(0.0, min(self._retry, left)))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, min(self._retry, left))):
+                    await self._early.wait()
 
     async def _attempt(self, within: float) -> bool:
         """Take or renew the Lease, in at most `within` seconds; true when we hold it afterwards."""
         began = self._monotonic()
+        self._early.clear()
+        # those who wait for what is written now; who comes later waits for the next time
+        readers, self._readers = self._readers, []
         try:
             async with asyncio.timeout(within):
                 held = await self._take_or_renew(within)
@@ -183,8 +210,10 @@ class LeaderElection:
             if str(problem) != str(self.problem):
                 _log.warning("the lease %s/%s: %s", self._namespace, self._name, problem)
             self.problem = problem
+            self._readers += readers
             return False
         self.problem = None
+        self._answer(readers, held)
         if held:
             self._renewed_at = began
         return held
@@ -229,7 +258,7 @@ class LeaderElection:
         lease = {
             "apiVersion": LEASE.api_version,
             "kind": LEASE.kind,
-            "metadata": {"name": self._name, "namespace": self._namespace},
+            "metadata": {"name": self._name, "namespace": self._namespace, **self._annotated({})},
             "spec": self._claim({}),
         }
         self._claiming = True
@@ -243,7 +272,7 @@ class LeaderElection:
 
     async def _write(self, within: float) -> None:
         assert self._lease
-        lease = {**self._lease, "spec": self._claim(self._spec)}
+        lease = {**self._lease, "metadata": {**self._lease["metadata"], **self._annotated(self._lease)}, "spec": self._claim(self._spec)}
         self._claiming = True
         try:
             self._note(await self._ask("PUT", LEASE.path(self._namespace, self._name), within, lease))
@@ -251,6 +280,10 @@ class LeaderElection:
             self._claiming = False
             raise
         self._claiming = False
+
+    def _annotated(self, lease: Manifest) -> Manifest:
+        wanted = self._annotations()
+        return {"annotations": {**((lease.get("metadata") or {}).get("annotations") or {}), **wanted}} if wanted else {}
 
     def _claim(self, spec: Manifest) -> Manifest:
         moment = self._moment()

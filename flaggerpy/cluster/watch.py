@@ -70,7 +70,10 @@ def newer(version: str, than: str) -> bool | None:
 
 
 class Cache:
-    """What a watch has told, by key, as projections. A projection of None means: exists, but is of no interest."""
+    """What a watch has told, by key, as projections. A projection of None means: exists, but is of no interest.
+
+    Of a namespace that `keep` says no to nothing is taken at all.
+    """
 
     def __init__(
         self,
@@ -81,7 +84,9 @@ class Cache:
         metadata_only: bool = False,
         project: Projection | None = None,
         on_change: OnChange | None = None,
+        keep: Callable[[str], bool] | None = None,
     ) -> None:
+        self._keep = keep
         self._kind = kind
         self._metadata_only = metadata_only
         self._namespace = namespace
@@ -110,7 +115,7 @@ class Cache:
         """
         metadata = obj["metadata"]
         version, key = str(metadata.get("resourceVersion") or ""), key_of(obj)
-        elsewhere = self._namespace and key.namespace != self._namespace
+        elsewhere = (self._namespace and key.namespace != self._namespace) or not self._keeps(key)
         if elsewhere or not matches(self._label_selector, metadata.get("labels")):
             return False
         known = self._entries.get(key)
@@ -127,7 +132,8 @@ class Cache:
 
         `within` is the namespace that was listed, "" for all that this cache follows.
         """
-        listed = {key_of(obj): str(obj["metadata"].get("resourceVersion") or "") for obj in objects}
+        every = {key_of(obj): str(obj["metadata"].get("resourceVersion") or "") for obj in objects}
+        listed = {key: version for key, version in every.items() if self._keeps(key)}
         if any(key not in self._entries or newer(told, self._entries[key].version) for key, told in listed.items()):
             return True
         return any(key not in listed and not newer(self._entries[key].version, version) for key in self._within(within))
@@ -164,7 +170,12 @@ class Cache:
             self._take(key_of(obj), obj)
         self.version = version or self.version
 
+    def _keeps(self, key: Key) -> bool:
+        return self._keep is None or self._keep(key.namespace)
+
     def _take(self, key: Key, obj: Manifest) -> None:
+        if not self._keeps(key):
+            return
         known = self._entries.get(key)
         version = str(obj["metadata"].get("resourceVersion") or "")
         if known and (known.version == version or newer(known.version, version)):
@@ -228,6 +239,7 @@ class Watcher:
         on_change: OnChange | None = None,
         *,
         field_selector: str | None = None,
+        keep: Callable[[str], bool] | None = None,
         silence: float = SILENCE,
         sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
     ) -> None:
@@ -236,8 +248,9 @@ class Watcher:
         self.problem: ApiError | None = None
         self.last_heard: float | None = None
         self.cache = Cache(
-            kind, namespace=namespace, label_selector=label_selector, metadata_only=metadata_only, project=project, on_change=on_change
-        )
+            kind, namespace=namespace, label_selector=label_selector, metadata_only=metadata_only, project=project, on_change=on_change,
+            keep=keep,
+        )  # fmt: skip
         self.get = self.cache.get
         self.items = self.cache.items
         self._client = client

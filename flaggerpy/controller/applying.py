@@ -1,4 +1,7 @@
-"""Server-side apply of what we own, with the resourceVersion that was looked at, and never the same words twice.
+"""Server-side apply of what we own, with uid and resourceVersion of what was looked at, and never the same words twice.
+
+Where nothing was, it is only created: the apply of a leader that is none any more, arriving late, would else put back an object that its
+successor has made and changed since, or make anew one that was deleted.
 
 An object that Flagger made keeps Flagger as the owner of its fields until its entry is rewritten to ours: only then can a field that is
 not wanted any more go (a port, a container). That is done once, before our first apply.
@@ -12,8 +15,8 @@ from collections import OrderedDict
 from typing import Any
 
 from flaggerpy.cluster import kinds
-from flaggerpy.cluster.client import Client
-from flaggerpy.cluster.errors import Conflict, Invalid, NotFound
+from flaggerpy.cluster.client import NOT_THERE, Client
+from flaggerpy.cluster.errors import ApiError, Conflict, Invalid, NotFound
 from flaggerpy.cluster.kinds import Kind
 from flaggerpy.controller.look import StaleError
 from flaggerpy.controller.ownership import reclaim
@@ -38,6 +41,7 @@ class Applier:
         self._new_services = asyncio.Semaphore(NEW_SERVICES_AT_ONCE)
         self._applied: OrderedDict[tuple[str, str, str], tuple[str, str]] = OrderedDict()
         self._said: OrderedDict[tuple[str, str, str], str] = OrderedDict()
+        self._unseen: dict[tuple[str, str, str], Obj] = {}
 
     async def apply(self, manifest: Obj, have: Obj | None) -> Obj:
         """The object as the server has it afterwards; `have` is what was looked at, None for nothing.
@@ -47,17 +51,23 @@ class Applier:
         kind = kinds.kind_of(manifest)
         at = _at(manifest)
         words = digest(manifest)
+        have = have or self._unseen.pop(at, None)
         if have is not None and self._applied.get(at) == (words, have["metadata"]["resourceVersion"]):
             return have
-        metadata = {name: value for name, value in manifest["metadata"].items() if name != "resourceVersion"}
+        metadata = {name: value for name, value in manifest["metadata"].items() if name not in ("resourceVersion", "uid")}
         try:
             if have is not None:
                 have = await self._claim(kind, have)
-                metadata["resourceVersion"] = have["metadata"]["resourceVersion"]
+            metadata |= _as_seen(have)
             async with self._new_services if have is None and kind == kinds.SERVICE else contextlib.nullcontext():
                 made = await self._client.apply({**manifest, "metadata": metadata})
-        except Conflict as error:
-            await self.read_again(kind, at[1], at[2])
+        except (Conflict, Invalid) as error:
+            if not _is_another(error):
+                raise
+            found = await self.read_again(kind, at[1], at[2])
+            if have is None and found is not None:
+                # of some kinds the cache holds only what has a label: it would say again that nothing is there
+                self._unseen[at] = found
             raise StaleError(f"{kind} {at[2]} has changed: {error}") from error
         if covers(made, manifest):
             self._applied.pop(at, None)
@@ -105,6 +115,17 @@ class Applier:
         if found is not None:
             self._world.wrote(found)
         return found
+
+
+def _as_seen(have: Obj | None) -> dict[str, str]:
+    if have is None:
+        return {"resourceVersion": NOT_THERE}
+    return {field: have["metadata"][field] for field in ("uid", "resourceVersion") if field in have["metadata"]}
+
+
+def _is_another(error: ApiError) -> bool:
+    """Whether an apply was refused because the object is not as it was looked at, or a namesake of that."""
+    return isinstance(error, Conflict) or (isinstance(error, Invalid) and any(cause.field == "metadata.uid" for cause in error.causes))
 
 
 def _at(manifest: Obj) -> tuple[str, str, str]:

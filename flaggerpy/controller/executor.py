@@ -261,11 +261,11 @@ class Executor:
         if annotation not in look.canary.annotations:
             return
         path = "/metadata/annotations/" + annotation.replace("~", "~0").replace("/", "~1")
-        # a newer wish of the same name must not be lost with the one that was carried out
-        operations = [{"op": "test", "path": path, "value": look.canary.annotations[annotation]}, {"op": "remove", "path": path}]
+        # a newer wish of the same name must not be lost with the one that was carried out, though it be in the same words
+        test = {"op": "test", "path": "/metadata/resourceVersion", "value": look.obj["metadata"]["resourceVersion"]}
         try:
-            made = await self._client.json_patch(kinds.CANARY, *look.key, operations)
-        except Invalid as error:
+            made = await self._client.json_patch(kinds.CANARY, *look.key, [test, {"op": "remove", "path": path}])
+        except (Invalid, Conflict) as error:
             await self._read_canary_again(look.key)
             raise StaleError(f"the command {effect.name} has changed") from error
         self._wrote_canary(look, made)

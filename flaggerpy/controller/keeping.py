@@ -145,7 +145,9 @@ class Keeping:
             await self._copies.forget(canary, needed)
         for name, revision in kept.items():
             if revision not in but:
-                await self._delete(kinds.CONTROLLER_REVISION, key.namespace, name)
+                obj = self._world.revisions.get(key.namespace, name)
+                if obj is not None:
+                    await self._delete(kinds.CONTROLLER_REVISION, obj)
 
     async def _used_by_primary(self, look: Look) -> set[Named]:
         """The configs that the primary names, or any of its pods that still run."""
@@ -161,11 +163,13 @@ class Keeping:
                 used |= used_by({"spec": {"template": kind.held(each)[1]}})
         return used
 
-    async def _delete(self, kind: kinds.Kind, namespace: str, name: str, uid: str | None = None) -> None:
+    async def _delete(self, kind: kinds.Kind, obj: Mapping[str, Any]) -> None:
+        metadata = obj["metadata"]
+        version = metadata["resourceVersion"]
         try:
-            await self._client.delete(kind, namespace, name, uid=uid)
+            await self._client.delete(kind, metadata["namespace"], metadata["name"], uid=metadata["uid"], resource_version=version)
         except (NotFound, Conflict):
-            _log.debug("%s %s is gone already", kind, name)
+            _log.debug("%s %s has changed, or is gone already", kind, metadata["name"])
 
     # --- the primary -------------------------------------------------------------------------------------------------------------------
 
@@ -232,8 +236,7 @@ class Keeping:
             if not covers(have, manifest):
                 await self._applier.apply(manifest, have)
         for orphan in budgets.orphans(snapshot.budgets, look.canary, wanted) if snapshot.selector else ():
-            metadata = orphan["metadata"]
-            await self._delete(kinds.POD_DISRUPTION_BUDGET, metadata["namespace"], metadata["name"], metadata["uid"])
+            await self._delete(kinds.POD_DISRUPTION_BUDGET, orphan)
 
     async def _reclaim(self, look: Look) -> Obj | None:
         return await self._applier.reclaim(resource_of(look.canary.kind), look.key.namespace, primary_name(look.canary.target))

@@ -24,12 +24,19 @@ _log = logging.getLogger(__name__)
 
 
 class Namespaces:
-    """`wanted` none is all, and then there is nothing to tend. `changed` is called after each change of what is attended."""
+    """`wanted` None is all, and then there is nothing to tend. `changed` is called after each change of what is attended."""
 
     def __init__(
-        self, client: Client, world: World, wanted: Sequence[str], providers: Iterable[str], *, changed: Callable[[], None] = lambda: None
+        self,
+        client: Client,
+        world: World,
+        wanted: Sequence[str] | None,
+        providers: Iterable[str],
+        *,
+        changed: Callable[[], None] = lambda: None,
     ) -> None:
-        self.wanted = tuple(wanted)
+        self.wanted = tuple(wanted or ())
+        self._everywhere = wanted is None
         self.lacking: dict[str, list[str]] = {}
         """Sentences about the namespaces that are not attended."""
         self._client = client
@@ -42,13 +49,13 @@ class Namespaces:
     @property
     def open(self) -> list[str]:
         """The scopes that can be attended, by the last look."""
-        return [name for name in self.wanted if name not in self.lacking] if self.wanted else [EVERYWHERE]
+        return [EVERYWHERE] if self._everywhere else [name for name in self.wanted if name not in self.lacking]
 
     async def check(self) -> list[str]:
         """Ask for our rights in each; sentences when none of them can be attended. Raises ApiError."""
         for name in self.wanted:
             self._note(name, await checks.namespace_problems(self._client, name, self._providers))
-        return [] if self.open else [sentence for sentences in self.lacking.values() for sentence in sentences]
+        return [] if self.open or not self.wanted else [sentence for sentences in self.lacking.values() for sentence in sentences]
 
     def start(self) -> None:
         """Tend from now on. With one namespace there is nothing to tend: what it lacks is told by its watches and workers."""
@@ -73,7 +80,8 @@ class Namespaces:
     def broken(self) -> list[str]:
         """Why nothing at all can be attended; a namespace that is well is enough to be of use."""
         troubles = self.troubles()
-        if any(scope not in troubles for scope in self.wanted or (EVERYWHERE,)):
+        scopes = (EVERYWHERE,) if self._everywhere else self.wanted
+        if not scopes or any(scope not in troubles for scope in scopes):
             return []
         return [sentence for sentences in troubles.values() for sentence in sentences]
 

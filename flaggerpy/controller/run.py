@@ -22,6 +22,7 @@ from flaggerpy.cluster.lease import LeaderElection
 from flaggerpy.controller import checks, rbac
 from flaggerpy.controller.applying import Applier
 from flaggerpy.controller.background import Background, Outside
+from flaggerpy.controller.claims import Claims
 from flaggerpy.controller.configs import ConfigReader
 from flaggerpy.controller.conflicts import Conflicts
 from flaggerpy.controller.executor import Executor
@@ -34,6 +35,7 @@ from flaggerpy.controller.outside import Beyond
 from flaggerpy.controller.promoted import Finder
 from flaggerpy.controller.seeing import Seeing
 from flaggerpy.controller.settings import Settings, SettingsError, parse, usage
+from flaggerpy.controller.shards import mine
 from flaggerpy.controller.tracing import Traced, TracedOutside
 from flaggerpy.controller.watching import Watching
 from flaggerpy.controller.worker import Decide, Parts, Worker
@@ -75,8 +77,11 @@ class Controller:
         self.exporting = Exporting(settings, self.metrics)
         client.on_request, client.on_watch_restart = self.metrics.api_request, self.metrics.watch_restarted
         self.inbox = Inbox(self._arrived)
-        self.world = World(client, self.inbox)
-        self.namespaces = Namespaces(client, self.world, settings.namespaces, _providers(settings), changed=self._namespaces_changed)
+        shard = settings.own_shard
+        keep = shard.owns if shard.count > 1 else None
+        self.world = World(client, self.inbox, keep)
+        wanted = mine(settings.namespaces, shard) if settings.namespaces else None
+        self.namespaces = Namespaces(client, self.world, wanted, _providers(settings), changed=self._namespaces_changed)
         self.http = Http(egress=settings.egress, on_request=self.metrics.outside_request)
         self.registries = Http(egress=settings.egress, on_request=self.metrics.outside_request)
         self.recorder = EventRecorder(client)
@@ -116,10 +121,17 @@ class Controller:
         if self.traced is not None:
             self.parts.stamp = self.traced.stamp
         self.farewell = Farewell(client, self.recorder)
-        self.watching = Watching(client.configuration, self.world.scopes, self.world.feed, on_restart=self._kopf_restarted)
+        self.watching = Watching(client.configuration, self.world.scopes, self.world.feed, self._kopf_restarted, shard.owns)
         self.lag = LoopLag(self.metrics.lagged)
+        self.claims = Claims(client, settings.lease_namespace, shard, grew=self._attend, told=self.metrics.shard)
         self.election = LeaderElection(
-            client, settings.lease_namespace, identity=identity or None, on_started=self._lead, on_stopped=self._stand_down
+            client,
+            settings.lease_namespace,
+            shard.lease,
+            identity or None,
+            annotations=self.claims.annotations,
+            on_started=self._lead,
+            on_stopped=self._stand_down,
         )
         self.dashboard = self._dashboard() if settings.ui else None
         self._loop = asyncio.get_running_loop()
@@ -131,6 +143,8 @@ class Controller:
         self._sweeper: asyncio.Task[None] | None = None
         self._tidier: asyncio.Task[None] | None = None
         self._starter: asyncio.Task[None] | None = None
+        self._claimant: asyncio.Task[None] | None = None
+        self._others: asyncio.Task[None] | None = None
 
     def _dashboard(self) -> Dashboard:
         # imported only where it is wanted: a controller without the page does not carry it
@@ -148,6 +162,7 @@ class Controller:
         self.recorder.start()
         self.parts.started_at = self.client.now()
         self.election.start()
+        self._others = asyncio.create_task(self.claims.watch())
         self.warm = True
         lean.settle()
         self.lag.start()
@@ -182,7 +197,7 @@ class Controller:
     async def stop(self) -> None:
         """See the module for the order."""
         self.namespaces.stop()
-        for task in (self._sweeper, self._tidier, self._starter):
+        for task in (self._sweeper, self._tidier, self._starter, self._claimant, self._others):
             if task:
                 task.cancel()
         if self.dashboard:
@@ -205,11 +220,20 @@ class Controller:
 
     def _lead(self) -> None:
         self.metrics.leading(True)
+        self._claimant = asyncio.create_task(self.claims.hold(self.election), name="claims")
+
+    def _attend(self) -> None:
+        """There is more to act on than before: all that is ours, or what was left to another shard."""
+        if self._starter:
+            self._starter.cancel()
         self._starter = asyncio.create_task(self._start_workers())
+
+    def _is_ours(self, key: Key) -> bool:
+        return self.election.leading.is_set() and self.claims.attends(key.namespace)
 
     async def _start_workers(self) -> None:
         """Those with a run under way first; the loop has its turn between them, for what comes in meanwhile is more urgent."""
-        keys = [Key(*at) for at in self.world.canaries]
+        keys = [key for key in (Key(*at) for at in self.world.canaries) if key not in self._workers and self._is_ours(key)]
         _log.info("leading with %d canaries", len(keys))
         idle: list[Key] = []
         for number, key in enumerate(keys):
@@ -230,14 +254,16 @@ class Controller:
 
     def _stand_down(self) -> None:
         self.metrics.leading(False)
-        if self._starter:
-            self._starter.cancel()
+        for task in (self._starter, self._claimant):
+            if task:
+                task.cancel()
+        self.claims.let_go()
         self.background.stand_down()
-        for task in self._workers.values():
-            task.cancel()
+        for worker in self._workers.values():
+            worker.cancel()
 
     def _arrived(self, key: Key) -> None:
-        if not self.election.leading.is_set():
+        if not self._is_ours(key):
             # nobody takes it now, and a key that stays in the inbox is not announced again; whoever leads begins with all there are
             self.inbox.close(key)
         elif key not in self._workers:
@@ -288,7 +314,7 @@ class Controller:
         self._sweep_now.set()
 
     def _tell_namespaces(self) -> None:
-        for name in self.settings.namespaces:
+        for name in self.namespaces.wanted:
             self.metrics.attended(name, name in self.world.scopes)
 
     async def _sweep(self) -> None:
@@ -353,7 +379,7 @@ async def check(settings: Settings, client: Client | None = None, within: float 
         found = await checks.problems(client, settings.lease_namespace, providers, clusterwide=not settings.namespaces)
         for name in settings.namespaces:
             found += await checks.namespace_problems(client, name, providers)
-        leader = None if found else await checks.leadership(client, settings.lease_namespace, within)
+        leader = None if found else await checks.leadership(client, settings.lease_namespace, within, settings.own_shard.lease)
         return [*found, leader] if leader else found
     except NotConfigured:
         raise
@@ -382,7 +408,7 @@ async def serve(
         healthz={"controller": controller.alive},
         readyz={"controller": controller.ready},
         metrics=controller.metrics.render,
-        notes=controller.namespaces.notes,
+        notes=lambda: [*controller.namespaces.notes(), *controller.claims.notes()],
         rooms={"/ui": controller.dashboard.pages} if controller.dashboard else {},
     )
     await pages.start()

@@ -15,6 +15,7 @@ from typing import Any, get_args
 
 from flaggerpy.api.canary import Provider
 from flaggerpy.api.durations import parse_duration
+from flaggerpy.controller.shards import Shard
 from flaggerpy.egress import rules as egress_rules
 from flaggerpy.egress.rules import Egress
 
@@ -77,6 +78,8 @@ class Settings:
     """The context of the kubeconfig; "" is its current one."""
     address: str = ""
     """Where the HTTP server listens; "" is everywhere."""
+    shard: str = "0/1"
+    """Which of how many shards this is, counted from 0: of a namespace only one attends the Canaries."""
     kstatus_conditions: bool = True
     """Whether Ready and Reconciling are written; Stalled always is."""
     revert_on_deletion: bool = False
@@ -116,6 +119,11 @@ class Settings:
     def egress(self) -> Egress:
         """Where URLs of tenants may lead. Raises ValueError."""
         return egress_rules.parse(self.egress_allow, self.egress_deny, self.egress_schemes, loopback=not self.in_pod)
+
+    @property
+    def own_shard(self) -> Shard:
+        """`shard`, understood."""
+        return Shard.parse(self.shard)
 
     @property
     def lease_namespace(self) -> str:
@@ -219,6 +227,10 @@ def _checked(settings: Settings) -> Settings:
         _ = settings.egress
     except ValueError as error:
         raise SettingsError(str(error)) from None
+    try:
+        _ = settings.own_shard
+    except ValueError as error:
+        raise SettingsError(f"-shard: {error}") from None
     if settings.slack_url and not settings.slack_channel:
         raise SettingsError("-slack-url needs -slack-channel")
     if settings.kubeconfig_qps <= 0 or settings.kubeconfig_burst <= 0:

@@ -125,9 +125,17 @@ class Watching:
     """kopf, supervised. `start` and `stop` are called in the loop that `feed` is to be called in."""
 
     def __init__(
-        self, configuration: Configuration, scopes: Sequence[str], feed: Feed, on_restart: Callable[[], None] = lambda: None
+        self,
+        configuration: Configuration,
+        scopes: Sequence[str],
+        feed: Feed,
+        on_restart: Callable[[], None] = lambda: None,
+        keep: Callable[[str], bool] = lambda namespace: True,
     ) -> None:
-        """`scopes` are the namespaces, or EVERYWHERE alone; looked at when kopf is started, so that they may change before `again`."""
+        """`scopes` are the namespaces, or EVERYWHERE alone; looked at when kopf is started, so that they may change before `again`.
+
+        Canaries of namespaces that `keep` says no to are not handed over."""
+        self._keep = keep
         self.restarts = 0
         self._on_restart = on_restart
         self._configuration = configuration
@@ -225,6 +233,8 @@ class Watching:
 
     def _hand_over(self, plural: str, type_: str, obj: Obj) -> None:
         metadata = obj.get("metadata") or {}
+        if plural == "canaries" and not self._keep(str(metadata.get("namespace") or "")):
+            return
         uid, version = str(metadata.get("uid")), str(metadata.get("resourceVersion"))
         if type_ == "DELETED":
             self._versions.pop(uid, None)

@@ -57,7 +57,9 @@ _log = logging.getLogger(__name__)
 class World:
     """All caches. Made and used in one event loop; `start` returns when everything was listed once."""
 
-    def __init__(self, client: Client, inbox: Inbox) -> None:
+    def __init__(self, client: Client, inbox: Inbox, keep: Callable[[str], bool] | None = None) -> None:
+        """`keep` says of which namespaces anything is kept at all (None: of all); templates and alert providers are kept of every one."""
+        self._keep = keep
         self.client = client
         self.inbox = inbox
         self.interests = Interests()
@@ -72,7 +74,7 @@ class World:
         self.on_canary: Callable[[Key, Obj | None], None] | None = None
         """Told of each Canary that changed, or (None) is gone."""
         self._ours = {
-            "canaries": Cache(kinds.CANARY, project=packed(slim_canary), on_change=self._canary_changed),
+            "canaries": Cache(kinds.CANARY, project=packed(slim_canary), on_change=self._canary_changed, keep=keep),
             "metrictemplates": Cache(kinds.METRIC_TEMPLATE, project=packed(slim), on_change=self._told("metrictemplates")),
             "alertproviders": Cache(kinds.ALERT_PROVIDER, project=packed(slim), on_change=self._told("alertproviders")),
         }
@@ -215,7 +217,8 @@ class World:
 
     def feed(self, plural: str, type_: str, obj: Obj) -> None:
         """An event of kopf: see `watching.Feed`."""
-        if not self.sees(str(obj["metadata"].get("namespace") or "")):
+        namespace = str(obj["metadata"].get("namespace") or "")
+        if not self.sees(namespace) or (plural == "canaries" and self._keep is not None and not self._keep(namespace)):
             return
         cache = self._ours[plural]
         uid = str(obj["metadata"].get("uid"))
@@ -284,7 +287,8 @@ class World:
     ) -> View:
         def watcher(namespace: str | None) -> Watcher:
             told = on_change or self._told(kind.plural)
-            return Watcher(self.client, kind, namespace, label_selector, metadata_only, project or packed(slim), told)
+            put = project or packed(slim)
+            return Watcher(self.client, kind, namespace, label_selector, metadata_only, put, told, keep=self._keep)
 
         following = Following(kind, watcher)
         self._followed.append(following)
@@ -453,7 +457,9 @@ class World:
         told = self._told(kind.plural)
         on_change = only_if_different(told) if sizes else told
         project = packed(slim_scaler if sizes else as_is)
-        following = Following(kind, lambda namespace: Watcher(self.client, kind, namespace, project=project, on_change=on_change))
+        following = Following(
+            kind, lambda namespace: Watcher(self.client, kind, namespace, project=project, on_change=on_change, keep=self._keep)
+        )
         self._routes[kind] = (following, self._view(following))
 
         async def announce(scope: str) -> None:

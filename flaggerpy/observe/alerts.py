@@ -104,6 +104,15 @@ ALERTS = (
         "GET /readyz of a controller says what is missing; apply the roles of this version to the namespace",
     ),
     Alert(
+        "FlaggerShardUnattended",
+        "max without (instance, pod) (flagger_shard_attended) == 0",
+        "2m",
+        "critical",
+        "no controller leads shard {{ $labels.shard }}: the Canaries of its namespaces stand still",
+        "The replicas of this shard are gone, or cannot take its Lease; the other shards do not act for it.",
+        "Start a replica with this -shard; GET /readyz of one that runs says what is missing",
+    ),
+    Alert(
         "FlaggerEventLoopLag",
         "histogram_quantile(0.99, sum by (le) (rate(flagger_event_loop_lag_seconds_bucket[5m]))) > 0.25",
         "10m",

@@ -158,6 +158,7 @@ ROWS = (
                     Query(f"sum by (kind) (rate(flagger_worker_failures_total[{RATE}])) * 60", "look: {{kind}}"),
                     Query(f'sum by (resource) (rate(flagger_watch_restarts_total{{reason="error"}}[{RATE}])) * 60', "watch: {{resource}}"),
                     Query("count(flagger_namespace_attended == 0)", "namespaces not attended"),
+                    Query("count(max by (shard) (flagger_shard_attended) == 0)", "shards not attended"),
                     Query(f"sum(rate(flagger_events_dropped_total[{RATE}])) * 60", "events dropped"),
                     Query(f"sum by (part) (rate(flagger_restarts_total[{RATE}])) * 60", "restarted: {{part}}"),
                 ),

@@ -51,6 +51,10 @@ OURS = (
         "there only where the flag lists namespaces; 0: it is not there, or the rights in it are missing",
     ),
     Described(
+        "flagger_shard_attended", "gauge", ("shard",), "1 while a shard is led by somebody, as this replica sees it",
+        "there only with -shard; 0: the Canaries of that shard's namespaces are attended by nobody",
+    ),
+    Described(
         "flagger_verdicts_total", "counter", ("reason",), "Verdicts on releases, by reason",
         "what ended an analysis, or set it back; `reason` is a cause of docs/state-machine.md, such as `passed`, `pods_failed`, "
         "`checks_failed`, `aborted`; all of them are there from the start, with 0",
@@ -153,6 +157,8 @@ class Metrics:
                 self._counters[each.name] = Counter(each.name, each.help, each.labels, registry=registry)
         attended = _by_name("flagger_namespace_attended")
         self._attended = Gauge(attended.name, attended.help, attended.labels, registry=registry)
+        led = _by_name("flagger_shard_attended")
+        self._led = Gauge(led.name, led.help, led.labels, registry=registry)
         self._leading = Gauge("flagger_leader", _by_name("flagger_leader").help, registry=registry)
 
     def render(self, openmetrics: bool = False) -> bytes:
@@ -222,6 +228,10 @@ class Metrics:
     def restarted(self, part: str) -> None:
         """A part (kopf, a worker) ended and was started again."""
         self._count("flagger_restarts_total", part)
+
+    def shard(self, index: int, led: bool) -> None:
+        """Whether a shard is led by somebody."""
+        self._led.labels(str(index)).set(led)
 
     def leading(self, leads: bool) -> None:
         """Whether this process holds the Lease."""

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from flaggerpy.cluster import errors
-from flaggerpy.cluster.client import Client, Manifest
+from flaggerpy.cluster.client import NOT_THERE, Client, Manifest
 from flaggerpy.cluster.events import EventRecorder
 from flaggerpy.cluster.kinds import CONFIG_MAP, DEPLOYMENT, EVENT, LEASE, REPLICA_SET, SECRET, Kind
 from flaggerpy.cluster.lease import LeaderElection
@@ -133,6 +133,31 @@ async def an_apply_with_a_uid_does_not_create(client: Client, namespace: str) ->
     meant["metadata"]["uid"] = made["metadata"]["uid"]
     with pytest.raises(errors.Conflict):
         await client.apply(meant)
+
+
+@scenario
+async def an_apply_with_a_version_creates_what_is_gone_unless_it_names_its_uid(client: Client, namespace: str) -> None:
+    made = await client.create(config_map(namespace))
+    seen = {field: made["metadata"][field] for field in ("uid", "resourceVersion")}
+    await client.delete(CONFIG_MAP, namespace, "settings")
+    meant = config_map(namespace, a="2")
+    with pytest.raises(errors.Conflict):
+        await client.apply({**meant, "metadata": {**meant["metadata"], **seen}})
+    again = await client.apply({**meant, "metadata": {**meant["metadata"], "resourceVersion": seen["resourceVersion"]}})
+    assert again["metadata"]["uid"] != seen["uid"]
+    with pytest.raises((errors.Conflict, errors.Invalid)):
+        await client.apply({**meant, "metadata": {**meant["metadata"], **seen}})
+
+
+@scenario
+async def an_apply_with_a_version_that_no_object_has_only_creates(client: Client, namespace: str) -> None:
+    meant = config_map(namespace, a="1")
+    only = {**meant, "metadata": {**meant["metadata"], "resourceVersion": NOT_THERE}}
+    made = await client.apply(only)
+    assert [(entry["manager"], entry["operation"]) for entry in made["metadata"]["managedFields"]] == [("flaggerpy", "Apply")]
+    with pytest.raises(errors.Conflict):
+        await client.apply({**only, "data": {"a": "2"}})
+    assert (await client.get(CONFIG_MAP, namespace, "settings"))["data"] == {"a": "1"}
 
 
 @scenario

@@ -24,7 +24,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 from aiohttp import web
@@ -133,6 +133,9 @@ class Watch:
 class FakeApiServer:
     """See the module's text. Everything may be called from the test directly, between or during requests."""
 
+    at_end: ClassVar[list[Callable[[FakeApiServer], None]]] = []
+    """What is asked of every server when a test that did not fail is done with it."""
+
     def __init__(self, kinds: Iterable[Kind] = KNOWN.values(), *, clock: Callable[[], float] = time.time) -> None:
         self.served: set[Kind] = set(kinds)
         self.objects: dict[tuple[str, str], dict[Name, Manifest]] = {}
@@ -185,10 +188,13 @@ class FakeApiServer:
     async def __aenter__(self) -> FakeApiServer:
         return await self.start()
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         for client in self._clients:
             await client.close()
         await self.stop()
+        if kind is None:
+            for look in self.at_end:
+                look(self)
 
     def client(self, **options: Any) -> Client:
         """A client of this server, closed together with it."""
@@ -284,6 +290,15 @@ class FakeApiServer:
     def writes(self) -> list[Request]:
         """The requests that asked for a change, in order."""
         return [request for request in self.requests if request.verb in ("create", "update", "patch", "delete") and request.kind]
+
+    def carry_out_again(self, request: Request) -> bool:
+        """What happens when a request arrives once more, late: true when it changes anything."""
+        before = self._version
+        try:
+            self._carry_out(request)
+        except Refused:
+            return False
+        return self._version != before
 
     # --- storage -----------------------------------------------------------------------------------------------------------------------
 
@@ -543,8 +558,10 @@ class FakeApiServer:
         if not request.query.get("fieldManager"):
             raise Refused(422, "Invalid", "PatchOptions.meta.k8s.io is invalid: fieldManager: Required value: is required for apply patch")
         if old is None:
-            if metadata.get("uid") or metadata.get("resourceVersion"):
+            if metadata.get("uid"):
                 raise Refused(409, "Conflict", f'Operation cannot be fulfilled on {kind} "{request.name}": no existing object was found')
+            # whatever version was named: what is not there is made
+            metadata.pop("resourceVersion", None)
             metadata |= {"name": request.name} | ({"namespace": request.ns} if request.ns else {})
             self._type(kind, wanted)
             self.admit(request, wanted)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from flaggerpy.controller.settings import Settings, SettingsError, parse, usage
+from flaggerpy.controller.shards import Shard
 
 
 def test_defaults_are_flaggers() -> None:
@@ -54,6 +55,7 @@ def test_flags_of_klog_and_flags_without_effect_are_taken_and_named() -> None:
         (["-port"], "needs a value"),
         (["run"], "every setting is a flag"),
         (["-selector-labels= ,"], "selector-labels is empty"),
+        (["-shard=3/3"], "-shard: '3/3' should be a number and how many there are"),
         (["-namespace=a,B"], "'B' cannot be the name of a namespace"),
         (["-namespace=,"], "names with commas"),
         (["-slack-url=http://x"], "needs -slack-channel"),
@@ -83,3 +85,7 @@ def test_several_namespaces_are_a_list_and_the_lease_is_in_the_first_or_where_it
     assert parse(["-namespace=shop,bar", "-leader-election-namespace=flagger-system"], {}).lease_namespace == "flagger-system"
     assert parse(["-namespace=shop", "-leader-election-namespace=flagger-system"], {}).lease_namespace == "shop"
     assert parse([], {}).namespaces == ()
+
+
+def test_a_shard_is_one_of_some() -> None:
+    assert (parse([], {}).own_shard, parse(["-shard=1/3"], {}).own_shard) == (Shard(), Shard(3, 1))
