@@ -66,6 +66,8 @@ class Proxy:
         self.passed: list[Passed] = []
         self.struck: Counter[str] = Counter()
         """How often each kind of fault was met."""
+        self.told: Counter[str] = Counter()
+        """Bytes that watches told, by path."""
         self.url = ""
         self.authority = b""
         self._upstream, self._trusted = upstream.rstrip("/"), trusted
@@ -210,7 +212,7 @@ class Proxy:
                 await response.write(await answer.read())
                 return response
             lines: asyncio.Queue[tuple[float, bytes] | None] = asyncio.Queue()
-            reading = asyncio.create_task(self._read(answer, lines))
+            reading = asyncio.create_task(self._read(answer, lines, request.path))
             try:
                 async for line in self._spoilt(lines, request.path):
                     await response.write(line + b"\n")
@@ -220,10 +222,11 @@ class Proxy:
                 reading.cancel()
             return response
 
-    async def _read(self, answer: aiohttp.ClientResponse, lines: asyncio.Queue[tuple[float, bytes] | None]) -> None:
+    async def _read(self, answer: aiohttp.ClientResponse, lines: asyncio.Queue[tuple[float, bytes] | None], path: str) -> None:
         rest = b""
         try:
             async for chunk in answer.content.iter_any():
+                self.told[path] += len(chunk)
                 *whole, rest = (rest + chunk).split(b"\n")
                 for line in whole:
                     if line.strip():

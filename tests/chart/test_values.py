@@ -22,6 +22,8 @@ HELPERS = (readme.CHART / "templates" / "_helpers.tpl").read_text()
 NOT_GIVEN = {
     "kubeconfig", "kube-context", "master", "kubeconfig-service-mesh", "port", "address", "version", "check", "control-loop-interval",
     "threadiness", "zap-encoding", "zap-replace-globals", "enable-leader-election",
+    # the Deployment of a shard gives it
+    "shard",
 }  # fmt: skip
 # those whose value is a secret, by variable
 BY_ENVIRONMENT = {

@@ -42,6 +42,7 @@ def told_everything(metrics: Metrics) -> None:
     metrics.restarted("kopf")
     metrics.leading(True)
     metrics.attended("test", False)
+    metrics.shard(0, True)
     metrics.workers, metrics.waiting = (lambda: 3), (lambda: 2)
 
 
