@@ -6,3 +6,4 @@
 set -eu
 "$1" -m pytest -n 2 --dist loadfile -m "not alone and not slow and not last" --reruns 1 -r aR --durations 10 e2e/core
 "$1" -m pytest -m "alone and not slow" --reruns 1 -r aR --durations 10 e2e/core
+E2E_WHOLE=1 "$1" -m pytest -m last -r aR e2e/core
