@@ -4,7 +4,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 NAME ?= default
-.PHONY: help venv image pins unit lint e2e test test-all test-providers test-standby test-install test-ui test-gitops catalogue prove mutate rules sandbox sandbox-down bench beside demo demo-down docs clean test-terminal pictures
+.PHONY: help venv image pins unit lint e2e test test-all test-providers test-observe test-standby test-install test-ui test-gitops catalogue prove mutate rules sandbox sandbox-down bench beside demo demo-down docs clean test-terminal pictures
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
@@ -41,6 +41,10 @@ test-providers: $(READY) ## the suites of single providers, on a sandbox of thei
 	$(PY) -m pytest -q -m slow tests/routers
 	$(PY) -m e2e.sandbox with --with traefik --with keda -- sh e2e/providers/run.sh $(abspath $(PY)) $(ARGS)
 	$(if $(ARGS),,$(PY) -m e2e.suites passed providers)
+
+test-observe: $(READY) ## alerts by promtool, the dashboard on a real Prometheus, traces, events as kubectl tells them (ARGS=e2e/observe/test_alerts.py)
+	$(PY) -m e2e.sandbox with --with promtool --with prometheus-operator --with helm -- $(abspath $(PY)) -m pytest --reruns 1 -r aR --durations 10 $(or $(ARGS),e2e/observe)
+	$(if $(ARGS),,$(PY) -m e2e.suites passed observe)
 
 test-terminal: $(READY) ## the command on real terminals: live views, their end, completion in bash, zsh and fish (ARGS=e2e/terminal/test_live.py)
 	which zsh fish tmux > /dev/null || { apt-get update -q && apt-get install -q -y zsh fish tmux; }

@@ -44,6 +44,17 @@ SUITES: dict[str, Suite] = {
         ),
         parts=("traefik", "keda"),
     ),
+    "observe": Suite(
+        rooms=(
+            "flaggerpy/telemetry",
+            "flaggerpy/observe",
+            "flaggerpy/cluster/events.py",
+            *(f"flaggerpy/controller/{name}.py" for name in ("exporting", "spans", "tracing", "outside")),
+            "charts/flaggerpy",
+            "e2e/observe",
+        ),
+        parts=("promtool", "prometheus-operator", "helm"),
+    ),
     "terminal": Suite(
         rooms=(
             "flaggerpy/cli/words",

@@ -162,6 +162,19 @@ PARTS: tuple[Part, ...] = (
         on_demand=True,
     ),
     OwnPrograms("wget", "install/apps", ("wget",), seconds=10, on_demand=True),
+    GoModule(
+        "prometheus-operator",
+        "github.com/prometheus-operator/prometheus-operator",
+        "v0.85.0",
+        seconds=5,
+        files={
+            "crds": (
+                "example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml",
+                "example/prometheus-operator-crd/monitoring.coreos.com_*monitors.yaml",
+            )
+        },
+        on_demand=True,
+    ),
     GoModule("helm", "helm.sh/helm/v3", "v3.21.4", seconds=60, binaries=(Binary("helm", "cmd/helm"),), on_demand=True),
     GoModule(
         "traefik",

@@ -215,7 +215,9 @@ def beginnings(events: Iterable[Obj], since: float) -> dict[str, float]:
 def event_time(event: Obj) -> float:
     """The last time that an event happened, 0.0 when it does not say."""
     series = event.get("series") or {}
-    for text in (series.get("lastObservedTime"), event.get("lastTimestamp"), event.get("eventTime"), event.get("firstTimestamp")):
+    # of one that was told once, the microseconds keep those of one second in order
+    exact = event.get("eventTime") if event.get("count") == 1 else None
+    for text in (series.get("lastObservedTime"), exact, event.get("lastTimestamp"), event.get("eventTime"), event.get("firstTimestamp")):
         if text:
             return _time(str(text))
     return _time(str((event.get("metadata") or {}).get("creationTimestamp") or ""))

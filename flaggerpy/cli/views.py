@@ -459,7 +459,9 @@ def _gates(spec: CanarySpec, status: CanaryStatus) -> tuple[GateLine, ...]:
 
 def _event_time(event: Obj) -> float:
     series = event.get("series") or {}
-    for text in (series.get("lastObservedTime"), event.get("lastTimestamp"), event.get("eventTime"), event.get("firstTimestamp")):
+    # of one that was told once, the microseconds keep those of one second in order
+    exact = event.get("eventTime") if event.get("count") == 1 else None
+    for text in (series.get("lastObservedTime"), exact, event.get("lastTimestamp"), event.get("eventTime"), event.get("firstTimestamp")):
         if text:
             return _time(str(text)) or 0.0
     return _time((event.get("metadata") or {}).get("creationTimestamp")) or 0.0

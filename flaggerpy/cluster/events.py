@@ -1,6 +1,9 @@
 """Kubernetes events (core/v1), written in the background: an event that fails, or one too many, blocks and breaks nothing.
 
-- Series: an event equal to one of the last 10 minutes (object, type, reason, message) raises its `count` and `lastTimestamp` by a patch.
+- Series: an event equal to one of the last 10 minutes (object, type, reason, message, chapter) raises its `count` and `lastTimestamp` by a
+  patch. A chapter is a release: the same thing said in two releases is two events, or kubectl would show the later one's beginning only.
+- Order: kubectl sorts by `lastTimestamp`, which the API server keeps to the second, and leaves equal ones in the order of their names;
+  these grow with time. `eventTime` has the microseconds, for `kubectl get events --sort-by=.eventTime` and our own views.
 - Spam: each object has a token bucket, 25 at once (client-go's burst) and one more each 10 s; a canary with an analysis interval of 10 s
   says at most that in the long run. The last 5 tokens are kept for warnings. What finds no token is dropped and counted.
 - The queue holds 1000 events; when it is full new ones are dropped and counted. A failed write is tried a few times, then dropped.
@@ -32,6 +35,8 @@ FOR_WARNINGS = 5
 QUEUE = 1000
 REMEMBERED = 4096
 MESSAGE_BYTES = 1024
+ACTION = "Reconcile"
+"""What the API server demands of an event with microseconds: what was being done."""
 REQUEST_SECONDS = 5.0
 
 _log = logging.getLogger(__name__)
@@ -42,6 +47,7 @@ class _Happening(NamedTuple):
     type: str
     reason: str
     message: str
+    chapter: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,16 +105,16 @@ class EventRecorder:
             return False
         return True
 
-    def record(self, involved: Mapping[str, Any], message: str, *, type: str = "Normal", reason: str = "Synced") -> bool:
+    def record(self, involved: Mapping[str, Any], message: str, *, type: str = "Normal", reason: str = "Synced", chapter: str = "") -> bool:
         """Queue an event about an object (its manifest, or anything with apiVersion, kind and metadata); `type` is Normal or Warning.
 
-        Never raises and never waits; False means dropped.
+        `chapter`: what it is told in, such as a release's run; see the module. Never raises and never waits; False means dropped.
         """
         try:
             message = printable(message)
             if self.on_record:
                 self.on_record(involved, type, message)
-            happening = _Happening(_reference(involved), type, reason, _shortened(message))
+            happening = _Happening(_reference(involved), type, reason, _shortened(message), chapter)
             if not self._token(happening):
                 self._drop()
                 return False
@@ -188,7 +194,9 @@ class EventRecorder:
             "message": happening.message,
             "source": {"component": self._component},
             "reportingComponent": self._component,
-            "reportingInstance": self._instance,
+            "reportingInstance": self._instance[:128],
+            "action": ACTION,
+            "eventTime": _micro_stamp(moment),
             "firstTimestamp": stamp,
             "lastTimestamp": stamp,
             "count": 1,
@@ -217,3 +225,7 @@ def _shortened(message: str) -> str:
 
 def _stamp(moment: float) -> str:
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _micro_stamp(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

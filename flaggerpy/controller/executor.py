@@ -30,6 +30,7 @@ from flaggerpy.controller.look import Look, StaleError
 from flaggerpy.controller.ownership import owner_of
 from flaggerpy.controller.patches import difference
 from flaggerpy.controller.seeing import Seeing, scaler_objects
+from flaggerpy.controller.spans import last_run
 from flaggerpy.controller.workloads import resource_of
 from flaggerpy.controller.world import World
 from flaggerpy.rollout import effects as fx
@@ -301,7 +302,9 @@ class Executor:
         self._background.deliver(look.key, look.canary, look.status, effect)
 
     async def _record_event(self, look: Look, effect: fx.RecordEvent) -> None:
-        self._recorder.record(look.obj, effect.message, type=effect.type, reason=effect.reason)
+        # told with the decision that ends it, a run is no more in the status, and its last event is still of it
+        run = look.status.run.id if look.status.run else last_run(look.canary, look.status)
+        self._recorder.record(look.obj, effect.message, type=effect.type, reason=effect.reason, chapter=run)
         self._background.tell_event(look.canary, look.status, effect)
 
     def tell(self, key: Key, obj: Obj, sentence: str) -> None:

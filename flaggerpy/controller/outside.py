@@ -25,6 +25,7 @@ from flaggerpy.cluster.events import EventRecorder
 from flaggerpy.controller.exporting import Exporting
 from flaggerpy.controller.imagecheck import ApiCluster, ImageCheck, decoded
 from flaggerpy.controller.settings import Settings
+from flaggerpy.controller.spans import last_run
 from flaggerpy.controller.world import World
 from flaggerpy.hooks import calling, payloads
 from flaggerpy.http import Http
@@ -163,16 +164,17 @@ class Beyond:
 
     async def _tell_all(self, canary: Canary, status: CanaryStatus, event: RecordEvent) -> None:
         """An event on the Canary, and to its event webhooks; one of these that fails does not make the hook be called again."""
-        self._tell(canary, event.message, type=event.type)
+        self._tell(canary, event.message, type=event.type, chapter=status.run.id if status.run else last_run(canary, status))
         try:
             await self.tell_event(canary, status, event)
         except RuntimeError as error:
             _log.warning("%s: event webhook: %s", canary.key, error)
 
-    def _tell(self, canary: Canary, message: str, *, type: str = "Normal") -> None:
-        """An event on the Canary about what the release does not wait for."""
+    def _tell(self, canary: Canary, message: str, *, type: str = "Normal", chapter: str = "") -> None:
+        """An event on the Canary about what the release (`chapter`) does not wait for."""
         metadata = {"name": canary.name, "namespace": canary.namespace, "uid": canary.uid}
-        self._recorder.record({"apiVersion": kinds.CANARY.api_version, "kind": "Canary", "metadata": metadata}, message, type=type)
+        involved = {"apiVersion": kinds.CANARY.api_version, "kind": "Canary", "metadata": metadata}
+        self._recorder.record(involved, message, type=type, chapter=chapter)
 
     async def _alert(self, canary: Canary, item: OutboxItem) -> None:
         alert = routing.alert(canary, item.message, item.severity, with_facts=item.with_facts, cluster=self._settings.cluster_name)

@@ -63,6 +63,25 @@ async def test_an_event_has_the_form_of_flaggers(server: FakeApiServer, recorder
     assert event["firstTimestamp"] == event["lastTimestamp"]
 
 
+async def test_microseconds_and_names_keep_events_of_one_second_in_order(server: FakeApiServer, recorder: EventRecorder) -> None:
+    server.clock = lambda: 1_700_000_000
+    for number in range(12):
+        recorder.record(CANARY, f"{12 - number}")
+    await recorder.flush()
+    by_name = sorted(events(server), key=lambda event: str(event["metadata"]["name"]))
+    assert [event["message"] for event in by_name] == [f"{12 - number}" for number in range(12)]
+    assert [event["eventTime"] for event in by_name] == sorted(event["eventTime"] for event in by_name)
+    # without these the API server refuses an event that has microseconds
+    assert all(event["action"] and event["reportingComponent"] and event["reportingInstance"] for event in by_name)
+
+
+async def test_the_same_said_in_another_release_is_another_event(server: FakeApiServer, recorder: EventRecorder) -> None:
+    for chapter in ("run-1", "run-1", "run-2"):
+        recorder.record(CANARY, "Advance podinfo.test canary weight 10", chapter=chapter)
+    await recorder.flush()
+    assert sorted(event["count"] for event in events(server)) == [1, 2]
+
+
 async def test_equal_events_within_ten_minutes_are_one_series(server: FakeApiServer, recorder: EventRecorder, clock: Clock) -> None:
     for _ in range(3):
         recorder.record(CANARY, "halt", type="Warning")

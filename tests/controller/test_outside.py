@@ -37,7 +37,7 @@ class Recorder:
     def __init__(self) -> None:
         self.told: list[tuple[str, str]] = []
 
-    def record(self, involved: Any, message: str, *, type: str = "Normal", reason: str = "Synced") -> bool:
+    def record(self, involved: Any, message: str, *, type: str = "Normal", reason: str = "Synced", chapter: str = "") -> bool:
         self.told.append((type, message))
         return True
 
