@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from e2e.core.stage import Stage
+from e2e.core.stage import PORT, Stage
 
 _REQUESTS = 'envoy_cluster_upstream_rq{envoy_cluster_name=~"{{ namespace }}_{{ service }}-canary_[0-9]+"%s}[{{ interval }}]'
 _TIMES = 'envoy_cluster_upstream_rq_time_bucket{envoy_cluster_name=~"{{ namespace }}_{{ service }}-canary_[0-9]+"}[{{ interval }}]'
@@ -36,5 +36,5 @@ def serves_bad_answers(stage: Stage, percent: int) -> None:
     """Tell the canary's pods to answer 500 to so many of their requests."""
     for pod in stage.kube.items("Pod", stage.namespace, f"app={stage.name}"):
         name = pod["metadata"]["name"]
-        path = f"/api/v1/namespaces/{stage.namespace}/pods/{name}:9898/proxy/fail?percent={percent}"
-        stage.kube.ask("POST", path)
+        path = f"/api/v1/namespaces/{stage.namespace}/pods/{name}:{PORT}/proxy/fail"
+        stage.kube.ask("POST", path, percent=str(percent))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+from rich.ansi import AnsiDecoder
 from rich.console import Console
 from rich.terminal_theme import TerminalTheme
-from rich.text import Text
 
 THEME = TerminalTheme(
     (22, 27, 34),
@@ -41,8 +41,8 @@ FORMAT = """<svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="htt
 def write(ansi: str, path: Path, title: str, width: int) -> None:
     """Write the picture of a screen (escape sequences, as tmux gives them) to a file."""
     console = Console(record=True, width=width, file=io.StringIO(), force_terminal=True, color_system="truecolor", highlight=False)
-    for line in ansi.rstrip("\n").split("\n"):
-        text = Text.from_ansi(line)
+    # one decoder for all: tmux does not say again at a line's begin what the line before ended in
+    for text in AnsiDecoder().decode(ansi.rstrip("\n")):
         text.rstrip()
         console.print(text, no_wrap=True, overflow="crop")
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -39,14 +39,14 @@ def play(theatre: Theatre, folder: Path) -> None:
     shoot(large, folder / "watch.svg", "flaggerpy watch checkout -n shop")
     shoot(small, folder / "watch-small.svg", "flaggerpy watch checkout -n shop")
     frontend.phase("WaitingPromotion", seconds=90)
-    failing.until(lambda text: "missed" in text or "checks failed" in text, 90, "a metric that missed")
+    failing.until(lambda text: "2 of 3 checks failed" in text, 90, "a metric that missed twice")
     top.until(lambda text: "a person" in text, 60, "the gate in the table")
     shoot(top, folder / "top.svg", "flaggerpy top")
     shoot(failing, folder / "watch-failing.svg", "flaggerpy watch search -n find")
     search.phase("Failed", seconds=120)
     page = theatre.pane(120, 60)
     page.type("clear; flaggerpy describe search -n find")
-    page.until(lambda text: "History" in text and text.rstrip().endswith("$"), 60, "the page of describe")
+    page.until(lambda text: "History" in text and text.rstrip().endswith(("$", "#")), 60, "the page of describe")
     shoot(page, folder / "describe.svg", "flaggerpy describe search -n find", command=True)
     theatre.receiver.answers["/gate"] = 200
     frontend.phase("Succeeded", seconds=90)
@@ -60,8 +60,9 @@ def shoot(pane: Pane, path: Path, title: str, *, command: bool = False) -> None:
     screen = pane.ansi()
     if command:
         lines = screen.rstrip("\n").split("\n")
-        while lines and (not lines[-1].strip() or lines[-1].lstrip().startswith("$")):
+        while not lines[-1].strip():
             lines.pop()
+        lines.pop()  # the prompt
         screen = "\n".join(lines)
-    width = max(len(line) for line in pane.lines()) if command else int(pane.size[0])
+    width = max(map(len, pane.lines())) if command else pane.size[0]
     svg.write(screen, path, title, width)

@@ -81,7 +81,7 @@ def test_a_stop_puts_the_screen_back_and_fg_draws_anew(stage: Stage, pane: Opens
 
 def test_watching_asks_nothing_of_the_api_server_while_nothing_happens(stage: Stage, pane: Opens, sandbox: Sandbox) -> None:
     stage.initialise(stage.canary())
-    screen = pane(90, 20)
+    screen = pane(130, 20)
     screen.type(f"flaggerpy watch app -n {stage.namespace}")
     before = len(_asked(sandbox))
     first = screen.until(lambda text: "Nothing is under way" in text, 60, "the view")

@@ -131,6 +131,8 @@ def _head(scene: Scene, width: int, glyphs: Glyphs) -> list[Text]:
     if view.suspended:
         title.append("  suspended", "yellow")
     about = f" {glyphs.between} ".join(part for part in (view.provider, view.strategy, clock(view.now)) if part)
+    if title.cell_len + len(about) + 2 > width:
+        about = clock(view.now)
     first = _ends(title, Text(about, "dim"), width)
     second = Text()
     new, old = short_images(view.images), short_images(view.promoted_images)
@@ -282,7 +284,8 @@ def _flowed(chips: Sequence[Text], width: int) -> list[Text]:
 
 def _column(course: Course, rows: int, glyphs: Glyphs) -> list[Text]:
     """The stages one under the other, with the present one in sight."""
-    lines = [Text("RELEASE", "bold dim")]
+    # assembled: what is put behind it has a style of its own
+    lines = [Text.assemble(("RELEASE", "bold dim"))]
     room = rows - len(lines)
     stages = course.stages
     if len(stages) <= room:

@@ -97,8 +97,8 @@ def folded(text: Text, width: int | None) -> Text:
 def _hang(line: str, width: int) -> int:
     """Where a long line goes on: under its last column that leaves room to read, else a little to the right of its beginning."""
     begin = len(line) - len(line.lstrip())
-    columns = [found.end() for found in re.finditer(r"\S   +(?=\S)", line) if found.end() <= width // 2]
-    return min(columns[-1] if columns else begin + 2, width // 2)
+    columns = [found.end() for found in re.finditer(r"\S   +(?=\S)", line) if found.end() <= width * 2 // 3]
+    return min(columns[-1] if columns else begin + 2, width * 2 // 3)
 
 
 SORTS: dict[str, Callable[[CanaryView], Any]] = {
@@ -108,7 +108,8 @@ SORTS: dict[str, Callable[[CanaryView], Any]] = {
     "weight": lambda view: -view.weight,
     "since": lambda view: view.last_transition,
 }
-"""Orders of `get --sort-by`: phase by urgency, age the oldest first, weight the heaviest first, since the one that changed longest ago."""
+"""Orders of `get --sort-by` (`words/looking.py` names them): phase by urgency, age the oldest first, weight the heaviest first, since what
+changed longest ago."""
 
 
 def in_order(views: Iterable[CanaryView], by: str) -> list[CanaryView]:
@@ -207,7 +208,7 @@ def history(lines: Sequence[HistoryLine], now: float, indent: str = "") -> Text:
     return table(("#", "ENDED", "OUTCOME", "REVISION", "IMAGES", "TOOK", "CAUSE"), rows, indent)
 
 
-def history_wide(lines: Sequence[HistoryLine], now: float, kept: Sequence[str]) -> Text:
+def history_wide(lines: Sequence[HistoryLine], now: float, kept: Sequence[str], glyphs: Glyphs) -> Text:
     """The same, one release after the other, with what its metrics said in each step, who ordered what, and if its template is kept."""
     out = Text()
     for number, line in enumerate(lines, 1):
@@ -218,9 +219,12 @@ def history_wide(lines: Sequence[HistoryLine], now: float, kept: Sequence[str]) 
         if line.cause:
             out.append(f"     {line.cause}\n")
         width = max((len(name) for name, _ in line.measured), default=0)
+        steps = max((len(values) for _, values in line.measured), default=0)
         for name, values in line.measured:
             told = "   ".join(f"{step} {'-' if value is None else f'{value:g}'}" for step, value in values)
-            out.append(f"     {name.ljust(width)}   {told}\n")
+            out.append(f"     {name.ljust(width)}   ")
+            out.append(f"{glyphs.sparkline([value for _, value in values]):<{steps}}", "cyan")
+            out.append(f"   {told}\n")
         for order in line.orders:
             out.append(f"     {_ordered(order)}\n")
     return out

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING
 
 from flaggerpy.api.durations import parse_duration
-from flaggerpy.cli.access import Access, Obj
-from flaggerpy.cli.problems import no_such_canary
+
+if TYPE_CHECKING:
+    from flaggerpy.cli.access import Access, Obj
 
 
 def namespace_of(options: argparse.Namespace, access: Access) -> str:
@@ -20,7 +22,7 @@ async def one(options: argparse.Namespace, access: Access) -> Obj:
     namespace = namespace_of(options, access)
     obj = await access.canary(namespace, options.name)
     if obj is None:
-        raise no_such_canary(namespace, options.name)
+        raise _missing(namespace, options.name)
     return obj
 
 
@@ -30,8 +32,14 @@ async def selected(options: argparse.Namespace, access: Access, labels: str = ""
     have = {obj["metadata"]["name"] for obj in found}
     for name in options.names:
         if name not in have:
-            raise no_such_canary("" if options.all_namespaces else namespace_of(options, access), name)
+            raise _missing("" if options.all_namespaces else namespace_of(options, access), name)
     return sorted(chosen(found, options.names), key=lambda obj: (obj["metadata"].get("namespace", ""), obj["metadata"]["name"]))
+
+
+def _missing(namespace: str, name: str) -> Exception:
+    from flaggerpy.cli.problems import no_such_canary
+
+    return no_such_canary(namespace, name)
 
 
 def chosen(objects: Iterable[Obj], names: Collection[str]) -> list[Obj]:

@@ -27,7 +27,7 @@ def page(text: str) -> str:
 
 def test_what_matters_most_is_there_in_60_by_15() -> None:
     assert drawn(shown(), 60, 15) == page("""
-        podinfo.test  Progressing
+        podinfo.test  Progressing                          15:30:00Z
         podinfo:1.0.0 → podinfo:1.0.1                     ~35s to go
         primary ███████████████████░░░░░░░░░░░░  60 %  ●●  2/2 ready
         canary  ████████████░░░░░░░░░░░░░░░░░░░  40 %  ●✗  1/2 ready
@@ -203,3 +203,9 @@ def test_the_present_step_and_what_is_waited_for_are_in_sight(size: tuple[int, i
     text = drawn(shown(), *size)
     assert "▶ 40 %" in text
     assert "Waiting for the canary at weight 40%" in text
+
+
+def test_the_title_of_a_column_gives_its_style_to_nobody() -> None:
+    line = next(line for line in frame(shown(), 120, 32, BLOCKS) if line.plain.startswith("RELEASE"))
+    assert line.style == ""
+    assert [str(span.style) for span in line.spans if line.plain[span.start : span.end].startswith("Waiting")] == ["bold"]

@@ -12,6 +12,7 @@ from rich.text import Text
 from flaggerpy.cli import screens
 from flaggerpy.cli.glyphs import BLOCKS
 from flaggerpy.cli.views import canary_view
+from flaggerpy.cli.words import looking
 from tests.cli.objects import NOW, Obj, at, canary, ended, pod, run
 
 
@@ -159,10 +160,10 @@ def test_the_wide_history_has_values_by_step_and_who_ordered_what() -> None:
         ],
     )  # fmt: skip
     view = canary_view(obj, NOW)
-    assert screens.history_wide(view.history, NOW, view.promoted_revisions).plain == page("""
+    assert screens.history_wide(view.history, NOW, view.promoted_revisions, BLOCKS).plain == page("""
         1  Succeeded (forced)  65d8  podinfo:1.0.0  2026-11-26 13:28:20Z  100s  template kept
-             m         20% 99.98   40% -
-             latency   20% 1   40% 2
+             m         ▅    20% 99.98   40% -
+             latency   ▁█   20% 1   40% 2
              2026-11-26 13:29:10Z  skip by flaggerpy-cli as ann, at step 20
         2  Failed  bad1  podinfo:9.9  2026-11-26 13:00:00Z  10s
              image podinfo:9.9 is not in the registry
@@ -321,3 +322,7 @@ def test_a_table_that_goes_on_keeps_its_columns_and_has_one_head() -> None:
     again = screens.canaries([canary_view(canary("Failed"), NOW)], widths=widths).plain
     assert first.splitlines()[0].startswith("NAME      STATUS        WEIGHT")
     assert again == "podinfo   Failed        0\n"
+
+
+def test_the_options_name_the_orders_that_there_are() -> None:
+    assert tuple(screens.SORTS) == looking.SORTS

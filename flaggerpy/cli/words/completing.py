@@ -12,16 +12,20 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import IntFlag
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flaggerpy.cli.printing import Screen
 from flaggerpy.cli.problems import Exit
 
+if TYPE_CHECKING:
+    from flaggerpy.cluster.client import Client
+
 PATIENCE = 2.0
-"""Seconds that a TAB waits for the cluster."""
+"""Seconds that a TAB waits for the cluster, where $FLAGGERPY_COMPLETE_TIMEOUT says nothing else."""
 SHELLS = {"bash": "bash.sh", "zsh": "zsh.sh", "fish": "fish.sh"}
 SCRIPTS = Path(__file__).with_name("completions")
 
@@ -62,6 +66,7 @@ class Place:
     """Positional arguments before the cursor."""
 
 
+Ask = Callable[["Client", Place], Awaitable[Sequence[tuple[str, str]]]]
 Values = Callable[[Place], "Sequence[tuple[str, str]] | None"]
 """Candidates for a value; None: names of files."""
 
@@ -205,15 +210,15 @@ def values_of(place: Place) -> Sequence[tuple[str, str]] | None:
     """Candidates from the cluster, the kubeconfig and the API's own lists."""
     match place.action.metavar:
         case "NAME" if place.action.dest in ("name", "names"):
-            return asyncio.run(_within(_canaries(place)))
+            return _asked(_canaries, place)
         case "NAME" if place.action.dest == "context":
             from flaggerpy.cli.kubeconfigs import contexts, kubeconfigs
 
             return [(name, "") for name in contexts(filter(os.path.exists, kubeconfigs(place.kubeconfig)))]
         case "NS":
-            return asyncio.run(_within(_namespaces(place)))
+            return _asked(_namespaces, place)
         case "REVISION|NUMBER" if place.given:
-            return asyncio.run(_within(_revisions(place)))
+            return _asked(_revisions, place)
         case "PHASE":
             from flaggerpy.api.status import Phase
 
@@ -232,42 +237,47 @@ def values_of(place: Place) -> Sequence[tuple[str, str]] | None:
             return []
 
 
-async def _within(asking: object) -> Sequence[tuple[str, str]]:
-    found: Sequence[tuple[str, str]] = await asyncio.wait_for(asking, PATIENCE)  # type: ignore[arg-type]
-    return found
-
-
-async def _canaries(place: Place) -> Sequence[tuple[str, str]]:
-    from flaggerpy.cluster import kinds
+def _asked(ask: Ask, place: Place) -> Sequence[tuple[str, str]]:
+    """What the cluster answers in time. Loading the client is no part of that time: it would be the machine's fault."""
     from flaggerpy.cluster.client import Client
 
-    async with await Client.connect(place.kubeconfig, place.context, within=PATIENCE) as client:
-        found = await client.list(kinds.CANARY, None if place.everywhere else place.namespace or client.namespace)
+    seconds = float(os.environ.get("FLAGGERPY_COMPLETE_TIMEOUT") or PATIENCE)
+
+    async def within() -> Sequence[tuple[str, str]]:
+        async with await Client.connect(place.kubeconfig, place.context, within=seconds) as client:
+            return await ask(client, place)
+
+    async def bounded() -> Sequence[tuple[str, str]]:
+        return await asyncio.wait_for(within(), seconds)
+
+    return asyncio.run(bounded())
+
+
+async def _canaries(client: Client, place: Place) -> Sequence[tuple[str, str]]:
+    from flaggerpy.cluster import kinds
+
+    found = await client.list(kinds.CANARY, None if place.everywhere else place.namespace or client.namespace)
     names = {str(obj["metadata"]["name"]): str((obj.get("status") or {}).get("phase") or "") for obj in found}
     return sorted(names.items())
 
 
-async def _namespaces(place: Place) -> Sequence[tuple[str, str]]:
+async def _namespaces(client: Client, place: Place) -> Sequence[tuple[str, str]]:
     from flaggerpy.cluster import kinds
-    from flaggerpy.cluster.client import Client
     from flaggerpy.cluster.errors import Forbidden
 
-    async with await Client.connect(place.kubeconfig, place.context, within=PATIENCE) as client:
-        try:
-            return sorted((str(obj["metadata"]["name"]), "") for obj in await client.list(kinds.NAMESPACE, metadata_only=True))
-        except Forbidden:
-            # who may not list namespaces may still list Canaries
-            found = await client.list(kinds.CANARY, None, metadata_only=True)
-            return sorted({(str(obj["metadata"]["namespace"]), "") for obj in found})
+    try:
+        return sorted((str(obj["metadata"]["name"]), "") for obj in await client.list(kinds.NAMESPACE, metadata_only=True))
+    except Forbidden:
+        # who may not list namespaces may still list Canaries
+        found = await client.list(kinds.CANARY, None, metadata_only=True)
+        return sorted({(str(obj["metadata"]["namespace"]), "") for obj in found})
 
 
-async def _revisions(place: Place) -> Sequence[tuple[str, str]]:
+async def _revisions(client: Client, place: Place) -> Sequence[tuple[str, str]]:
     from flaggerpy.cli.views import canary_view, short_images
     from flaggerpy.cluster import kinds
-    from flaggerpy.cluster.client import Client
 
-    async with await Client.connect(place.kubeconfig, place.context, within=PATIENCE) as client:
-        obj = await client.get(kinds.CANARY, place.namespace or client.namespace, place.given[0])
+    obj = await client.get(kinds.CANARY, place.namespace or client.namespace, place.given[0])
     view = canary_view(obj, client.now())
     told = {line.revision: short_images(line.images) for line in view.history}
     return [(revision, told.get(revision, "")) for revision in view.promoted_revisions]

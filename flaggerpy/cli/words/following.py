@@ -1,16 +1,15 @@
-"""`flaggerpy watch`, `top` and `wait`: what happens from now on."""
+"""`flaggerpy watch`, `top` and `wait`: what happens from now on. What carries them out is loaded when it is needed."""
 
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
-from flaggerpy.api.status import Phase
-from flaggerpy.cli import look, watching
-from flaggerpy.cli.access import Access
-from flaggerpy.cli.printing import Screen
-from flaggerpy.cli.problems import Exit, Problem
 from flaggerpy.cli.selecting import namespace_of, seconds
-from flaggerpy.cli.waiting import Wanted
+
+if TYPE_CHECKING:
+    from flaggerpy.cli.access import Access
+    from flaggerpy.cli.printing import Screen
 
 
 def add_options(word: str, parser: argparse.ArgumentParser) -> None:
@@ -41,6 +40,10 @@ async def perform(options: argparse.Namespace, access: Access, screen: Screen) -
 
 
 async def _watch(options: argparse.Namespace, access: Access, screen: Screen) -> int:
+    from flaggerpy.cli import watching
+    from flaggerpy.cli.problems import Exit, Problem
+    from flaggerpy.cli.waiting import Wanted
+
     if options.until_done and (len(options.names) != 1 or options.all_namespaces):
         raise Problem(Exit.USAGE, "--until-done needs exactly one NAME, and no --all-namespaces.")
     namespace = namespace_of(options, access)
@@ -52,12 +55,19 @@ async def _watch(options: argparse.Namespace, access: Access, screen: Screen) ->
 
 
 async def _top(options: argparse.Namespace, access: Access, screen: Screen) -> int:
+    from flaggerpy.cli import watching
+
     title = f"namespace {options.namespace}" if options.namespace else "all namespaces"
     once = options.once or not screen.out.is_terminal
     return await watching.watch_many(access, options.namespace, (), screen, title=title, running_only=not options.all, once=once)
 
 
 async def _wait(options: argparse.Namespace, access: Access, screen: Screen) -> int:
+    from flaggerpy.api.status import Phase
+    from flaggerpy.cli import look
+    from flaggerpy.cli.problems import Exit, Problem
+    from flaggerpy.cli.waiting import Wanted
+
     if options.phase not in {str(phase) for phase in Phase if phase}:
         raise Problem(Exit.USAGE, f"--for {options.phase}: there is no such phase; Flagger's are {', '.join(filter(None, Phase))}.")
     wanted = Wanted(image=options.image or "", revision=options.revision or "", phase=options.phase)

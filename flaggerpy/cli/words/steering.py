@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
-from flaggerpy.cli import commands, look
-from flaggerpy.cli.access import Access
-from flaggerpy.cli.closer import Closer
-from flaggerpy.cli.gitops import keeper_of
-from flaggerpy.cli.printing import Screen
 from flaggerpy.cli.selecting import namespace_of, one, seconds
+
+if TYPE_CHECKING:
+    from flaggerpy.cli.access import Access
+    from flaggerpy.cli.printing import Screen
 
 
 def add_options(word: str, parser: argparse.ArgumentParser) -> None:
@@ -22,6 +22,10 @@ def add_options(word: str, parser: argparse.ArgumentParser) -> None:
 
 async def perform(options: argparse.Namespace, access: Access, screen: Screen) -> int:
     """Write the annotation and tell what came of it."""
+    from flaggerpy.cli import commands, look
+    from flaggerpy.cli.closer import Closer
+    from flaggerpy.cli.gitops import keeper_of
+
     closer = Closer(access)
     namespace = namespace_of(options, access)
     before = await closer.view(await one(options, access))
