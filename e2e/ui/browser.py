@@ -51,6 +51,15 @@ class Browser:
 
     # --- looking -----------------------------------------------------------------------------------------------------------------------
 
+    def fresh(self) -> None:
+        """Another tab in place of this one: nothing of what a page kept for its tab is left."""
+        old = self.driver.current_window_handle
+        self.driver.switch_to.new_window("tab")
+        new = self.driver.current_window_handle
+        self.driver.switch_to.window(old)
+        self.driver.close()
+        self.driver.switch_to.window(new)
+
     def open(self, url: str) -> None:
         self.driver.get(url)
 

@@ -49,7 +49,7 @@ def _browser() -> Iterator[Browser]:
 @pytest.fixture
 def browser(_browser: Browser) -> Iterator[Browser]:
     """An empty tab of the usual size and scheme; no test may leave an error in the console."""
-    _browser.open("about:blank")
+    _browser.fresh()
     _browser.size(1200, 900)
     _browser.prefers("light")
     _browser.forget()

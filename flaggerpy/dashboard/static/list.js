@@ -68,7 +68,7 @@ export function list(rows, query, whole) {
   ];
 }
 
-export const foundText = (found, all) => (found === all ? `${all.toLocaleString()} Canaries` : `${found.toLocaleString()} of ${all.toLocaleString()} Canaries`);
+export const foundText = (found, all) => `${found === all ? "" : `${found.toLocaleString()} of `}${all.toLocaleString()} ${all === 1 ? "Canary" : "Canaries"}`;
 
 function head([name, label], sort, cls) {
   const sorted = name === sort ? (name === "at" ? "descending" : "ascending") : null;
