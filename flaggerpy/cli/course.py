@@ -15,7 +15,7 @@ from typing import Any, Literal
 from flaggerpy.api.canary import Canary, Webhook
 from flaggerpy.api.status import IDLE, CanaryStatus, HistoryEntry, Phase, from_timestamp
 from flaggerpy.cli import estimates
-from flaggerpy.cli.views import age
+from flaggerpy.cli.views import age, event_time
 from flaggerpy.rollout.forecast import Circumstances, steps
 from flaggerpy.rollout.traffic import DRAIN
 
@@ -210,17 +210,6 @@ def beginnings(events: Iterable[Obj], since: float) -> dict[str, float]:
                 keep = min if name == FINISH else max
                 found[name] = keep(found.get(name, when), when)
     return found
-
-
-def event_time(event: Obj) -> float:
-    """The last time that an event happened, 0.0 when it does not say."""
-    series = event.get("series") or {}
-    # of one that was told once, the microseconds keep those of one second in order
-    exact = event.get("eventTime") if event.get("count") == 1 else None
-    for text in (series.get("lastObservedTime"), exact, event.get("lastTimestamp"), event.get("eventTime"), event.get("firstTimestamp")):
-        if text:
-            return _time(str(text))
-    return _time(str((event.get("metadata") or {}).get("creationTimestamp") or ""))
 
 
 def _time(text: str) -> float:

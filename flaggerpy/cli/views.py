@@ -350,7 +350,7 @@ def event_lines(events: Iterable[Obj], limit: int = EVENTS_SHOWN) -> tuple[Event
     """The last events, the oldest of them first, as a log reads."""
     lines = [
         EventLine(
-            at=_event_time(event),
+            at=event_time(event),
             type=str(event.get("type") or "Normal"),
             message=str(event.get("message") or ""),
             count=int((event.get("series") or {}).get("count") or event.get("count") or 1),
@@ -457,7 +457,8 @@ def _gates(spec: CanarySpec, status: CanaryStatus) -> tuple[GateLine, ...]:
     return tuple(GateLine(hook.name, hook.role, state(hook)) for hook in spec.plan.webhooks if hook.role in GATES)
 
 
-def _event_time(event: Obj) -> float:
+def event_time(event: Mapping[str, Any]) -> float:
+    """The last time that an event happened, in epoch seconds; 0.0 when it does not say."""
     series = event.get("series") or {}
     # of one that was told once, the microseconds keep those of one second in order
     exact = event.get("eventTime") if event.get("count") == 1 else None
