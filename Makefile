@@ -4,7 +4,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 NAME ?= default
-.PHONY: help venv image pins unit lint e2e test test-all test-providers test-observe test-standby test-install test-ui test-gitops catalogue prove mutate rules sandbox sandbox-down bench beside demo demo-down docs clean test-terminal pictures
+.PHONY: help venv image pins audit unit lint e2e test test-all test-providers test-observe test-standby test-install test-ui test-gitops catalogue prove mutate rules sandbox sandbox-down bench beside demo demo-down docs clean test-terminal pictures
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
@@ -87,6 +87,7 @@ test-ui: $(READY) ## the web page in a real browser, on a sandbox of its own (AR
 	$(PY) -m e2e.sandbox with -- $(abspath $(PY)) -m pytest -r aR --reruns 1 --durations 10 e2e/ui $(ARGS)
 
 test-install: $(READY) ## the chart on a sandbox of its own: installed, upgraded (also from Flagger's own chart, and back), taken away
+	$(PY) -m release.image
 	$(PY) -m e2e.sandbox with --with helm --with flagger --with flagger-chart --with wget -- $(abspath $(PY)) -m pytest -r aR --durations 10 e2e/install $(ARGS)
 	$(if $(ARGS),,$(PY) -m e2e.suites passed install)
 
@@ -102,6 +103,9 @@ image: $(READY) ## flaggerpy's OCI image and its bill of materials, in build/ima
 
 pins: $(READY) ## what the image is made of, pinned anew: release/requirements.txt, release/debian.txt
 	$(PY) -m release.pins
+
+audit: $(READY) ## known holes in the Python packages of the image (pip-audit; left out with a word where its data cannot be reached)
+	$(PY) -m release.audit
 
 demo: $(READY) ## six releases on a real cluster under real load (PROVIDER=traefik: by another router; CONTEXT=name: elsewhere)
 	$(PY) -m e2e.demo

@@ -83,6 +83,7 @@ SUITES: dict[str, Suite] = {
             "flaggerpy/controller/takeover.py",
             "e2e/install",
             "release",
+            "release",
         ),
         parts=("helm", "flagger", "flagger-chart", "wget"),
     ),

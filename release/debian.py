@@ -31,6 +31,7 @@ PACKAGES = (
     "libpython3.11-minimal",
     "libpython3.11-stdlib",
     "libssl3",
+    "libstdc++6",
     "python3.11-minimal",
     "tzdata",
     "zlib1g",

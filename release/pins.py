@@ -14,6 +14,8 @@ from release import debian, wheels
 from release.caching import cache, locked
 from release.wheels import ROOT
 
+EXTRAS = ("tracing",)
+"""What is optional for Python users and in the image: a controller is told by a flag to use it, not by another image."""
 HEAD = "# Written by `python -m release.pins`; do not edit.\n"
 Pinned = dict[str, tuple[str, set[str]]]
 
@@ -57,7 +59,8 @@ def requirements(pins: Pinned) -> str:
 
 def main() -> int:
     arch = debian.architecture()
-    wanted: list[str] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted: list[str] = [*project["dependencies"], *(one for extra in EXTRAS for one in project["optional-dependencies"][extra])]
     wheels.REQUIREMENTS.write_text(requirements(merged([resolved(one, wanted) for one in wheels.MACHINES])))
     with locked():
         (cache() / "debs").mkdir(exist_ok=True)

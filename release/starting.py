@@ -8,7 +8,8 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,29 +34,38 @@ def root_of(image: oci.Image) -> Tree:
     return whole
 
 
-def here(image: oci.Image, version: str) -> None:
-    """Runs the image's program under its own root, user and environment. Raises DoesNotStart; needs root."""
+@contextmanager
+def opened(image: oci.Image) -> Iterator[Callable[..., str]]:
+    """A function that runs a command line under the image's own root, user and environment, and answers its output.
+
+    Raises DoesNotStart, the function too; needs root.
+    """
     if os.geteuid() != 0:
         raise DoesNotStart("only root can start an image here: name a cluster by --context, where it is started as a pod")
     config: dict[str, Any] = json.loads(image.config)["config"]
-    user, group = (int(part) for part in config["User"].split(":"))
     environment = dict(entry.split("=", 1) for entry in config["Env"])
     with tempfile.TemporaryDirectory(prefix="flaggerpy-start-") as folder:
         root = Path(folder)
         write(root_of(image), root)
         root.chmod(0o755)
 
-        def said(*words: str) -> str:
-            command = [*config["Entrypoint"], *words]
-            inside = ["chroot", f"--userspec={user}:{group}", "--groups=", str(root), *command]
+        def said(*command: str) -> str:
+            inside = ["chroot", f"--userspec={config['User']}", "--groups=", str(root), *command]
             done = subprocess.run(inside, env={**environment, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}, capture_output=True, text=True)
             if done.returncode:
                 raise DoesNotStart(f"{' '.join(command)} ended with {done.returncode}: {(done.stderr or done.stdout).strip()[-1000:]}")
             return done.stdout
 
-        _is_version(said("version"), version)
+        yield said
+
+
+def here(image: oci.Image, version: str) -> None:
+    """Starts the image's program with a few words. Raises DoesNotStart; needs root."""
+    program: list[str] = json.loads(image.config)["config"]["Entrypoint"]
+    with opened(image) as said:
+        _is_version(said(*program, "version"), version)
         for words in SAYS:
-            said(*words)
+            said(*program, *words)
 
 
 def _is_version(said: str, version: str) -> None:

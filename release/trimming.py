@@ -76,10 +76,6 @@ DISTRIBUTIONS: dict[str, str] = {
 
 WHEELS: tuple[Cut, ...] = (
     Cut("sources of extension modules, types for checkers", ("*.pyx", "*.pxd", "*.pxi", "*.c", "*.h", "*.pyi", "*/py.typed", "*.pyi.in")),
-    Cut(
-        "the one extension that wants libstdc++ (3 MB in all): frozenlist has the same in Python, and lists of signal handlers are short",
-        site("frozenlist/_frozenlist.*.so"),
-    ),
     Cut("tests of the packages", ("*/tests/*", "*/test/*", "*/testing/*"), site("pluggy/*")),
     Cut("what installers note; scanners read METADATA", ("*.dist-info/RECORD", "*.dist-info/WHEEL", "*.dist-info/top_level.txt")),
     Cut(

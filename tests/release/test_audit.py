@@ -1,0 +1,30 @@
+"""The audit: holes are a failure, a network that is not there is a word."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from release.audit import main, verdict
+from release.weights import DIRECT, PAGE, pinned
+
+
+def done(code: int, said: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.CompletedProcess([], code, "", said)
+
+
+def test_a_hole_is_a_failure() -> None:
+    assert verdict(done(1, "Found 1 known vulnerability in 1 package")) == (1, "Found 1 known vulnerability in 1 package")
+    assert verdict(done(0, "No known vulnerabilities found"))[0] == 0
+
+
+def test_data_that_cannot_be_reached_is_said_and_no_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(lambda: done(1, "requests.exceptions.ConnectionError: Max retries exceeded")) == 0
+    assert "left out" in capsys.readouterr().out
+
+
+def test_the_page_of_dependencies_names_what_is_pinned_and_no_other() -> None:
+    rows = [line.split("|")[1].split() for line in PAGE.read_text().splitlines() if line.startswith("| ")]
+    assert dict(row for row in rows if row != ["package"]) == pinned()
+    assert DIRECT.keys() <= pinned().keys()
