@@ -18,6 +18,9 @@ def verdict(done: Done) -> tuple[int, str]:
     said = f"{done.stdout}{done.stderr}".strip()
     if done.returncode and any(word in said for word in _UNREACHED):
         return 0, "audit: left out, as the advisories cannot be reached from here. Nothing is known of holes, good or bad."
+    skipped = said.count("could not be audited")
+    if skipped and not done.returncode:
+        return 0, f"audit: nothing could be found out about {skipped} packages, whose advisories cannot be had from here."
     return done.returncode, said
 
 

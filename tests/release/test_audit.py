@@ -24,6 +24,11 @@ def test_data_that_cannot_be_reached_is_said_and_no_failure(capsys: pytest.Captu
     assert "left out" in capsys.readouterr().out
 
 
+def test_packages_that_nobody_could_look_at_are_not_called_sound() -> None:
+    code, said = verdict(done(0, "No known vulnerabilities found\nyarl  Dependency not found on PyPI and could not be audited: yarl (1)"))
+    assert (code, "about 1 packages" in said, "No known" in said) == (0, True, False)
+
+
 def test_the_page_of_dependencies_names_what_is_pinned_and_no_other() -> None:
     rows = [line.split("|")[1].split() for line in PAGE.read_text().splitlines() if line.startswith("| ")]
     assert dict(row for row in rows if row != ["package"]) == pinned()
