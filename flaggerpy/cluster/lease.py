@@ -81,6 +81,7 @@ class LeaderElection:
         self._on_stopped = on_stopped
         self._monotonic = monotonic
         self._lease: Manifest | None = None
+        self._seen: tuple[object, ...] = ()
         self._seen_at = monotonic()
         self._renewed_at = float("-inf")
         self._changed = asyncio.Event()
@@ -173,18 +174,26 @@ class LeaderElection:
     async def _acquire(self) -> None:
         # the watch only wakes us early; without it (no access to watch) the poll finds the free Lease
         watcher = Watcher(
-            self._client, LEASE, self._namespace, field_selector=f"metadata.name={self._name}", on_change=self._wake, project=_holder
+            self._client, LEASE, self._namespace, field_selector=f"metadata.name={self._name}", on_change=self._wake, project=_spec_of
         )
         async with watcher:
             while not await self._attempt(self._renew):
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(self._retry * random.uniform(1, 1.2)):
+                    async with asyncio.timeout(self._until_next_look()):
                         await self._changed.wait()
                 self._changed.clear()
 
+    def _until_next_look(self) -> float:
+        """Seconds: to the next poll, or to the moment when the Lease has run out, unless somebody renews it until then."""
+        pause, left = self._retry * random.uniform(1, 1.2), self._seen_at + self._lasts - self._monotonic()
+        return min(pause, left + random.uniform(0, 0.2)) if left > 0 else pause
+
     def _wake(self, key: Key, new: Manifest | None, old: Manifest | None) -> None:
-        if new is None or not new["holder"]:
+        if new is None or not new["spec"].get("holderIdentity"):
             self._changed.set()
+        else:
+            # a renewal is known when it is told, not only at the next poll
+            self._notice(new["spec"])
 
     async def _hold(self) -> None:
         while (left := self._renewed_at + self._renew - self._monotonic()) > 0:
@@ -231,8 +240,7 @@ class LeaderElection:
         except NotFound:
             self._lease = None
             return await self._create(within)
-        lasts = float(self._spec.get("leaseDurationSeconds") or self._duration)
-        if self.holder not in ("", self.identity) and self._monotonic() < self._seen_at + lasts:
+        if self.holder not in ("", self.identity) and self._monotonic() < self._seen_at + self._lasts:
             return False
         if not self.leading.is_set():
             self._go_on_with_time()
@@ -249,10 +257,19 @@ class LeaderElection:
             _log.warning("the API server's clock was set: it is followed slowly, from %+.0f s", ahead)
             self._client.clock.resume(ahead)
 
+    @property
+    def _lasts(self) -> float:
+        return float(self._spec.get("leaseDurationSeconds") or self._duration)
+
     def _note(self, lease: Manifest) -> None:
-        if lease.get("spec") != self._spec or self._lease is None:
-            self._seen_at = self._monotonic()
+        self._notice(lease.get("spec") or {})
         self._lease = lease
+
+    def _notice(self, spec: Manifest) -> None:
+        """Whoever tells first of a change, the poll or the watch, tells when it was seen."""
+        seen = tuple(spec.get(field) for field in ("holderIdentity", "renewTime", "leaseTransitions", "leaseDurationSeconds"))
+        if seen != self._seen:
+            self._seen, self._seen_at = seen, self._monotonic()
 
     async def _create(self, within: float) -> bool:
         lease = {
@@ -343,5 +360,5 @@ def predecessor_ahead(lease: Manifest) -> float:
     return 0.0
 
 
-def _holder(lease: Manifest) -> Manifest:
-    return {"holder": (lease.get("spec") or {}).get("holderIdentity") or ""}
+def _spec_of(lease: Manifest) -> Manifest:
+    return {"spec": lease.get("spec") or {}}
