@@ -85,6 +85,7 @@ test-ui: $(READY) ## the web page in a real browser, on a sandbox of its own (AR
 	$(VENV)/bin/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev,ui]'
 	$(PY) -m e2e.ui.install
 	$(PY) -m e2e.sandbox with -- $(abspath $(PY)) -m pytest -r aR --reruns 1 --durations 10 e2e/ui $(ARGS)
+	$(if $(ARGS),,$(PY) -m e2e.suites passed ui)
 
 test-install: $(READY) ## the chart on a sandbox of its own: installed, upgraded (also from Flagger's own chart, and back), taken away
 	$(PY) -m release.image

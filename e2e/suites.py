@@ -71,6 +71,15 @@ SUITES: dict[str, Suite] = {
             "e2e/disorder/faults.py",
         ),
     ),
+    "ui": Suite(
+        rooms=(
+            "flaggerpy/dashboard",
+            "flaggerpy/controller/dashboard.py",
+            "flaggerpy/cluster/bearer.py",
+            "flaggerpy/telemetry/server.py",
+            "e2e/ui",
+        ),
+    ),
     "install": Suite(
         rooms=(
             "charts",
