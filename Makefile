@@ -4,7 +4,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 NAME ?= default
-.PHONY: help venv image pins audit unit lint e2e test test-all test-providers test-observe test-standby test-install test-ui test-gitops catalogue prove mutate rules sandbox sandbox-down bench beside demo demo-down docs clean test-terminal pictures
+.PHONY: fuzz help venv image pins audit unit lint e2e test test-all test-providers test-observe test-standby test-install test-ui test-gitops catalogue prove mutate rules sandbox sandbox-down bench beside demo demo-down docs clean test-terminal pictures
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
@@ -67,6 +67,9 @@ catalogue: $(READY) ## every way in which pods fail, on a real kubelet: a table,
 # the release machine explored, killed at every write and played at random: python -m tests.model --help; ARGS="--depth 1" is quick
 prove: $(READY) ## model checking, crash points, random histories and disorder, with figures
 	$(PY) -m tests.prove $(ARGS)
+
+fuzz: $(READY) ## specs and servers' answers that nobody would write in good faith (ARGS="--specs 1000 --seed 2")
+	$(PY) -m tests.security $(ARGS)
 
 mutate: $(READY) ## mutmut on the core; what survives unexplained (ARGS="--sample 500": some of its mutants, in half an hour)
 	$(VENV)/bin/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev,mutate]'

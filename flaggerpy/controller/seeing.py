@@ -35,7 +35,7 @@ from flaggerpy.controller.unmade import Unmade
 from flaggerpy.controller.workloads import HISTORIES, resource_of, selector_text
 from flaggerpy.controller.world import World, kind_ref
 from flaggerpy.rollout.facts import UNKNOWN, Found, Unknown
-from flaggerpy.routers import services
+from flaggerpy.routers import manifest, services
 from flaggerpy.routers.base import RouteObject, Router
 from flaggerpy.routers.base import Settings as RouterSettings
 from flaggerpy.routers.registry import UnknownProvider, known_providers, router_for
@@ -144,6 +144,7 @@ class Seeing:
         followed = followed or (canary.deleting and world.unserved(wanted))
         sizes_followed = sizes_followed or (canary.deleting and world.unserved(sized))
         routes = [route for route in (world.route(each, key.namespace) for each in wanted) if route is not None]
+        problems += self._taken(key, canary, [primary, *standing.values(), *routes])
         return Snapshot(
             canary=canary,
             status=status,
@@ -265,6 +266,19 @@ class Seeing:
         mine = self._age(key)
         older = sorted(rival for rival in rivals if self._age(rival) < mine)
         return [f"spec.targetRef: {canary.kind} {canary.target} is already released by the Canary {older[0].name}"] if older else []
+
+    def _taken(self, key: Key, canary: Canary, standing: Sequence[Obj | None]) -> list[str]:
+        """What another Canary made is not taken from it: two of them would lead each other's visitors astray."""
+        found = []
+        for obj in standing:
+            if obj is None or canary.deleting or not manifest.of_another(obj, canary):
+                continue
+            owner = next(ref for ref in obj["metadata"]["ownerReferences"] if ref.get("kind") == "Canary")
+            living = self._world.canaries.get(key.namespace, str(owner.get("name")))
+            if living is not None and living["metadata"].get("uid") == owner.get("uid"):
+                what = f"{obj['kind']} {obj['metadata']['name']} belongs to the Canary {owner['name']}"
+                found.append(f"spec.service: {what}: give another service.name, or another targetRef")
+        return found
 
     def _age(self, key: Key) -> tuple[str, str]:
         obj = self._world.canaries.get(*key) or {}

@@ -78,7 +78,7 @@ def matching(entries: Iterable[tuple[str, Credential]], image: Reference) -> lis
 def _loaded(text: str, key: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise BadSecret(f"its {key} is not JSON") from None
 
 

@@ -163,6 +163,20 @@ async def test_the_older_canary_keeps_the_target(server: FakeApiServer) -> None:
         await eventually(lambda: "already released" not in stalled(server, "younger"), 5)
 
 
+async def test_what_one_canary_made_is_not_taken_by_another_that_names_it(server: FakeApiServer) -> None:
+    async with controller(server):
+        await initialized(server)
+        before = server.get(kinds.SERVICE, SHOP, "podinfo")
+        server.add(deployment("thief"))
+        server.add(canary("thief", service={"port": 9898, "name": "podinfo"}))
+        await is_stalled(server, "thief", "Service podinfo belongs to the Canary podinfo")
+        after = server.get(kinds.SERVICE, SHOP, "podinfo")
+    assert before is not None
+    assert after is not None
+    assert after["spec"] == before["spec"]
+    assert server.get(kinds.DEPLOYMENT, SHOP, "thief-primary") is None
+
+
 async def test_a_controller_of_one_namespace_leaves_the_others_alone(server: FakeApiServer) -> None:
     server.add(deployment(ns="other"))
     server.add(canary(ns="other"))
