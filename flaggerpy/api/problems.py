@@ -41,6 +41,8 @@ def spec_problems(
     found = _shape_problems(obj.get("spec") or {}, CanarySpec)
     if found:
         return found
+    # a null that somebody wrote into a file means the same as nothing, and the API server keeps none
+    obj = _without_nulls(obj)
     spec = obj["spec"]
     found = rules.violations(_with_provider(obj, default_provider), rules.CANARY)
     found += _not_built(spec, default_provider, providers)
@@ -89,14 +91,21 @@ def _take_away(spec: Obj, place: tuple[int | str, ...]) -> bool:
     return True
 
 
+def _without_nulls(value: Any) -> Any:
+    """A value without the fields that are null, at any depth."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    return [_without_nulls(item) for item in value] if isinstance(value, list) else value
+
+
 def metric_template_problems(obj: Obj) -> list[str]:
     """All that is wrong with a MetricTemplate, one sentence each."""
-    return _shape_problems(obj.get("spec") or {}, MetricTemplateSpec) or rules.violations(obj, rules.METRIC_TEMPLATE)
+    return _shape_problems(obj.get("spec") or {}, MetricTemplateSpec) or rules.violations(_without_nulls(obj), rules.METRIC_TEMPLATE)
 
 
 def alert_provider_problems(obj: Obj) -> list[str]:
     """All that is wrong with an AlertProvider, one sentence each."""
-    return _shape_problems(obj.get("spec") or {}, AlertProviderSpec) or rules.violations(obj, rules.ALERT_PROVIDER)
+    return _shape_problems(obj.get("spec") or {}, AlertProviderSpec) or rules.violations(_without_nulls(obj), rules.ALERT_PROVIDER)
 
 
 def warnings(canary: Canary) -> list[str]:
