@@ -23,25 +23,30 @@ from typing import Any
 from rich.console import Console
 from rich.live import Live
 
-from e2e.demo import install, manifests, stage
+from e2e.demo import chart, install, manifests, stage
 from e2e.demo.hands import closed_gate, trial
 from e2e.demo.load import Load
 from e2e.demo.play import APP, PROVIDERS, prologue, public_images, sandbox_images, stories
 from e2e.demo.table import Result, farewell, good, table
+from e2e.sandbox import secure_registry
 from e2e.sandbox.build import BuildError
 from e2e.sandbox.checks import http_ok
 from e2e.sandbox.cluster import Sandbox
 from e2e.sandbox.console import step
-from e2e.sandbox.processes import NotReady, Program, await_ready, start, stop
+from e2e.sandbox.layout import NODE_IP
+from e2e.sandbox.processes import NotReady
+from flaggerpy import __version__
 from flaggerpy.cli.live import LiveView
 from flaggerpy.cli.screens import change_line
 from flaggerpy.cluster.client import Client
 from flaggerpy.cluster.errors import ApiError
 from flaggerpy.cluster.kinds import Kind
+from release import image, oci
 
 SANDBOX = "demo"
 HOST = "podinfo.example.com"
-CONTROLLER = "flaggerpy"
+IMAGE = "FLAGGERPY_DEMO_IMAGE"
+"""The variable by which the play, inside the sandbox's network, learns of the archive that was built outside."""
 ROUTES = {"gatewayapi:v1": "httproutes", "contour": "httpproxies", "traefik": "traefikservices.traefik.io", "kubernetes": "services"}
 GATEWAY = Kind("gateway.networking.k8s.io", "v1", "gateways", "Gateway")
 LOG_LINES = 5
@@ -60,14 +65,16 @@ def main() -> int:
             return asyncio.run(_on_context(context, provider, console))
         sandbox = Sandbox(SANDBOX)
         if os.environ.get("SANDBOX_NAME") != SANDBOX:
-            sandbox.up([provider] if provider == "traefik" else [])
+            with step("flaggerpy's image"):
+                built = image.written(image.build(), install.ROOT / "build/image")
+            sandbox.up(["helm", *([provider] if provider == "traefik" else [])])
             argv = sandbox.enter([sys.executable, "-m", "e2e.demo"])
-            os.execvpe(argv[0], argv, sandbox.env())
+            os.execvpe(argv[0], argv, {**sandbox.env(), IMAGE: str(built)})
         return asyncio.run(_in_sandbox(sandbox, provider, console))
     except KeyboardInterrupt:
         print("\nInterrupted. `make demo` plays from the beginning, `make demo-down` takes all of it away.", file=sys.stderr)
         return 130
-    except (ApiError, BuildError, NotReady, install.NotInstalled, TimeoutError, RuntimeError, OSError) as trouble:
+    except (ApiError, BuildError, NotReady, TimeoutError, RuntimeError, OSError) as trouble:
         print(f"demo: {trouble}", file=sys.stderr)
         return 1
 
@@ -85,26 +92,24 @@ async def _in_sandbox(sandbox: Sandbox, provider: str, console: Console) -> int:
         gateway="contour",
         url=sandbox.traefik_url if provider == "traefik" else sandbox.gateway_url,
         host=HOST,
-        prometheus=sandbox.prometheus_url,
-        images=sandbox_images(sandbox.registry),
+        prometheus=sandbox.prometheus_url_of_pods,
+        images=sandbox_images(secure_registry.opened(sandbox)),
         envoy_metrics=True,
         provider=provider,
+        hands=NODE_IP,
     )
-    layout = sandbox.layout
-    stop(layout, CONTROLLER)
+    archive = Path(os.environ[IMAGE])
     async with await Client.connect(str(sandbox.kubeconfig)) as client:
-        with step("CRDs, RBAC, an empty namespace"):
-            await install.crds(client)
+        with step("an empty namespace"):
+            await chart.uninstall()
             await install.fresh_namespace(client)
-            content = await install.account(client, _text(sandbox.kubeconfig), "", provider)
-        account = install.write_private(layout.conf / "flaggerpy.kubeconfig", content)
-        with step("controller"):
-            port = install.free_port()
-            argv = install.controller_command(account, place.prometheus, port, provider)
+            await client.apply(manifests.namespace(manifests.SYSTEM), manager=install.MANAGER)
+        with step("image into the registry"):
+            repository = sandbox.load_image(f"{image.NAME}:{__version__}", archive).rpartition(":")[0]
+        with step("helm upgrade --install flagger charts/flaggerpy"):
             # it outlives the demo, so that there is something to look around in; `make demo-down` ends it with the rest
-            program = Program(CONTROLLER, argv, _serving(port), env={"PYTHONPATH": str(install.ROOT)})
-            start(layout, program)
-            await_ready(layout, program)
+            chosen = chart.values(place, repository, oci.opened(archive).digest)
+            await chart.install(client, chosen, secure_registry.authority(sandbox).read_text(), sandbox.layout.conf)
         results = await _perform(client, place, console)
     run = f"{_shown(sys.executable)} -m e2e.sandbox exec --name {SANDBOX} --"
     beside = Path(sys.executable).with_name("flaggerpy")
@@ -113,6 +118,7 @@ async def _in_sandbox(sandbox: Sandbox, provider: str, console: Console) -> int:
         (f"{run} {tool} describe {APP} -n {manifests.NAMESPACE}", "what happened to the last release, and why"),
         (f"{run} {tool} history {APP} -n {manifests.NAMESPACE}", "all releases"),
         (f"{run} kubectl get canaries,{ROUTES[provider]},deployments,pods -n {manifests.NAMESPACE}", "what is there"),
+        (f"{run} kubectl logs deployment/{chart.RELEASE} -n {manifests.SYSTEM}", "what the controller says"),
     ]
     return _end(console, place, results, looks)
 
@@ -206,7 +212,7 @@ async def _perform(client: Client, place: manifests.Place, console: Console) -> 
     with _screen(console, load) as screen:
         screen.act("The first release: flaggerpy sets up the primary, the Services and the route")
         await stage.until_initialized(client, screen.show)
-        async with load, closed_gate() as gate, trial(client) as tried:
+        async with load, closed_gate(place.hands) as gate, trial(client, place.hands) as tried:
             for story in stories(place.images, place.provider):
                 if story.needs_metrics and not place.prometheus:
                     screen.say(f"{story.key}) {story.title}: left out, as PROMETHEUS is not given")

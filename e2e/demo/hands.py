@@ -24,18 +24,18 @@ TRIALS = 20
 
 
 @asynccontextmanager
-async def closed_gate() -> AsyncIterator[str]:
-    """A webhook that says no to everybody, where the controller reaches it; gives its URL."""
+async def closed_gate(address: str = "127.0.0.1") -> AsyncIterator[str]:
+    """A webhook that says no to everybody, at an address where the controller reaches it; gives its URL."""
 
     async def no() -> tuple[int, str]:
         return 403, "not approved yet\n"
 
-    async with webhook(no, "gate") as url:
+    async with webhook(no, "gate", address) as url:
         yield url
 
 
 @asynccontextmanager
-async def trial(client: Client) -> AsyncIterator[str]:
+async def trial(client: Client, address: str = "127.0.0.1") -> AsyncIterator[str]:
     """A webhook that sends the canary a few requests (through the API server, so from anywhere) and says whether all went well."""
 
     async def ask() -> tuple[int, str]:
@@ -48,12 +48,12 @@ async def trial(client: Client) -> AsyncIterator[str]:
                 failed += 1
         return (500 if failed else 200), f"{failed} of {TRIALS} requests failed\n"
 
-    async with webhook(ask, "trial") as url:
+    async with webhook(ask, "trial", address) as url:
         yield url
 
 
 @asynccontextmanager
-async def webhook(say: Callable[[], Awaitable[tuple[int, str]]], name: str) -> AsyncIterator[str]:
+async def webhook(say: Callable[[], Awaitable[tuple[int, str]]], name: str, address: str) -> AsyncIterator[str]:
     """A server on a free port that answers every question with what `say` says (status, text); gives its URL."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -70,9 +70,9 @@ async def webhook(say: Callable[[], Awaitable[tuple[int, str]]], name: str) -> A
         finally:
             writer.close()
 
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    server = await asyncio.start_server(answer, address, 0)
     async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/{name}"
+        yield f"http://{address}:{server.sockets[0].getsockname()[1]}/{name}"
 
 
 async def promote(client: Client) -> str:

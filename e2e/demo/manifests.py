@@ -32,6 +32,8 @@ class Place:
     envoy_metrics: bool = False
     """True where Prometheus scrapes the Gateway's Envoy, so that success is measured where users see it."""
     provider: str = "gatewayapi:v1"
+    hands: str = "127.0.0.1"
+    """Our address as the controller sees it: where it finds the webhooks of the play."""
 
 
 def namespace(name: str) -> Obj:

@@ -17,7 +17,7 @@ from e2e.sandbox import images, namespaces, pki, programs
 from e2e.sandbox.build import build, missing, part_dir, part_named, program
 from e2e.sandbox.checks import Api
 from e2e.sandbox.console import say, step
-from e2e.sandbox.layout import GATEWAY_PORT, PROMETHEUS, REGISTRY, TRAEFIK_PORT, Layout
+from e2e.sandbox.layout import GATEWAY_PORT, NODE_IP, PROMETHEUS, REGISTRY, TRAEFIK_PORT, Layout
 from e2e.sandbox.processes import HOLDER, Program, await_ready, await_true, pid_of, spawn, start, stop, tail
 
 MANIFESTS = Path(__file__).parent / "manifests"
@@ -60,6 +60,7 @@ class Sandbox:
 
     registry = REGISTRY
     prometheus_url = f"http://{PROMETHEUS}"
+    prometheus_url_of_pods = f"http://{NODE_IP}:{PROMETHEUS.partition(':')[2]}"
     gateway_url = f"http://127.0.0.1:{GATEWAY_PORT}"
     traefik_url = f"http://127.0.0.1:{TRAEFIK_PORT}"
 

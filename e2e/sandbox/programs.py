@@ -408,6 +408,7 @@ def prometheus(layout: Layout) -> Program:
         f"--storage.tsdb.path={layout.data / 'prometheus'}",
         "--storage.tsdb.retention.time=6h",
         f"--web.listen-address={PROMETHEUS}",
+        f"--web.listen-address={NODE_IP}:{PROMETHEUS.partition(':')[2]}",  # for pods, to which the other is themselves
         "--log.level=warn",
     ]
     return Program("prometheus", tuple(argv), lambda: http_ok(9090, "/-/ready"))
