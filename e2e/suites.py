@@ -86,7 +86,6 @@ SUITES: dict[str, Suite] = {
             "flaggerpy/telemetry/server.py",
             "e2e/ui",
         ),
-        by_hand=True,
     ),
     "install": Suite(
         rooms=(
