@@ -44,50 +44,6 @@ SUITES: dict[str, Suite] = {
         ),
         parts=("traefik", "keda"),
     ),
-    "terminal": Suite(
-        rooms=(
-            "flaggerpy/cli/words",
-            *(f"flaggerpy/cli/{name}.py" for name in ("main", "terminal", "watching", "feed", "printing", "glyphs", "problems")),
-            "e2e/terminal",
-        ),
-    ),
-    "standby": Suite(
-        rooms=(
-            "flaggerpy/cluster",
-            "flaggerpy/controller",
-            "e2e/standby",
-            "e2e/disorder/proxy.py",
-            "e2e/disorder/faults.py",
-        ),
-    ),
-    "install": Suite(
-        rooms=(
-            "charts",
-            "deploy",
-            "flaggerpy/cli/crds.py",
-            "flaggerpy/cli/handback.py",
-            "flaggerpy/controller/checks.py",
-            "flaggerpy/controller/rbac.py",
-            "flaggerpy/controller/settings.py",
-            "flaggerpy/controller/takeover.py",
-            "e2e/install",
-            "release",
-        ),
-        parts=("helm", "flagger", "flagger-chart", "wget"),
-    ),
-    "gitops": Suite(
-        rooms=(
-            "deploy/argocd",
-            "docs/gitops.md",
-            "flaggerpy/api/conditions.py",
-            "flaggerpy/controller/conflicts.py",
-            "flaggerpy/controller/drift.py",
-            "flaggerpy/controller/ownership.py",
-            "flaggerpy/controller/resized.py",
-            "e2e/gitops",
-        ),
-        parts=("flux", "flux-source", "argo", "argo-judge", "kstatus", "helm"),
-    ),
 }
 
 
