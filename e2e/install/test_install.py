@@ -19,7 +19,8 @@ from e2e.kube import Kube, until
 from e2e.sandbox import Sandbox
 
 pytestmark = pytest.mark.alone
-STEPS = {"interval": "4s", "threshold": 2, "stepWeight": 5, "maxWeight": 50}
+STEPS = {"interval": "4s", "threshold": 2, "stepWeight": 3, "maxWeight": 60}
+"""Long enough for an upgrade and an uninstall by Helm on a busy machine."""
 Values = Mapping[str, Any]
 AT_THE_END = {("update", "coordination.k8s.io", "leases")}
 """Helm takes the roles away with the Deployment: whether the Lease can still be given back is a race, and its time runs out anyway."""
