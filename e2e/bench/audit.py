@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+
+from e2e.audit import entries
 
 
 @dataclass
@@ -32,20 +33,9 @@ def count(lines: Iterable[str], user: str, since: float, until: float) -> Reques
     A line that is cut off (the last one of a log that is being written) is passed over.
     """
     found = Requests()
-    known: set[str] = set()
-    mark = f'"{user}"'
-    for line in lines:
-        if mark not in line:
-            continue
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        if entry.get("user", {}).get("username") != user or entry["auditID"] in known:
-            continue
+    for entry in entries(lines, user):
         if not since <= epoch(entry["requestReceivedTimestamp"]) < until:
             continue
-        known.add(entry["auditID"])
         about = entry.get("objectRef") or {}
         resource = about.get("resource") or entry.get("requestURI", "")
         if resource == "leases":

@@ -6,12 +6,11 @@ which the log tells by the answer 201 only.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
 
+from e2e.audit import entries
 from flaggerpy.controller import rbac
 
 Right = tuple[str, str, str]
@@ -53,23 +52,6 @@ class Log:
     denied: Counter[Right] = field(default_factory=Counter)
     secrets: Counter[tuple[str, str]] = field(default_factory=Counter)
     listed: Counter[str] = field(default_factory=Counter)
-
-
-def entries(lines: Iterable[str], user: str) -> Iterator[dict[str, Any]]:
-    """The requests of a user, each once. A line that is cut off (the last one of a log that is being written) is passed over."""
-    mark = f'"{user}"'
-    known: set[str] = set()
-    for line in lines:
-        if mark not in line:
-            continue
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        # a watch is told at its begin and at its end
-        if entry["user"]["username"] == user and entry["auditID"] not in known:
-            known.add(entry["auditID"])
-            yield entry
 
 
 def read(lines: Iterable[str], user: str) -> Log:
