@@ -9,11 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import ValidationError
-
 from flaggerpy.api import names
 from flaggerpy.api.canary import CanarySpec, Metric, Webhook
-from flaggerpy.api.status import IDLE, CanaryStatus, HistoryEntry, Measured, Order, Phase, from_timestamp, parse_status
+from flaggerpy.api.lenient import read_spec, read_status
+from flaggerpy.api.status import IDLE, CanaryStatus, HistoryEntry, Measured, Order, Phase, from_timestamp
 
 Obj = dict[str, Any]
 
@@ -226,8 +225,8 @@ def canary_view(
     """The view of a Canary object at epoch second `now`; pods are None where they could not be read."""
     metadata: Mapping[str, Any] = obj.get("metadata") or {}
     raw_spec: Mapping[str, Any] = obj.get("spec") or {}
-    spec, spec_problem = _spec(raw_spec)
-    status, status_problem = _status(obj)
+    spec, spec_problem = read_spec(raw_spec)
+    status, status_problem = read_status(obj)
     run = status.run
     target = raw_spec.get("targetRef") or {}
     planned = status.canary_weight
@@ -393,24 +392,6 @@ def bar(percent: int, width: int = 20) -> str:
     if 0 < percent < 100:
         cells = min(max(cells, 1), width - 1)
     return "█" * cells + "░" * (width - cells)
-
-
-def _spec(raw: Mapping[str, Any]) -> tuple[CanarySpec | None, str]:
-    try:
-        return CanarySpec.model_validate(raw), ""
-    except ValidationError as error:
-        first = error.errors()[0]
-        return None, f"spec.{'.'.join(map(str, first['loc']))} cannot be read: {first['msg']}"
-
-
-def _status(obj: Mapping[str, Any]) -> tuple[CanaryStatus, str]:
-    try:
-        return parse_status(obj), ""
-    except ValidationError as error:
-        first = error.errors()[0]
-        phase = (obj.get("status") or {}).get("phase")
-        known = Phase(phase) if phase in set(Phase) else Phase.NONE
-        return CanaryStatus(phase=known), f"status.{'.'.join(map(str, first['loc']))} cannot be read: {first['msg']}"
 
 
 def _waiting(status: CanaryStatus) -> Waiting | None:

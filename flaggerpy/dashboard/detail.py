@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import ValidationError
-
 from flaggerpy.api import names
 from flaggerpy.api.canary import CanarySpec, Metric
-from flaggerpy.api.status import IDLE, CanaryStatus, HistoryEntry, Measured, Order, Phase, parse_status
+from flaggerpy.api.lenient import read_spec, read_status
+from flaggerpy.api.status import IDLE, CanaryStatus, HistoryEntry, Measured, Order, Phase
 from flaggerpy.dashboard import verbs
 from flaggerpy.dashboard.rows import row, seconds, short_image
 from flaggerpy.dashboard.timeline import Timeline
@@ -29,8 +28,8 @@ def detail(obj: Mapping[str, Any], *, timeline: Timeline | None = None, pods: Ma
     """The view of a Canary object. `timeline`: of its run, or of the last one; `pods`: {"primary": counts, "canary": counts}."""
     raw_spec: Mapping[str, Any] = obj.get("spec") or {}
     annotations: Mapping[str, Any] = (obj.get("metadata") or {}).get("annotations") or {}
-    spec, spec_problem = _spec(raw_spec)
-    status, status_problem = _status(obj)
+    spec, spec_problem = read_spec(raw_spec)
+    status, status_problem = read_status(obj)
     run = status.run
     target = raw_spec.get("targetRef") or {}
     return {
@@ -77,7 +76,7 @@ def detail(obj: Mapping[str, Any], *, timeline: Timeline | None = None, pods: Ma
 
 def ordered(verb: str, obj: Mapping[str, Any], revision: str, step: int) -> verbs.Order | str:
     """What a command writes, for the revision and step that the person saw; or why it makes no sense for this Canary now."""
-    status = _status(obj)[0]
+    status = read_status(obj)[0]
     why = verbs.why_not(verb, status, obj.get("spec") or {}, (obj.get("metadata") or {}).get("annotations") or {})
     # between releases there is none to name: a pause is meant for the next one
     named = "" if verb == "pause" and status.phase in IDLE else revision
@@ -93,24 +92,6 @@ def pod_counts(workload: Mapping[str, Any] | None) -> Obj | None:
         return {"ready": status.get("numberReady") or 0, "wanted": status.get("desiredNumberScheduled") or 0}
     replicas = spec.get("replicas")
     return {"ready": status.get("readyReplicas") or 0, "wanted": 1 if replicas is None else replicas}
-
-
-def _spec(raw: Mapping[str, Any]) -> tuple[CanarySpec | None, str]:
-    try:
-        return CanarySpec.model_validate(raw), ""
-    except ValidationError as error:
-        first = error.errors()[0]
-        return None, f"spec.{'.'.join(map(str, first['loc']))} cannot be read: {first['msg']}"
-
-
-def _status(obj: Mapping[str, Any]) -> tuple[CanaryStatus, str]:
-    try:
-        return parse_status(obj), ""
-    except ValidationError as error:
-        first = error.errors()[0]
-        phase = (obj.get("status") or {}).get("phase")
-        known = Phase(phase) if phase in set(Phase) else Phase.NONE
-        return CanaryStatus(phase=known), f"status.{'.'.join(map(str, first['loc']))} cannot be read: {first['msg']}"
 
 
 def _waiting(status: CanaryStatus) -> Obj | None:
