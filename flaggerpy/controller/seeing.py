@@ -30,10 +30,11 @@ from flaggerpy.controller.interests import Ref
 from flaggerpy.controller.keeping import Keeping, primary_thing
 from flaggerpy.controller.promoted import Finder
 from flaggerpy.controller.resized import Resized
+from flaggerpy.controller.routewatches import kind_ref
 from flaggerpy.controller.settings import Settings
 from flaggerpy.controller.unmade import Unmade
 from flaggerpy.controller.workloads import HISTORIES, resource_of, selector_text
-from flaggerpy.controller.world import World, kind_ref
+from flaggerpy.controller.world import World
 from flaggerpy.rollout.facts import UNKNOWN, Found, Unknown
 from flaggerpy.routers import manifest, services
 from flaggerpy.routers.base import RouteObject, Router

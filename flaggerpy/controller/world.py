@@ -27,6 +27,7 @@ from flaggerpy.controller.inbox import Inbox, Key
 from flaggerpy.controller.interests import Interests, Ref
 from flaggerpy.controller.packing import Packed, View, opened, packed
 from flaggerpy.controller.podwatches import ROLES, PodWatches
+from flaggerpy.controller.routewatches import RouteWatches, any_of
 from flaggerpy.controller.slimming import (
     as_is,
     only_if_different,
@@ -42,7 +43,6 @@ from flaggerpy.routers.base import RouteObject
 
 Obj = dict[str, Any]
 
-ASK_AGAIN_SECONDS = 15.0
 TOMBSTONES = 1000
 SWEPT = frozenset({kinds.DEPLOYMENT, kinds.REPLICA_SET, kinds.DAEMON_SET})
 """What begins a release: while a Canary is idle nothing else would ever find that an event of these got lost."""
@@ -96,10 +96,12 @@ class World:
         self._workloads = {kinds.DEPLOYMENT.kind: self.deployments}
         self._templates_of = {kinds.DEPLOYMENT.kind: self.replica_sets}
         self._kept: dict[Key, dict[str, str]] = {}
-        self._routes: dict[Kind, tuple[Following, View]] = {}
-        self._not_served: dict[Kind, str] = {}
-        self._absent: set[Kind] = set()
-        self._answered: dict[Kind, asyncio.Event] = {}
+        self._routes = RouteWatches(
+            client,
+            self._make_route,
+            lambda: {*self.scopes, *self._opening},
+            lambda kind: inbox.put_all(self.interests.who(any_of(kind))),
+        )
         self._pods = PodWatches(client, inbox, self._later)
         self._tasks: dict[object, asyncio.Task[None]] = {}
 
@@ -149,7 +151,7 @@ class World:
         await asyncio.gather(*(following.end(namespace) for following in self._everything()))
 
     def _everything(self) -> list[Following]:
-        return [*self._followed, *(following for following, _ in self._routes.values())]
+        return [*self._followed, *self._routes.followings]
 
     @property
     def watchers(self) -> list[Watcher]:
@@ -197,6 +199,7 @@ class World:
                 await watcher.list_again()
 
     async def stop(self) -> None:
+        self._routes.stop()
         for task in self._tasks.values():
             task.cancel()
         every = [watcher for following in self._everything() for watcher in following.watchers.values()]
@@ -229,7 +232,7 @@ class World:
                 self._tombstones.popitem(last=False)
         elif uid in self._tombstones:
             return
-        if plural == "canaries":
+        elif plural == "canaries":
             self.flagger_wrote[uid] = flagger_wrote_status(obj)
         cache.event(type_, obj)
         cache.version = ""
@@ -400,59 +403,22 @@ class World:
     # --- routes: watched when somebody needs them --------------------------------------------------------------------------------------
 
     def route(self, wanted: RouteObject, namespace: str) -> Obj | None:
-        """A route as it stands, None when it is not there. Only after `route_problem` said that its kind is followed."""
-        followed = self._routes.get(_kind(wanted))
-        return followed[1].get(namespace, wanted.name) if followed else None
+        """A route as it stands, None when it is not there. Only after `follow_routes` said that its kind is followed."""
+        return self._routes.get(wanted, namespace)
 
     def follow_routes(self, wanted: Iterable[RouteObject], namespace: str) -> tuple[bool, list[str]]:
-        """Whether all these kinds are followed there by now, and sentences about those that the cluster does not serve."""
-        ready, problems = True, []
-        for kind in {_kind(route) for route in wanted}:
-            followed = self._routes.get(kind)
-            if followed is None or not followed[0].synced(namespace):
-                ready = False
-                if kind not in self._tasks:
-                    self._answered[kind] = asyncio.Event()
-                    self._tasks[kind] = asyncio.create_task(self._begin_routes(kind), name=f"begin {kind}")
-            if kind in self._not_served:
-                problems.append(self._not_served[kind])
-        return ready, problems
+        """See `RouteWatches.follow`."""
+        return self._routes.follow(wanted, namespace)
 
     def unserved(self, wanted: Iterable[RouteObject]) -> bool:
-        """Whether the cluster said that it has none of these kinds: then there are no such routes."""
-        return all(_kind(route) in self._absent for route in wanted)
+        """See `RouteWatches.unserved`."""
+        return self._routes.unserved(wanted)
 
     async def first_routes(self, wanted: Iterable[RouteObject], namespace: str, within: float) -> None:
-        """Wait, so many seconds at most, until what these kinds hold is known, or that they are not served.
+        """See `RouteWatches.first`."""
+        await self._routes.first(wanted, namespace, within)
 
-        A controller that has just begun would else tell in each status that it cannot read the route, and a moment later what it read.
-        """
-        if self.follow_routes(wanted := list(wanted), namespace)[0]:
-            return
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(within):
-                for kind in {_kind(route) for route in wanted}:
-                    await self._answered[kind].wait()
-                    if kind in self._routes:
-                        await self._routes[kind][0].listed(namespace)
-
-    async def _begin_routes(self, kind: Kind) -> None:
-        while True:
-            try:
-                if await self.client.serves(kind):
-                    break
-                self._absent.add(kind)
-                problem = f"the cluster does not serve {kind.kind} of {kind.api_version}: its CustomResourceDefinition is missing"
-            except ApiError as error:
-                problem = f"{kind.kind} of {kind.api_version} cannot be looked up: {error}"
-            if self._not_served.get(kind) != problem:
-                self._not_served[kind] = problem
-                self._answered[kind].set()
-                self.inbox.put_all(self.interests.who(_any(kind)))
-            await asyncio.sleep(ASK_AGAIN_SECONDS)
-            self.client.forget_discovery()
-        self._not_served.pop(kind, None)
-        self._absent.discard(kind)
+    def _make_route(self, kind: Kind) -> tuple[Following, View]:
         sizes = kind in SCALERS
         told = self._told(kind.plural)
         on_change = only_if_different(told) if sizes else told
@@ -460,16 +426,7 @@ class World:
         following = Following(
             kind, lambda namespace: Watcher(self.client, kind, namespace, project=project, on_change=on_change, keep=self._keep)
         )
-        self._routes[kind] = (following, self._view(following))
-
-        async def announce(scope: str) -> None:
-            await following.listed(scope)
-            self.inbox.put_all(self.interests.who(_any(kind)))
-
-        for scope in {*self.scopes, *self._opening}:
-            following.begin(scope)
-            self._later(announce(scope))
-        self._answered[kind].set()
+        return following, self._view(following)
 
     # --- pods: of a run under way, by label selector -----------------------------------------------------------------------------------
 
@@ -502,16 +459,3 @@ def _target_of(obj: Obj | None) -> tuple[str, str] | None:
         return None
     target = (obj.get("spec") or {}).get("targetRef") or {}
     return str(target.get("kind") or ""), str(target.get("name") or "")
-
-
-def _kind(route: RouteObject) -> Kind:
-    return Kind(route.group, route.version, route.plural, route.kind)
-
-
-def _any(kind: Kind) -> Ref:
-    return Ref(f"{kind.plural}.{kind.version}", "", "")
-
-
-def kind_ref(route: RouteObject) -> Ref:
-    """What to be interested in, to be woken when this kind of route begins to be followed."""
-    return _any(_kind(route))

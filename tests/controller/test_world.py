@@ -12,7 +12,8 @@ from flaggerpy.cluster.kinds import Kind
 from flaggerpy.controller import world
 from flaggerpy.controller.inbox import Inbox, Key
 from flaggerpy.controller.interests import Ref
-from flaggerpy.controller.world import World, kind_ref
+from flaggerpy.controller.routewatches import kind_ref
+from flaggerpy.controller.world import World
 from flaggerpy.routers.base import RouteObject
 from tests.cluster.fake_apiserver import FakeApiServer, eventually
 from tests.controller.living import canary, deployment, owner
@@ -91,6 +92,7 @@ async def test_a_deleted_canary_does_not_come_back_by_a_late_event_or_write(scen
     scene.world.feed("canaries", "MODIFIED", late)
     scene.world.wrote_canary(late)
     assert scene.world.canaries.get(*KEY) is None
+    assert obj["metadata"]["uid"] not in scene.world.flagger_wrote
 
 
 @pytest.mark.fault("Q-30")
