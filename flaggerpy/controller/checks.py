@@ -15,7 +15,6 @@ from flaggerpy.api.status import CanaryStatus
 from flaggerpy.cluster import kinds
 from flaggerpy.cluster.client import Client
 from flaggerpy.cluster.errors import Forbidden, NotFound
-from flaggerpy.cluster.lease import NAME as LEASE_NAME
 from flaggerpy.controller import rbac
 from flaggerpy.controller.world import OUR_KINDS
 
@@ -142,7 +141,7 @@ def _sentences(lacking: Iterable[Right], namespace: str) -> list[str]:
     return [f"our account may not {', '.join(verbs)} {resource}: {ROLES}" for resource, verbs in by_resource.items()]
 
 
-async def leadership(client: Client, lease_namespace: str, within: float, name: str = LEASE_NAME, poll: float = 1.0) -> str | None:
+async def leadership(client: Client, lease_namespace: str, name: str, within: float, poll: float = 1.0) -> str | None:
     """Why it cannot be said that somebody leads: None as soon as a held Lease is seen to be renewed, a sentence after `within` seconds."""
     where = f"the Lease {name} in {lease_namespace}"
     first = ""

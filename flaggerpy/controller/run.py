@@ -66,10 +66,17 @@ _log = logging.getLogger(__name__)
 
 
 class Controller:
-    """One replica. `start`, then `stop`; the HTTP server is beside it (`serve`)."""
+    """One replica. `start`, then `stop`; the HTTP server is beside it (`serve`). `warmed` is called once, when the caches are warm."""
 
     def __init__(
-        self, settings: Settings, client: Client, *, decide: Decide = decide_release, outside: Outside | None = None, identity: str = ""
+        self,
+        settings: Settings,
+        client: Client,
+        *,
+        decide: Decide = decide_release,
+        outside: Outside | None = None,
+        identity: str = "",
+        warmed: Callable[[], None] = lambda: None,
     ) -> None:
         self.settings = settings
         self.client = client
@@ -137,6 +144,7 @@ class Controller:
         self._loop = asyncio.get_running_loop()
         self._sweep_now = asyncio.Event()
         self.warm = False
+        self._warmed = warmed
         self.problems: list[str] = ["starting"]
         self._workers: dict[Key, asyncio.Task[None]] = {}
         self.metrics.waiting, self.metrics.workers = self.inbox.waiting, lambda: len(self._workers)
@@ -164,7 +172,7 @@ class Controller:
         self.election.start()
         self._others = asyncio.create_task(self.claims.watch())
         self.warm = True
-        lean.settle()
+        self._warmed()
         self.lag.start()
         self._sweeper = asyncio.create_task(self._sweep())
         self._tidier = asyncio.create_task(self._tidy())
@@ -379,7 +387,7 @@ async def check(settings: Settings, client: Client | None = None, within: float 
         found = await checks.problems(client, settings.lease_namespace, providers, clusterwide=not settings.namespaces)
         for name in settings.namespaces:
             found += await checks.namespace_problems(client, name, providers)
-        leader = None if found else await checks.leadership(client, settings.lease_namespace, within, settings.own_shard.lease)
+        leader = None if found else await checks.leadership(client, settings.lease_namespace, settings.own_shard.lease, within)
         return [*found, leader] if leader else found
     except NotConfigured:
         raise
@@ -397,11 +405,12 @@ async def serve(
     decide: Decide = decide_release,
     outside: Outside | None = None,
     client: Client | None = None,
+    warmed: Callable[[], None] = lambda: None,
 ) -> None:
-    """Run one replica until `stop` is set. Raises NotConfigured when there is no cluster to talk to."""
+    """Run one replica until `stop` is set; for `warmed` see Controller. Raises NotConfigured when there is no cluster to talk to."""
     own = client is None
     client = client or await _connect(settings)
-    controller = Controller(settings, client, decide=decide, outside=outside)
+    controller = Controller(settings, client, decide=decide, outside=outside, warmed=warmed)
     pages = ProbeServer(
         settings.port,
         settings.address or None,
@@ -465,4 +474,5 @@ async def _until_signal(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await serve(settings, stop=stop)
+    # only a process that is nothing else may call what it has settled
+    await serve(settings, stop=stop, warmed=lean.settle)

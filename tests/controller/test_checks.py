@@ -119,7 +119,7 @@ async def test_a_lease_that_is_renewed_is_led_by_somebody() -> None:
                 server.patch(kinds.LEASE, "shop", LEASE, lease("2026-01-01T00:00:02.000000Z"))
 
         server.fault = renew
-        assert await checks.leadership(server.client(), "shop", 1.0, poll=0.01) is None
+        assert await checks.leadership(server.client(), "shop", LEASE, 1.0, poll=0.01) is None
         assert len(looked) == 2
 
 
@@ -135,4 +135,4 @@ async def test_a_lease_that_nobody_holds_or_renews_is_a_sentence(held: Obj | Non
     async with FakeApiServer() as server:
         if held:
             server.add(held)
-        assert said in (await checks.leadership(server.client(), "shop", 0.03, poll=0.01) or "")
+        assert said in (await checks.leadership(server.client(), "shop", LEASE, 0.03, poll=0.01) or "")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import ClientError, ClientSession
 
+from flaggerpy import lean
 from flaggerpy.cluster import kinds
 from flaggerpy.controller import run
 from flaggerpy.controller.run import check, main, serve
@@ -73,6 +75,23 @@ async def test_it_says_what_is_missing_and_goes_on_as_soon_as_it_is_there() -> N
         await process.end()
 
 
+async def test_only_a_process_that_is_nothing_else_settles_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    settled: list[str] = []
+    monkeypatch.setattr(lean, "settle", lambda: settled.append("settled"))
+    async with FakeApiServer() as server:
+        process = Process(server)
+        await process.ready()
+        await process.end()
+        assert settled == []
+        stop = asyncio.Event()
+        given = Settings(mesh_provider="kubernetes", port=free_port(), address="127.0.0.1")
+        task = asyncio.create_task(serve(given, stop=stop, client=server.client(), warmed=lean.settle))
+        await eventually(lambda: bool(settled))
+        stop.set()
+        await asyncio.wait_for(task, 20)
+        assert settled == ["settled"]
+
+
 async def test_an_api_server_that_fails_at_the_start_is_waited_for() -> None:
     async with FakeApiServer() as server:
         failing = True
@@ -131,6 +150,8 @@ async def test_a_check_tells_what_an_installation_lacks_and_that_nobody_leads() 
         settings = Settings(check=True, mesh_provider="kubernetes")
         [sentence] = await check(settings, server.client(), 0.01)
         assert "nobody holds the Lease flagger-leader-election in kube-system" in sentence
+        [sentence] = await check(replace(settings, shard="1/3"), server.client(), 0.01)
+        assert "nobody holds the Lease flagger-leader-election-shard-1 in kube-system" in sentence
         server.unserve(kinds.CANARY)
         [sentence] = await check(settings, server.client(), 0.01)
         assert "does not serve canaries.flagger.app" in sentence
