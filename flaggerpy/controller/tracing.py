@@ -41,7 +41,8 @@ class Traced(Witness):
         self._leads_since = leads_since
         self.steps: dict[str, str] = {}
         """By run: the key of the span of its present step."""
-        self._seen: set[Key] = set()
+        self._runs: dict[Key, str] = {}
+        """By Canary that a decision was seen of: its run, "" between two."""
 
     def stamp(self, before: CanaryStatus, decided: CanaryStatus, now: float) -> CanaryStatus:
         """See `worker.Parts.stamp`."""
@@ -58,13 +59,14 @@ class Traced(Witness):
 
     def decided(self, key: Key, canary: Canary, before: CanaryStatus, decision: Decision) -> None:
         run, old = decision.status.run, before.run
-        if old is not None and (run is None or run.id != old.id):
-            self.steps.pop(old.id, None)
+        first, present = key not in self._runs, run.id if run is not None else ""
+        if not first and self._runs[key] != present:
+            self.steps.pop(self._runs[key], None)
+        self._runs[key] = present
         if run is not None:
             self.steps[run.id] = spans.step_key(run)
         told = spans.ended(canary, before, decision, self._now())
-        if key not in self._seen:
-            self._seen.add(key)
+        if first:
             again = spans.root_again(canary, before, self._leads_since() - LOST_SECONDS)
             told += [again] if again else []
         for span in told:
@@ -78,7 +80,7 @@ class Traced(Witness):
 
     def forget(self, key: Key) -> None:
         """A Canary is gone."""
-        self._seen.discard(key)
+        self.steps.pop(self._runs.pop(key, ""), None)
 
 
 def _of(run: Any) -> str | None:

@@ -161,6 +161,21 @@ def test_a_run_that_is_replaced_has_an_end() -> None:
     assert list(witness.steps) == ["other"]
 
 
+def test_of_a_canary_that_is_gone_nothing_is_kept() -> None:
+    witness, _, _ = traced()
+    walk(witness, CanaryStatus(), status())
+    assert list(witness.steps) == [RUN.id]
+    witness.forget(KEY)
+    assert witness.steps == {}
+
+
+def test_a_run_that_another_leader_ended_is_not_kept() -> None:
+    witness, _, _ = traced()
+    walk(witness, CanaryStatus(), status())
+    walk(witness, CanaryStatus(phase=Phase.SUCCEEDED), CanaryStatus(phase=Phase.SUCCEEDED))
+    assert witness.steps == {}
+
+
 @pytest.mark.parametrize(("ended_before", "again"), [(LOST_SECONDS - 1, True), (LOST_SECONDS + 1, False)])
 def test_a_run_that_ended_as_its_leader_died_is_told_by_the_next(ended_before: float, again: bool) -> None:
     entry = HistoryEntry(
