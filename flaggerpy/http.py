@@ -1,7 +1,7 @@
 """The only room that talks to anything but Kubernetes: hooks, metric providers, alert receivers.
 
 A request is a value, so that other rooms can be tested without a network; `Http.send` carries it out over one pool of connections per
-(TLS verification, proxy). Answers are values too, whatever their status; only the lack of an answer is an error:
+(TLS verification, proxy of the environment). Answers are values too, whatever their status; only the lack of an answer is an error:
 
     HttpError             attempts
     ├── BadRequestUrl     the URL cannot be used
@@ -31,7 +31,7 @@ import socket
 import ssl
 import time
 import zlib
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
@@ -45,6 +45,7 @@ from flaggerpy.api.texts import mask, one_line
 from flaggerpy.egress.connections import REQUESTS_OF_TENANT, CheckedTransport, EgressDenied, Resolver, Turns, on_behalf_of
 from flaggerpy.egress.proxies import Proxies
 from flaggerpy.egress.rules import Egress
+from flaggerpy.egress.trust import tls_context
 
 with lean.without("click", "rich", "pygments"):
     import httpx
@@ -236,6 +237,7 @@ class Http:
         self._resolver = Resolver()
         self._proxies = Proxies()
         self._turns = Turns(REQUESTS_OF_TENANT)
+        self._contexts: dict[bool | str, ssl.SSLContext] = {}
         self._pools: dict[tuple[bool | str, str | None, bool], httpx.AsyncClient] = {}
         self._making = asyncio.Lock()
 
@@ -258,7 +260,7 @@ class Http:
         Raises nothing: authorities that cannot be read are told by the requests that need them.
         """
         with contextlib.suppress(OSError):
-            await self._pool(True, None, held=True)
+            self._pool(True, None, await self._context(True), held=True)
 
     async def send(
         self,
@@ -340,14 +342,14 @@ class Http:
         """The answer at the end of the redirects."""
         for number in range(MAX_REDIRECTS + 1):
             self._check_scheme(hop.url, request, number)
-            pool = await self._pool_for(request, str(hop.url), first=number == 0)
-            answer = await pool.send(hop, stream=True, auth=given, follow_redirects=False)
-            try:
-                if answer.next_request is None:
-                    return await _read(answer, request.max_body)
-                hop, given = _next(hop, answer.next_request), httpx.USE_CLIENT_DEFAULT
-            finally:
-                await answer.aclose()
+            async with self._pool_for(request, str(hop.url), first=number == 0) as pool:
+                answer = await pool.send(hop, stream=True, auth=given, follow_redirects=False)
+                try:
+                    if answer.next_request is None:
+                        return await _read(answer, request.max_body)
+                    hop, given = _next(hop, answer.next_request), httpx.USE_CLIENT_DEFAULT
+                finally:
+                    await answer.aclose()
         raise httpx.TooManyRedirects(f"more than {MAX_REDIRECTS} redirects")
 
     async def _first_hop(self, request: HttpRequest) -> tuple[httpx.Request, Any]:
@@ -356,48 +358,61 @@ class Http:
             body["json"] = request.json
         elif request.content is not None:
             body["content"] = request.content
-        pool = await self._pool_for(request, request.url, first=True)
         trace = traceparent.get()
-        made = pool.build_request(
-            request.method,
-            request.url,
-            headers={**request.headers, "traceparent": trace} if trace else dict(request.headers),
-            params=dict(request.params) or None,
-            timeout=request.timeout,
-            **body,
-        )
+        async with self._pool_for(request, request.url, first=True) as pool:
+            made = pool.build_request(
+                request.method,
+                request.url,
+                headers={**request.headers, "traceparent": trace} if trace else dict(request.headers),
+                params=dict(request.params) or None,
+                timeout=request.timeout,
+                **body,
+            )
         return made, request.auth or httpx.USE_CLIENT_DEFAULT
 
     def _check_scheme(self, url: httpx.URL, request: HttpRequest, number: int) -> None:
         if url.scheme not in self._egress.schemes and url.scheme in ("http", "https") and not (request.trusted and number == 0):
             raise EgressDenied(f"{url.scheme} is closed by -egress-schemes={','.join(sorted(self._egress.schemes))}")
 
-    async def _pool_for(self, request: HttpRequest, url: str, *, first: bool) -> httpx.AsyncClient:
+    @contextlib.asynccontextmanager
+    async def _pool_for(self, request: HttpRequest, url: str, *, first: bool) -> AsyncIterator[httpx.AsyncClient]:
         # a proxy of the environment is the operator's, one of the request only where the request is
         environment = None if request.proxy else self._proxies.of(url)
         held = environment is None and not (request.trusted and (first or request.proxy))
         try:
-            return await self._pool(request.verify, request.proxy or environment, held=held)
+            context = await self._context(request.verify)
         except OSError:
             bundle = request.verify if isinstance(request.verify, str) else os.environ.get("SSL_CERT_FILE") or "of the system"
             raise BadRequestUrl(f"{request.place}: the CA bundle {bundle} cannot be used") from None
+        if not request.proxy:
+            yield self._pool(request.verify, environment, context, held=held)
+            return
+        # tenants can name any number of proxies: connections through them are not kept
+        async with self._made(request.proxy, context, held=held) as pool:
+            yield pool
 
-    async def _pool(self, verify: bool | str, proxy: str | None, *, held: bool) -> httpx.AsyncClient:
-        """Connections of one kind; `held`: to the egress rules."""
+    def _pool(self, verify: bool | str, proxy: str | None, context: ssl.SSLContext, *, held: bool) -> httpx.AsyncClient:
+        """The connections of one kind that are kept; `held`: to the egress rules."""
         key = (verify, proxy, held)
         if key not in self._pools:
-            async with self._making:
-                if key not in self._pools:
-                    # reading the system's authorities takes some 100 ms, too long for the event loop
-                    context = await asyncio.to_thread(tls_context, verify)
-                    transport = CheckedTransport(context, proxy, self._egress if held else None, self._egress, self._resolver)
-                    self._pools[key] = httpx.AsyncClient(
-                        transport=transport,
-                        trust_env=False,
-                        # what can be unpacked without ever holding more than is kept
-                        headers={"User-Agent": self._user_agent, "Accept-Encoding": "gzip, deflate"},
-                    )
+            self._pools[key] = self._made(proxy, context, held=held)
         return self._pools[key]
+
+    def _made(self, proxy: str | None, context: ssl.SSLContext, *, held: bool) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            transport=CheckedTransport(context, proxy, self._egress if held else None, self._egress, self._resolver),
+            trust_env=False,
+            # what can be unpacked without ever holding more than is kept
+            headers={"User-Agent": self._user_agent, "Accept-Encoding": "gzip, deflate"},
+        )
+
+    async def _context(self, verify: bool | str) -> ssl.SSLContext:
+        if verify not in self._contexts:
+            async with self._making:
+                if verify not in self._contexts:
+                    # too long for the event loop
+                    self._contexts[verify] = await asyncio.to_thread(tls_context, verify)
+        return self._contexts[verify]
 
     def _retry_after(self, answer: HttpResponse) -> float | None:
         raw = answer.headers.get("Retry-After")
@@ -443,20 +458,6 @@ def _of_credentials(value: str) -> Iterator[str]:
         with contextlib.suppress(binascii.Error, ValueError):
             user, _, password = base64.b64decode(rest, validate=True).decode().partition(":")
             yield from (f"{user}:{password}", password)
-
-
-def tls_context(verify: bool | str) -> ssl.SSLContext:
-    """The rules of trust: False trusts everybody, a string is a bundle of authorities, else the system's and $SSL_CERT_FILE's."""
-    context = ssl.create_default_context(cafile=verify if isinstance(verify, str) else None)
-    # certificates that curl and Go accept are accepted: Python 3.13 began to demand more of them
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    bundle = os.environ.get("SSL_CERT_FILE")
-    if bundle and verify is True:
-        context.load_verify_locations(cafile=bundle)
-    if verify is False:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 def told(error: BaseException) -> tuple[str, str]:
