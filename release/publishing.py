@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from release import debian, image, oci, packaging, starting, version, wheels
+from release import compiling, debian, image, oci, packaging, starting, version, wheels
 from release.registry import Registry, RegistryError
 from release.tree import write
 
@@ -52,7 +52,9 @@ def publish(plan: Plan, start: Start, say: Say) -> Path:
     room.mkdir(parents=True)
     try:
         _carried_out(plan, room, start, say)
-    except (RegistryError, packaging.NotPackaged, starting.DoesNotStart, wheels.NoWheel, debian.NotToBeHad) as trouble:
+    except (
+        RegistryError, packaging.NotPackaged, starting.DoesNotStart, wheels.NoWheel, debian.NotToBeHad, compiling.NotCompiled,
+    ) as trouble:  # fmt: skip
         raise Refused(str(trouble)) from trouble
     else:
         room.rename(plan.out)
@@ -97,6 +99,8 @@ def _carried_out(plan: Plan, room: Path, start: Start, say: Say) -> None:
     if named != {reference}:
         raise Refused(f"chart and manifests name {', '.join(sorted(named))}, not {reference}")
     charts = Registry(plan.charts)
+    if charts.digest_of(plan.version) and charts.pull_chart(plan.version) != archive:
+        raise Refused(f"{plan.charts}:{plan.version} is published already, as another chart: a version is never given to another one")
     charts.push_chart(plan.version, archive, packaging.described(archive))
     if charts.pull_chart(plan.version) != archive:
         raise Refused(f"the chart at {plan.charts}:{plan.version} is not the one that was pushed")

@@ -142,7 +142,8 @@ class Registry:
     ) -> Answer:
         path = what if what.startswith("/") else f"/v2/{self.path}/{what}"
         answer = self._send(method, path, body, headers or {})
-        if answer.status == 401 and not self._authorization:
+        if answer.status == 401:
+            # also where there was a token: they live for minutes, and an image is started in between
             self._authorization = self._authorized(answer.headers.get("www-authenticate", ""))
             answer = self._send(method, path, body, headers or {})
         if answer.status in (301, 302, 307, 308) and method == "GET":

@@ -61,7 +61,7 @@ def memory_registry() -> Iterator[Memory]:
             given = self.headers.get("Authorization", "")
             if url.path == "/token":
                 good = given == f"Basic {memory.password}"
-                self.answer(200 if good else 401, b'{"token": "t0k3n"}')
+                self.answer(200 if good else 401, f'{{"token": "{memory.token}"}}'.encode())
             elif memory.token and given != f"Bearer {memory.token}":
                 realm = f'Bearer realm="http://{memory.address}/token",service="memory"'
                 self.answer(401, WWW_Authenticate=realm)

@@ -14,6 +14,7 @@ import pytest
 from release import image, oci, version, wheels
 from release.packaging import default_image
 from release.publishing import Plan, Refused, publish
+from release.registry import Registry
 from release.starting import DoesNotStart
 from release.tree import file, tarred
 from release.wheels import ROOT
@@ -120,6 +121,14 @@ def test_a_version_is_never_given_to_another_image(plan: Plan, memory: Memory, m
     with pytest.raises(Refused, match="published already, as sha256:"):
         publish(again, well, quiet)
     assert memory.manifests[f"o/flaggerpy:{NEXT}"] == tiny().image.manifest
+
+
+def test_a_version_is_never_given_to_another_chart(plan: Plan, memory: Memory) -> None:
+    charts = Registry(plan.charts)
+    charts.push_chart(NEXT, b"somebody's", {"name": "flaggerpy", "version": NEXT})
+    with pytest.raises(Refused, match="published already, as another chart"):
+        publish(plan, well, quiet)
+    assert charts.pull_chart(NEXT) == b"somebody's"
 
 
 def test_the_same_release_can_be_gone_on_with_after_an_accident(plan: Plan, memory: Memory) -> None:

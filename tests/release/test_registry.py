@@ -79,6 +79,18 @@ def test_a_token_is_asked_for_with_the_credentials_of_the_environment(memory: Me
         Registry(f"{memory.address}/x/y").push_image(image())
 
 
+def test_a_token_that_ran_out_is_asked_for_again(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They live for minutes, and between the push and the tag an image is started."""
+    memory.token, memory.password = "t0k3n", base64.b64encode(b"me:secret").decode()
+    monkeypatch.setenv("REGISTRY_USER", "me")
+    monkeypatch.setenv("REGISTRY_PASSWORD", "secret")
+    registry = Registry(f"{memory.address}/x/y")
+    registry.push_image(image())
+    memory.token = "another"
+    registry.tag("1.2.3", image())
+    assert memory.tags == ["x/y:1.2.3"]
+
+
 def test_a_chart_comes_back(memory: Memory) -> None:
     registry = Registry(f"{memory.address}/charts/flaggerpy")
     registry.push_chart("1.2.3", b"tgz", {"name": "flaggerpy", "version": "1.2.3"})
