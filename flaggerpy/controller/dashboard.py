@@ -31,7 +31,9 @@ class Dashboard:
         recorder.on_record = self._heard
         self._bearer = Bearer(client.configuration) if settings.ui_auth or settings.ui_actions else None
         people = People(self._bearer) if self._bearer else None
-        self.pages = Pages(self.feed, people=people, auth=settings.ui_auth, actions=settings.ui_actions, leads=leads)
+        self.pages = Pages(
+            self.feed, people=people, auth=settings.ui_auth, actions=settings.ui_actions, hosts=settings.ui_host_names, leads=leads
+        )
 
     async def stop(self) -> None:
         await self.pages.stop()

@@ -23,6 +23,7 @@ PROVIDERS: tuple[str, ...] = get_args(Provider)
 LOG_LEVELS = ("debug", "info", "warn", "warning", "error", "fatal", "panic")
 ENCODINGS = ("json", "console")
 NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+HOST = re.compile(r"[a-z0-9_]([-.a-z0-9_]*[a-z0-9_])?")
 # klog registers these beside Flagger's own; they steer a logger that we do not have
 KLOG = frozenset({
     "v", "vmodule", "logtostderr", "alsologtostderr", "stderrthreshold", "log_dir", "log_file", "log_file_max_size", "log_backtrace_at",
@@ -90,6 +91,8 @@ class Settings:
     """Whether reading needs a token too: the page then shows what its owner may list."""
     ui_actions: bool = False
     """Whether the page can promote, skip, pause, resume, retry and abort, for those whose token may patch the Canary."""
+    ui_hosts: str = ""
+    """Names by which the page may be opened from outside of the cluster where reading takes no token: see `flaggerpy.dashboard.hosts`."""
     egress_allow: str = ""
     """Networks and addresses that are open to URLs of tenants: see `flaggerpy.egress.rules`."""
     egress_deny: str = ""
@@ -114,6 +117,11 @@ class Settings:
     def namespaces(self) -> tuple[str, ...]:
         """The namespaces that are watched, in the order given; none is all."""
         return tuple(dict.fromkeys(name.strip() for name in self.namespace.split(",") if name.strip()))
+
+    @property
+    def ui_host_names(self) -> frozenset[str]:
+        """`ui_hosts`, one by one, in lower case."""
+        return frozenset(filter(None, (name.strip().lower() for name in self.ui_hosts.split(","))))
 
     @property
     def egress(self) -> Egress:
@@ -220,9 +228,12 @@ def _checked(settings: Settings) -> Settings:
         raise SettingsError(f"-namespace={settings.namespace}: {wrong[0]!r} cannot be the name of a namespace")
     if settings.namespace and not settings.namespaces:
         raise SettingsError(f"-namespace={settings.namespace}: should be names with commas between them, or empty for all")
-    for flag, given in (("ui-auth", settings.ui_auth), ("ui-actions", settings.ui_actions)):
+    for flag, given in (("ui-auth", settings.ui_auth), ("ui-actions", settings.ui_actions), ("ui-hosts", settings.ui_hosts)):
         if given and not settings.ui:
             raise SettingsError(f"-{flag} needs -ui")
+    if wrong := [name for name in sorted(settings.ui_host_names) if not HOST.fullmatch(name)]:
+        example = "releases.example.com, without scheme and port"
+        raise SettingsError(f"-ui-hosts={settings.ui_hosts}: {wrong[0]!r} should be a name such as {example}")
     try:
         _ = settings.egress
     except ValueError as error:

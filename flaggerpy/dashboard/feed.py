@@ -156,7 +156,7 @@ class Feed:
             self._epoch = secrets.token_hex(6)
         self._readers.add(reader)
         epoch, _, serial = last.partition("-")
-        resumes = reader.only is None and epoch == self._epoch and serial.isdecimal()
+        resumes = reader.only is None and epoch == self._epoch and serial.isdecimal() and len(serial) < 19
         if reader.only is not None:
             reader.tell(reader.only)
         elif resumes:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import logging
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from http import HTTPStatus
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
@@ -21,6 +22,7 @@ from flaggerpy.cluster.errors import ApiError, Forbidden, NotFound
 from flaggerpy.dashboard import verbs
 from flaggerpy.dashboard.feed import Feed, Key, Reader
 from flaggerpy.dashboard.files import File, files
+from flaggerpy.dashboard.hosts import may_open
 from flaggerpy.dashboard.people import BELIEVED_SECONDS, Busy, People, Person, Unknown
 from flaggerpy.telemetry.server import Request
 
@@ -37,6 +39,8 @@ BODY_BYTES = 4096
 REQUEST_SECONDS = 15.0
 BUFFER_BYTES, SOCKET_BYTES = 64 * 1024, 256 * 1024
 LONGEST_MANAGER = 120
+"""Bytes; the API server takes 128."""
+LONGEST_NAMESPACE, LONGEST_NAME = 63, 253
 
 HEADERS = (
     "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
@@ -62,7 +66,10 @@ class Answer(Exception):
 
 
 class Pages:
-    """Answers what is below /ui. `people` None: there are no tokens here, so everybody reads and nobody acts."""
+    """Answers what is below /ui. `people` None: there are no tokens here, so everybody reads and nobody acts.
+
+    `hosts`: names, in lower case, by which the page may be opened beside those of the cluster where reading takes no token.
+    """
 
     def __init__(
         self,
@@ -71,12 +78,14 @@ class Pages:
         people: People | None = None,
         auth: bool = False,
         actions: bool = False,
+        hosts: Collection[str] = (),
         leads: Callable[[], bool] = lambda: True,
     ) -> None:
         self._feed = feed
         self._people = people
         self._auth = auth
         self._actions = actions
+        self._hosts = hosts
         self._leads = leads
         self._files: dict[str, File] = files()
         self._streams: set[asyncio.Task[Any]] = set()
@@ -92,6 +101,7 @@ class Pages:
     async def __call__(self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one request; fits `telemetry.server.Room`."""
         try:
+            self._right_name(request)
             if request.path == "/ui/api/stream" and request.method == "GET":
                 await self._stream(request, reader, writer)
                 return
@@ -103,6 +113,16 @@ class Pages:
                     await _send(writer, answer.status, "application/json", _json({"sentence": answer.sentence}), *answer.headers, *NO_STORE)
         except (TimeoutError, ConnectionError, asyncio.IncompleteReadError) as error:
             _log.debug("a page's request was broken off: %r", error)
+
+    def _right_name(self, request: Request) -> None:
+        # with a token no other site can read anything: it has none
+        host = request.headers.get("host", "")
+        if not self._auth and not may_open(host, self._hosts):
+            raise Answer(
+                HTTPStatus.MISDIRECTED_REQUEST,
+                f"Whoever opens this page under the name {host[:100]} could be led here by somebody else: -ui-hosts allows a name "
+                "(chart: ui.hosts), and -ui-auth asks every reader for a token.",
+            )
 
     # --- one answer --------------------------------------------------------------------------------------------------------------------
 
@@ -159,7 +179,7 @@ class Pages:
         wanted = await _body(request, reader)
         key = Key(str(wanted.get("namespace") or ""), str(wanted.get("name") or ""))
         verb, step = wanted.get("verb"), wanted.get("step")
-        if not all(key) or verb not in verbs.VERBS or not isinstance(step, int):
+        if not _can_be(key) or verb not in verbs.VERBS or not isinstance(step, int):
             raise Answer(HTTPStatus.BAD_REQUEST, "The command cannot be understood.")
         # asked before anything is told about the Canary: whoever may not touch it does not learn whether it is there
         if not await _asked(person.may("patch", *key)):
@@ -169,8 +189,9 @@ class Pages:
             raise Answer(HTTPStatus.NOT_FOUND, f"There is no Canary {key.name} in {key.namespace}.")
         if isinstance(order, str):
             raise Answer(HTTPStatus.CONFLICT, order)
-        signed = f"flaggerpy-ui as {''.join(letter for letter in person.name if letter.isprintable())}"[:LONGEST_MANAGER]
-        await _asked(person.annotate(key.namespace, key.name, {order.annotation: order.value}, signed))
+        signed = f"flaggerpy-ui as {''.join(letter for letter in person.name if letter.isprintable())}"
+        manager = signed.encode()[:LONGEST_MANAGER].decode(errors="ignore")
+        await _asked(person.annotate(key.namespace, key.name, {order.annotation: order.value}, manager))
         _log.info("%s of %s.%s ordered by %s on the page", verb, key.name, key.namespace, person.name)
         return {"sentence": f"{verb.capitalize()} is written, signed by {person.name}."}
 
@@ -195,15 +216,19 @@ class Pages:
             raise Answer(HTTPStatus.SERVICE_UNAVAILABLE, "Too many pages are open.", "Retry-After: 10")
         task = asyncio.current_task()
         assert task is not None
+        stream = _Stream(writer)
         self._streams.add(task)
         try:
-            stream = _Stream(writer)
             person = await self._person(request) if self._auth else None
             key = _key(request)
             if key is None:
                 await self._list(stream, client, request, person)
             else:
                 await self._detail(stream, client, request, person, key)
+        except Answer:
+            # within a stream there is no place for it: the page comes back, and is told then
+            if not stream.begun:
+                raise
         except asyncio.CancelledError:
             # asyncio's streams of Python 3.11 report a cancelled handler as an error
             if not self._stopping:
@@ -213,8 +238,11 @@ class Pages:
 
     async def _list(self, stream: _Stream, client: asyncio.StreamReader, request: Request, person: Person | None) -> None:
         visible = await self._visible(person)
+        sight = _sight(visible)
+        # who may see other namespaces than before knows nothing of them
+        known, _, seen = request.headers.get("last-event-id", "").rpartition("/")
         reader = Reader()
-        resumes = self._feed.join(reader, request.headers.get("last-event-id", ""))
+        resumes = self._feed.join(reader, known if seen == sight else "")
         try:
             await stream.begin()
             await stream.send("hello", {**self._hello(person), "resumes": resumes}, None)
@@ -226,7 +254,7 @@ class Pages:
                         return  # the page comes back and gets what may be seen now
                     checked = asyncio.get_running_loop().time()
                 while reader.dirty or whole:
-                    moment = self._feed.moment
+                    moment = f"{self._feed.moment}/{sight}"
                     rows, gone = self._taken(reader, visible)
                     last = not reader.dirty
                     await stream.raw("rows", b'{"rows":[' + b",".join(rows) + b'],"gone":' + _json(gone) + b"}", moment if last else None)
@@ -290,12 +318,14 @@ class _Stream:
 
     def __init__(self, writer: asyncio.StreamWriter) -> None:
         self._writer = writer
+        self.begun = False
         self.spoke = 0.0
         # what a slow reader has not taken is bounded here and in the kernel
         writer.transport.set_write_buffer_limits(high=BUFFER_BYTES)
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BYTES)
 
     async def begin(self) -> None:
+        self.begun = True
         await self._write(_head(HTTPStatus.OK, "text/event-stream", *NO_STORE, "X-Accel-Buffering: no"))
 
     async def send(self, event: str, data: dict[str, Any], identity: str | None) -> None:
@@ -366,10 +396,20 @@ def _key(request: Request) -> Key | None:
     wanted = parse_qs(urlsplit(request.target).query).get("canary")
     if not wanted:
         return None
-    namespace, _, name = wanted[0].partition("/")
-    if not namespace or not name or "/" in name:
+    key = Key(*wanted[0].partition("/")[::2])
+    if not _can_be(key):
         raise Answer(HTTPStatus.BAD_REQUEST, "canary should be NAMESPACE/NAME.")
-    return Key(namespace, name)
+    return key
+
+
+def _can_be(key: Key) -> bool:
+    """Whether there can be such a Canary; what is asked about others is remembered nowhere."""
+    return 0 < len(key.namespace) <= LONGEST_NAMESPACE and 0 < len(key.name) <= LONGEST_NAME and "/" not in key.namespace + key.name
+
+
+def _sight(visible: frozenset[str] | None) -> str:
+    """A short word for the namespaces that are seen."""
+    return "all" if visible is None else hashlib.sha256("/".join(sorted(visible)).encode()).hexdigest()[:12]
 
 
 def _same_site(request: Request) -> None:
@@ -380,11 +420,11 @@ def _same_site(request: Request) -> None:
 
 async def _body(request: Request, reader: asyncio.StreamReader) -> dict[str, Any]:
     length = request.headers.get("content-length", "")
-    if not length.isdecimal() or int(length) > BODY_BYTES:
+    if not length.isdecimal() or len(length) > 9 or int(length) > BODY_BYTES:
         raise Answer(HTTPStatus.BAD_REQUEST, f"The command should have a length, of at most {BODY_BYTES} bytes.")
     try:
         found = json.loads(await reader.readexactly(int(length)))
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
         raise Answer(HTTPStatus.BAD_REQUEST, "The command should be a JSON object.")

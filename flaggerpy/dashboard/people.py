@@ -3,7 +3,7 @@
 The controller lends nobody its own rights. Whether a token is good and what it may do is asked by the token itself (SelfSubjectReview,
 SelfSubjectAccessReview), and a command is written with it, so that authentication, RBAC, admission policies and the audit log of the API
 server all see the person (docs/adr: the page acts as the person). Tokens are found by
-their digest, kept in memory for as long as they are in use, and written nowhere.
+their digest, kept in memory until nobody has come with them for ten minutes, and written nowhere.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ BELIEVED_SECONDS = 60.0
 """How long an answer of the API server about a person is believed."""
 REFUSED_SECONDS = 30.0
 """How long a token that it refused is refused without asking again."""
+FORGOTTEN_SECONDS = 600.0
 REMEMBERED = 256
 BURST, PER_SECOND = 20.0, 2.0
 """Tokens that are not known yet: so many at once, and so many a second in the long run."""
@@ -99,6 +100,8 @@ class People:
         if not token or len(token) > LONGEST or not _TOKEN.fullmatch(token):
             raise Unknown
         digest, now = hashlib.sha256(token.encode()).digest(), self._monotonic()
+        for old in [each for each, person in self._known.items() if now - person.at > FORGOTTEN_SECONDS]:
+            del self._known[old]
         known = self._known.get(digest)
         if known is not None and now - known.at <= BELIEVED_SECONDS:
             self._known.move_to_end(digest)

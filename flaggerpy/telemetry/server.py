@@ -32,7 +32,15 @@ class Request:
 
     @property
     def path(self) -> str:
-        return urlsplit(self.target).path
+        return path_of(self.target)
+
+
+def path_of(target: str) -> str:
+    """The path of a request's target; "" where it cannot be read."""
+    try:
+        return urlsplit(target).path
+    except ValueError:
+        return ""
 
 
 Room = Callable[[Request, asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -124,7 +132,7 @@ class ProbeServer:
         parts = first.split(" ")
         if len(parts) != 3:
             return HTTPStatus.BAD_REQUEST, text, b"not HTTP\n", ""
-        method, path = parts[0], urlsplit(parts[1]).path
+        method, path = parts[0], path_of(parts[1])
         if method not in ("GET", "HEAD"):
             return HTTPStatus.METHOD_NOT_ALLOWED, text, b"GET or HEAD\n", ""
         if path in self._checks:

@@ -55,6 +55,8 @@ def test_flags_of_klog_and_flags_without_effect_are_taken_and_named() -> None:
         (["-port"], "needs a value"),
         (["run"], "every setting is a flag"),
         (["-selector-labels= ,"], "selector-labels is empty"),
+        (["-ui-hosts=releases.example.com"], "-ui-hosts needs -ui"),
+        (["-ui", "-ui-hosts=a.example,https://b.example"], "'https://b.example' should be a name such as releases.example.com"),
         (["-shard=3/3"], "-shard: '3/3' should be a number and how many there are"),
         (["-namespace=a,B"], "'B' cannot be the name of a namespace"),
         (["-namespace=,"], "names with commas"),
@@ -85,6 +87,10 @@ def test_several_namespaces_are_a_list_and_the_lease_is_in_the_first_or_where_it
     assert parse(["-namespace=shop,bar", "-leader-election-namespace=flagger-system"], {}).lease_namespace == "flagger-system"
     assert parse(["-namespace=shop", "-leader-election-namespace=flagger-system"], {}).lease_namespace == "shop"
     assert parse([], {}).namespaces == ()
+
+
+def test_names_of_the_page_are_read_one_by_one() -> None:
+    assert parse(["-ui", "-ui-hosts=A.example, b.example,"], {}).ui_host_names == {"a.example", "b.example"}
 
 
 def test_a_shard_is_one_of_some() -> None:

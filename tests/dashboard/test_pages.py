@@ -15,6 +15,7 @@ import pytest
 
 from flaggerpy.cluster.errors import Forbidden
 from flaggerpy.dashboard import pages as pages_module
+from flaggerpy.dashboard import people as people_module
 from flaggerpy.dashboard.feed import Feed, Key
 from flaggerpy.dashboard.files import files
 from flaggerpy.dashboard.pages import Pages
@@ -258,6 +259,20 @@ async def test_another_sites_page_cannot_use_up_the_streams() -> None:
         assert answer.status_code == 403
 
 
+@pytest.mark.parametrize("path", ["/ui/", "/ui/api/me", "/ui/api/stream", "/ui/api/stream?canary=test/app"])
+async def test_a_site_that_lets_its_name_lead_here_reads_nothing(path: str) -> None:
+    rebound = {"Host": "evil.example:8080", "Sec-Fetch-Site": "same-origin"}
+    async with Stage() as stage:
+        refused = await stage.http.get(path, headers=rebound)
+        assert refused.status_code == 421
+        assert "-ui-hosts" in refused.json()["sentence"]
+        assert stage.feed.readers == 0
+    async with Stage(hosts={"evil.example"}) as stage, stage.http.stream("GET", path, headers=rebound) as answer:
+        assert answer.status_code == 200
+    async with Stage(auth=True) as stage:
+        assert (await stage.http.get(path, headers=rebound)).status_code in (200, 401)
+
+
 async def test_streams_end_with_the_controller() -> None:
     async with Stage() as stage, stage.stream() as events:
         await until(events, "hello")
@@ -266,7 +281,7 @@ async def test_streams_end_with_the_controller() -> None:
             await until(events, "never")
 
 
-@pytest.mark.parametrize("wanted", ["app", "/app", "test/", "a/b/c"])
+@pytest.mark.parametrize("wanted", ["app", "/app", "test/", "a/b/c", f"{'n' * 64}/app", f"test/{'n' * 254}"])
 async def test_a_canary_that_is_no_name_is_refused(wanted: str) -> None:
     async with Stage() as stage:
         assert (await stage.http.get(f"/ui/api/stream?canary={wanted}")).status_code == 400
@@ -306,8 +321,38 @@ async def test_with_auth_a_tenant_reads_their_namespaces_only() -> None:
         assert (refused.status_code, refused.json()["sentence"]) == (403, "jane may not get the Canary theirs in b.")
 
 
+async def test_who_may_see_more_than_before_gets_all_of_it_and_not_only_what_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(people_module, "BELIEVED_SECONDS", 0.0)
+    async with Stage(auth=True) as stage:
+        stage.shelf.put(canary("mine", "a"))
+        stage.shelf.put(canary("new", "b"))
+        stage.api.rights.add(("jane", "list", "a", None))
+        async with stage.stream(**JANE) as events:
+            _, moment = await whole(events)
+        stage.api.rights.add(("jane", "list", "b", None))
+        async with stage.stream(**JANE, Last_Event_ID=moment) as events:
+            assert (await until(events, "hello"))[0]["resumes"] is False
+            rows, moment = await whole(events)
+            assert sorted(rows) == ["mine", "new"]
+        async with stage.stream(**JANE, Last_Event_ID=moment) as events:
+            assert (await until(events, "hello"))[0]["resumes"] is True
+
+
+async def test_a_token_that_ends_within_a_stream_ends_it_without_another_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (pages_module, people_module):
+        monkeypatch.setattr(module, "BELIEVED_SECONDS", 0.05)
+    async with Stage(auth=True) as stage:
+        stage.shelf.put(canary("app"))
+        stage.api.rights |= {("jane", "get", "test", "app")}
+        async with stage.http.stream("GET", "/ui/api/stream?canary=test/app", headers=JANE) as answer:
+            stage.api.users.clear()
+            async with asyncio.timeout(10):
+                assert "HTTP/1.1" not in (await answer.aread()).decode()
+        assert (await stage.http.get("/ui/api/stream?canary=test/app", headers=JANE)).status_code == 401
+
+
 async def test_a_stream_ends_when_the_right_to_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (pages_module, __import__("flaggerpy.dashboard.people", fromlist=["x"])):
+    for module in (pages_module, people_module):
         monkeypatch.setattr(module, "BELIEVED_SECONDS", 0.05)
     async with Stage(auth=True) as stage:
         stage.shelf.put(canary("app"))

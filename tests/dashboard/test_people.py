@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from flaggerpy.dashboard.people import BELIEVED_SECONDS, BURST, REFUSED_SECONDS, Busy, People, Unknown
+from flaggerpy.dashboard.people import BELIEVED_SECONDS, BURST, FORGOTTEN_SECONDS, REFUSED_SECONDS, Busy, People, Unknown
 
 
 class Api:
@@ -68,6 +68,14 @@ async def test_a_token_that_was_revoked_is_refused_within_a_minute(people: Peopl
     clock.now += BELIEVED_SECONDS + 1
     with pytest.raises(Unknown):
         await people.person("good-token")
+
+
+async def test_a_token_that_nobody_came_with_for_ten_minutes_is_forgotten(people: People, api: Api, clock: Clock) -> None:
+    api.users["other-token"] = "joe"
+    await people.person("good-token")
+    clock.now += FORGOTTEN_SECONDS + 1
+    await people.person("other-token")
+    assert [person.name for person in people._known.values()] == ["joe"]
 
 
 async def test_a_bad_token_is_refused_without_asking_again_for_a_while(people: People, api: Api, clock: Clock) -> None:

@@ -80,6 +80,14 @@ async def test_a_check_that_fails_itself_is_not_well() -> None:
     await server.stop()
 
 
+@pytest.mark.parametrize("target", ["//[", "http://[x/metrics", "*"])
+async def test_an_address_that_cannot_be_read_is_not_found(server: ProbeServer, target: str) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(f"GET {target} HTTP/1.1\r\n\r\n".encode())
+    assert (await reader.readline()).split()[1:2] == [b"404"]
+    writer.close()
+
+
 @pytest.mark.parametrize("encoding", ["gzip", "identity"])
 async def test_metrics_are_rendered_outside_the_loop(client: httpx.AsyncClient, checks: Checks, encoding: str) -> None:
     answer = await client.get("/metrics", headers={"Accept-Encoding": encoding})

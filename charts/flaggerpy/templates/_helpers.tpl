@@ -127,6 +127,7 @@ revert-on-deletion: {{ $values.revertOnDeletion | toString | quote }}
 kstatus-conditions: {{ $values.kstatusConditions | toString | quote }}
 ui: {{ ternary "true" "" $values.ui.enabled | quote }}
 ui-auth: {{ ternary "true" "" (and $values.ui.enabled $values.ui.auth) | quote }}
+ui-hosts: {{ ternary (join "," $values.ui.hosts) "" $values.ui.enabled | quote }}
 ui-actions: {{ ternary "true" "" (and $values.ui.enabled $values.ui.actions) | quote }}
 cluster-name: {{ $values.clusterName | quote }}
 slack-user: {{ $values.slack.user | quote }}
