@@ -66,7 +66,6 @@ SUITES: dict[str, Suite] = {
             *(f"flaggerpy/cli/{name}.py" for name in ("main", "terminal", "watching", "feed", "printing", "glyphs", "problems")),
             "e2e/terminal",
         ),
-        by_hand=True,
     ),
     "standby": Suite(
         rooms=(
