@@ -91,6 +91,7 @@ test-ui: $(READY) ## the web page in a real browser, on a sandbox of its own (AR
 	$(if $(ARGS),,$(PY) -m e2e.suites passed ui)
 
 test-install: $(READY) ## the chart on a sandbox of its own: installed, upgraded (also from Flagger's own chart, and back), taken away
+	$(VENV)/bin/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev,release]'
 	$(PY) -m release.image
 	$(PY) -m e2e.sandbox with --with helm --with flagger --with flagger-chart --with wget -- $(abspath $(PY)) -m pytest -r aR --durations 10 e2e/install $(ARGS)
 	$(if $(ARGS),,$(PY) -m e2e.suites passed install)
