@@ -23,7 +23,7 @@ from typing import Any
 from flaggerpy.cluster.client import MANAGER, Client, Manifest
 from flaggerpy.cluster.errors import AlreadyExists, ApiError, Conflict, NotFound
 from flaggerpy.cluster.kinds import LEASE
-from flaggerpy.cluster.tasks import end
+from flaggerpy.cluster.tasks import end, failure
 from flaggerpy.cluster.watch import Key, Watcher
 
 NAME = "flagger-leader-election"
@@ -89,6 +89,11 @@ class LeaderElection:
         self._early = asyncio.Event()
         self._readers: list[asyncio.Future[bool]] = []
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def failure(self) -> BaseException | None:
+        """The fault of ours that ended the campaign; None while it goes on."""
+        return failure(self._task)
 
     @property
     def holder(self) -> str:

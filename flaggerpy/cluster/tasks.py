@@ -1,4 +1,4 @@
-"""How a background task is ended."""
+"""How a background task is ended, and what becomes known when it ends by itself."""
 
 from __future__ import annotations
 
@@ -19,5 +19,10 @@ async def end(task: asyncio.Task[Any] | None) -> None:
         return
     task.cancel()
     await asyncio.wait({task})
-    if not task.cancelled() and (error := task.exception()):
+    if error := failure(task):
         _log.error("the task %s had failed", task.get_name(), exc_info=error)
+
+
+def failure(task: asyncio.Task[Any] | None) -> BaseException | None:
+    """The error that ended a task; None where there is none."""
+    return task.exception() if task is not None and task.done() and not task.cancelled() else None

@@ -32,6 +32,8 @@ ReadSecret = Callable[[str, str], Awaitable[Mapping[str, str] | None]]
 AT_ONCE = 32
 """How many registries are talked to at a time: many releases may begin in the same second."""
 NODES_KEPT = 60.0
+MOST_TOLD = 1000
+"""Sentences that are remembered as said; images and namespaces are in them, and there are always new ones."""
 REFUSALS = frozenset({"image-missing", "image-denied", "pull-credentials"})
 """Causes that may only mean that a pull secret was not at hand."""
 
@@ -201,6 +203,8 @@ class ImageCheck:
     def _once(self, sentence: str) -> None:
         """A lasting lack is named once, not with every release."""
         if sentence not in self._told:
+            if len(self._told) >= MOST_TOLD:
+                self._told.clear()
             self._told.add(sentence)
             _log.warning("%s", sentence)
 

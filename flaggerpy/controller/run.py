@@ -19,6 +19,7 @@ from flaggerpy.cluster.client import Client
 from flaggerpy.cluster.errors import ApiError, NotConfigured
 from flaggerpy.cluster.events import EventRecorder
 from flaggerpy.cluster.lease import LeaderElection
+from flaggerpy.cluster.tasks import failure
 from flaggerpy.controller import checks, rbac
 from flaggerpy.controller.applying import Applier
 from flaggerpy.controller.background import Background, Outside
@@ -170,12 +171,12 @@ class Controller:
         self.recorder.start()
         self.parts.started_at = self.client.now()
         self.election.start()
-        self._others = asyncio.create_task(self.claims.watch())
+        self._others = asyncio.create_task(self.claims.watch(), name="the other shards")
         self.warm = True
         self._warmed()
         self.lag.start()
-        self._sweeper = asyncio.create_task(self._sweep())
-        self._tidier = asyncio.create_task(self._tidy())
+        self._sweeper = asyncio.create_task(self._sweep(), name="sweep")
+        self._tidier = asyncio.create_task(self._tidy(), name="tidy")
 
     async def _until_answered(self, work: Callable[[], Awaitable[None]]) -> None:
         """An API server that has a bad minute when we start is no reason to end."""
@@ -234,7 +235,7 @@ class Controller:
         """There is more to act on than before: all that is ours, or what was left to another shard."""
         if self._starter:
             self._starter.cancel()
-        self._starter = asyncio.create_task(self._start_workers())
+        self._starter = asyncio.create_task(self._start_workers(), name="start of the workers")
 
     def _is_ours(self, key: Key) -> bool:
         return self.election.leading.is_set() and self.claims.attends(key.namespace)
@@ -349,8 +350,13 @@ class Controller:
     # --- what is told over HTTP --------------------------------------------------------------------------------------------------------
 
     def alive(self) -> str | None:
-        """Why the process should be restarted."""
-        return "kopf's thread has ended" if self.warm and not self.watching.alive else None
+        """Why the process should be restarted: what ends only by a fault of ours has ended, and nobody would do its work."""
+        if self.warm and not self.watching.alive:
+            return "kopf's thread has ended"
+        if error := self.election.failure:
+            return f"the election has failed: {error!r}"
+        tasks = (self._claimant, self._starter, self._others, self._sweeper, self._tidier)
+        return next((f"the task {task.get_name()} has failed: {error!r}" for task in tasks if task and (error := failure(task))), None)
 
     def ready(self) -> str | None:
         """Why this replica can neither lead nor take over."""

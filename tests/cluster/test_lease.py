@@ -53,6 +53,21 @@ async def test_the_first_makes_the_lease_and_leads(server: FakeApiServer, run: C
     assert spec["acquireTime"].endswith("Z")
 
 
+async def test_a_campaign_that_ended_by_a_fault_of_ours_is_told(
+    run: Callable[..., LeaderElection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = run("first")
+    await first.leading.wait()
+    assert first.failure is None
+
+    async def broken(within: float) -> bool:
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(first, "_attempt", broken)
+    await eventually(lambda: isinstance(first.failure, RuntimeError))
+    assert not first.leading.is_set()
+
+
 async def test_the_leader_renews_by_one_request_each_time(server: FakeApiServer, run: Callable[..., LeaderElection]) -> None:
     first = run("first")
     await first.leading.wait()

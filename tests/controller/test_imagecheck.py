@@ -14,7 +14,7 @@ import pytest
 from e2e.registry import Basic, FaultyRegistry, faults
 from flaggerpy.cluster import kinds
 from flaggerpy.cluster.client import Client
-from flaggerpy.controller.imagecheck import ApiCluster, ImageCheck
+from flaggerpy.controller.imagecheck import MOST_TOLD, ApiCluster, ImageCheck
 from flaggerpy.http import Http
 from tests.cluster.fake_apiserver import FakeApiServer, Request
 
@@ -118,6 +118,13 @@ async def test_what_may_not_be_read_makes_a_no_unchecked_and_is_named_once(
     assert sum("not checked" in record.message for record in caplog.records) == 1
     # what is there for everybody is there
     assert (await answered(client, http, pod(registry.image("team/app"), *names)))[0] == "exists"
+
+
+def test_what_was_said_is_not_remembered_without_end(http: Http) -> None:
+    checker = ImageCheck(None, http.send)
+    for number in range(2 * MOST_TOLD):
+        checker._once(f"image check of app:{number}: not checked")
+    assert len(checker._told) <= MOST_TOLD
 
 
 async def test_no_secret_is_read_for_a_pod_that_pulls_nothing(server: FakeApiServer, client: Client, http: Http) -> None:

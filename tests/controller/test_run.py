@@ -92,6 +92,26 @@ async def test_only_a_process_that_is_nothing_else_settles_its_memory(monkeypatc
         assert settled == ["settled"]
 
 
+async def test_a_process_of_which_a_part_has_ended_wants_to_be_restarted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise RuntimeError("a fault of ours")
+
+    async with FakeApiServer() as server:
+        process = Process(server)
+        await process.ready()
+        assert (await process.page("/healthz"))[0] == 200
+        await process.end()
+        monkeypatch.setattr(run, "TIDY_SECONDS", 0.01)
+        monkeypatch.setattr(lean, "give_back", broken)
+        process = Process(server)
+        await process.ready()
+        async with asyncio.timeout(20):
+            while (answer := await process.page("/healthz"))[0] == 200:  # noqa: ASYNC110 - a page cannot be awaited
+                await asyncio.sleep(0.01)
+        assert answer == (503, "controller: the task tidy has failed: RuntimeError('a fault of ours')\n")
+        await process.end()
+
+
 async def test_an_api_server_that_fails_at_the_start_is_waited_for() -> None:
     async with FakeApiServer() as server:
         failing = True
