@@ -92,6 +92,17 @@ def test_a_copy_of_flaggers_own_values_is_taken_as_it_is(offline: Helm, flaggers
     assert parse(flags(rendered), {}).log_level == "info"
 
 
+def test_labels_and_annotations_are_texts_whatever_the_values_are(offline: Helm) -> None:
+    given: Obj = {"a": 1, "b": True, "c": 1000000, "d": "text"}
+    wanted = {"a": "1", "b": "true", "c": "1000000", "d": "text"}
+    maps = ("podLabels", "podAnnotations", "deploymentLabels", "annotations", "nodeSelector")
+    rendered = one(offline.template(dict.fromkeys(maps, given)), "Deployment")
+    pod = rendered["spec"]["template"]
+    places = [metadata[kind] for metadata in (pod["metadata"], rendered["metadata"]) for kind in ("labels", "annotations")]
+    for place in (*places, pod["spec"]["nodeSelector"]):
+        assert {name: place[name] for name in wanted} == wanted
+
+
 @pytest.mark.parametrize(
     ("values", "flag"),
     [
@@ -106,6 +117,7 @@ def test_a_copy_of_flaggers_own_values_is_taken_as_it_is(offline: Helm, flaggers
         ({"ingressClass": "contour"}, "-ingress-class=contour"),
         ({"noCrossNamespaceRefs": True}, "-no-cross-namespace-refs=true"),
         ({"clusterName": "prod"}, "-cluster-name=prod"),
+        ({"ui": {"enabled": True, "hosts": ["a.example", "b.example"]}}, "-ui-hosts=a.example,b.example"),
         ({"kubeconfigQPS": 1000000}, "-kubeconfig-qps=1000000"),
         ({"kubeconfigBurst": "300"}, "-kubeconfig-burst=300"),
         ({"slack": {"user": "u"}}, "-slack-user=u"),

@@ -99,6 +99,15 @@ true
 {{- if kindIs "float64" . -}}{{- int64 . -}}{{- else -}}{{- toString . -}}{{- end -}}
 {{- end -}}
 
+{{/* Labels, annotations and node labels, whose values the API server takes as texts only: --set makes numbers of 1 and true of true. */}}
+{{- define "flaggerpy.texts" -}}
+{{- $texts := dict -}}
+{{- range $name, $value := . -}}
+{{- $_ := set $texts $name (include "flaggerpy.number" $value) -}}
+{{- end -}}
+{{- toYaml $texts -}}
+{{- end -}}
+
 {{/*
 The controller's flags: name without dash, and value, all texts. An empty one is not given, so that the controller's own default stands. A new
 flag is one line here.
