@@ -114,6 +114,13 @@ class Exporting(Witness):
             self._count(key, -1)
             self._disown(key, target)
 
+    def stand_down(self) -> None:
+        """Another replica leads, and tells of the Canaries: what stood here would be told beside it, and never change again."""
+        self._targets.clear()
+        self._owners.clear()
+        self._by_namespace.clear()
+        self.metrics.canaries.clear()
+
     def _own(self, key: Key, target: str) -> None:
         """The series of a target belong to the Canary that came first; a second one of the same target, which is refused, has none."""
         had = self._targets.get(key)

@@ -270,6 +270,7 @@ class Controller:
         self.background.stand_down()
         for worker in self._workers.values():
             worker.cancel()
+        self.exporting.stand_down()
 
     def _arrived(self, key: Key) -> None:
         if not self._is_ours(key):

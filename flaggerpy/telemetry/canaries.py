@@ -134,6 +134,10 @@ class Canaries:
         """Remove all series of a Canary that is gone."""
         self._rows.pop((namespace, name), None)
 
+    def clear(self) -> None:
+        """Remove all series of Canaries: somebody else tells of them now."""
+        self._rows, self._namespaces = {}, {}
+
     def _row(self, name: str, namespace: str) -> Row:
         key = (namespace, name)
         row = self._rows.get(key)

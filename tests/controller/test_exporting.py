@@ -58,6 +58,18 @@ def in_phase(phase: Phase, at: float = BEGAN, before: CanaryStatus | None = None
 
 
 RUN = RunState(id="r", revision="1")
+
+
+def test_who_leads_no_more_tells_of_no_canary(exporting: Exporting) -> None:
+    exporting.decided(KEY, a_canary(), CanaryStatus(), Decision(in_phase(Phase.PROMOTING, run=RUN), ()))
+    assert of(exporting, "flagger_canary_total", namespace="shop") == 1
+    exporting.stand_down()
+    told = exporting.metrics.render().decode()
+    assert "flagger_canary_" not in told
+    assert "flagger_info" in told
+    exporting.decided(KEY, a_canary(), CanaryStatus(), Decision(in_phase(Phase.SUCCEEDED), ()))
+    assert of(exporting, "flagger_canary_total", namespace="shop") == 1
+    assert of(exporting, "flagger_canary_status", name="podinfo", namespace="shop") == 1
 PROGRESSING = in_phase(Phase.PROGRESSING, run=RUN, canary_weight=20, failed_checks=1)
 
 

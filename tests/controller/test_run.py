@@ -14,7 +14,7 @@ from aiohttp import ClientError, ClientSession
 from flaggerpy import lean
 from flaggerpy.cluster import kinds
 from flaggerpy.controller import run
-from flaggerpy.controller.run import check, main, serve
+from flaggerpy.controller.run import Controller, check, main, serve
 from flaggerpy.controller.settings import Settings
 from tests.cluster.fake_apiserver import FakeApiServer, eventually
 
@@ -110,6 +110,16 @@ async def test_a_process_of_which_a_part_has_ended_wants_to_be_restarted(monkeyp
                 await asyncio.sleep(0.01)
         assert answer == (503, "controller: the task tidy has failed: RuntimeError('a fault of ours')\n")
         await process.end()
+
+
+async def test_a_replica_that_leads_no_more_tells_of_no_canary() -> None:
+    async with FakeApiServer() as server:
+        controller = Controller(Settings(mesh_provider="kubernetes"), server.client())
+        controller.metrics.canaries.phase("podinfo", "shop", "Promoting", 1.0)
+        controller._stand_down()
+        assert "flagger_canary_" not in controller.metrics.render().decode()
+        await controller.http.aclose()
+        await controller.registries.aclose()
 
 
 async def test_an_api_server_that_fails_at_the_start_is_waited_for() -> None:
