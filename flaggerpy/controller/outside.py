@@ -39,6 +39,9 @@ Obj = dict[str, Any]
 RAN = frozenset({"Initialized", "Succeeded"})
 """Outcomes of releases whose images the nodes have pulled."""
 SENT_KEPT = 1000
+SECRETS_KEPT = 128
+"""Tenants can make any number of Secrets, of a megabyte each, name each of them once, and delete it."""
+SECRET_CHARACTERS = 64 * 1024
 """How many deliveries are remembered, the newest."""
 
 _log = logging.getLogger(__name__)
@@ -235,11 +238,15 @@ class Beyond:
         cached = self._secrets.get((namespace, name))
         if cached and version and cached[0] == version:
             return cached[1]
+        self._secrets.pop((namespace, name), None)
         found = await self._client.find(kinds.SECRET, namespace, name)
         if found is None:
             return None
         data = decoded(found)
-        self._secrets[(namespace, name)] = (found["metadata"]["resourceVersion"], data)
+        if sum(map(len, data.values())) <= SECRET_CHARACTERS:
+            self._secrets[(namespace, name)] = (found["metadata"]["resourceVersion"], data)
+            while len(self._secrets) > SECRETS_KEPT:
+                del self._secrets[next(iter(self._secrets))]
         return data
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -9,7 +10,7 @@ import pytest
 
 from flaggerpy.api.canary import Canary, parse_canary
 from flaggerpy.api.status import CanaryStatus, OutboxItem
-from flaggerpy.controller.outside import Beyond
+from flaggerpy.controller.outside import SECRET_CHARACTERS, SECRETS_KEPT, Beyond
 from flaggerpy.controller.settings import Settings
 from flaggerpy.http import HttpRequest, HttpResponse
 from flaggerpy.rollout.effects import RecordEvent
@@ -47,6 +48,40 @@ def beyond(http: FakeHttp, recorder: Recorder | None = None, providers: Any = No
     client = SimpleNamespace(now=lambda: 0.0)
     told = cast(Any, recorder or Recorder())
     return Beyond(cast(Any, client), cast(Any, world), http, cast(Any, None), Settings(), cast(Any, None), told)
+
+
+class Shelf:
+    """Secrets by name, and what was read of them."""
+
+    def __init__(self) -> None:
+        self.data: dict[str, str] = {}
+        self.read: list[str] = []
+
+    def get(self, namespace: str, name: str) -> dict[str, Any] | None:
+        return {"metadata": {"resourceVersion": "1"}} if name in self.data else None
+
+    async def find(self, kind: Any, namespace: str, name: str) -> dict[str, Any] | None:
+        self.read.append(name)
+        if name not in self.data:
+            return None
+        return {"metadata": {"resourceVersion": "1"}, "data": {"token": base64.b64encode(self.data[name].encode()).decode()}}
+
+
+async def test_secrets_are_read_once_and_none_is_kept_that_is_large_or_gone() -> None:
+    shelf = Shelf()
+    world, client = SimpleNamespace(alert_providers=None, secrets=shelf), SimpleNamespace(now=lambda: 0.0, find=shelf.find)
+    nobody = cast(Any, None)
+    outside = Beyond(cast(Any, client), cast(Any, world), FakeHttp(lambda _: answer()), nobody, Settings(), nobody, nobody)
+    shelf.data = {"small": "t", "large": "t" * (SECRET_CHARACTERS + 1)}
+    for _ in range(2):
+        for name, token in shelf.data.items():
+            assert await outside._secret("shop", name) == {"token": token}
+    assert shelf.read == ["small", "large", "large"]
+    shelf.data = {str(number): "t" for number in range(2 * SECRETS_KEPT)}
+    for name in ("small", *shelf.data):
+        await outside._secret("shop", name)
+    assert len(outside._secrets) == SECRETS_KEPT
+    assert ("shop", "small") not in outside._secrets
 
 
 async def test_an_alert_is_repeated_only_where_it_did_not_arrive() -> None:
