@@ -88,19 +88,19 @@ def _carried_out(plan: Plan, room: Path, start: Start, say: Say) -> None:
     start(reference, back, plan.version)
     say(f"started: it says that it is flaggerpy {plan.version}")
 
+    archive = packaging.packed(packaging.chart(plan.root, plan.repository, built.image.digest), epoch)
+    charts = Registry(plan.charts)
+    if charts.digest_of(plan.version) and charts.pull_chart(plan.version) != archive:
+        raise Refused(f"{plan.charts}:{plan.version} is published already, as another chart: a version is never given to another one")
     registry.tag(plan.version, back)
     say(f"tagged {plan.repository}:{plan.version}")
     image.written(built, room)
-    archive = packaging.packed(packaging.chart(plan.root, plan.repository, built.image.digest), epoch)
     (room / f"flaggerpy-{plan.version}.tgz").write_bytes(archive)
     manifests = packaging.manifests(plan.root, plan.repository, built.image.digest)
     write(manifests, room)
     named = packaging.references(entry.content.decode() for entry in manifests.values()) | {packaging.default_image(archive)}
     if named != {reference}:
         raise Refused(f"chart and manifests name {', '.join(sorted(named))}, not {reference}")
-    charts = Registry(plan.charts)
-    if charts.digest_of(plan.version) and charts.pull_chart(plan.version) != archive:
-        raise Refused(f"{plan.charts}:{plan.version} is published already, as another chart: a version is never given to another one")
     charts.push_chart(plan.version, archive, packaging.described(archive))
     if charts.pull_chart(plan.version) != archive:
         raise Refused(f"the chart at {plan.charts}:{plan.version} is not the one that was pushed")

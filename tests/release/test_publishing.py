@@ -129,6 +129,7 @@ def test_a_version_is_never_given_to_another_chart(plan: Plan, memory: Memory) -
     with pytest.raises(Refused, match="published already, as another chart"):
         publish(plan, well, quiet)
     assert charts.pull_chart(NEXT) == b"somebody's"
+    assert memory.tags == [f"o/charts/flaggerpy:{NEXT}"]
 
 
 def test_the_same_release_can_be_gone_on_with_after_an_accident(plan: Plan, memory: Memory) -> None:
