@@ -76,7 +76,7 @@ mutate: $(READY) ## mutmut on the core; what survives unexplained (ARGS="--sampl
 	$(PY) -m tests.mutations.tool $(ARGS)
 
 rules: $(READY) ## each rule of the end-to-end tests is taken out of a copy, and its test must fail (ARGS="'NAME' ...": some rules)
-	$(PY) -m e2e.sandbox with --with traefik --with keda --with flagger --with flux --with flux-source -- $(abspath $(PY)) -m e2e.rules $(ARGS)
+	$(PY) -m e2e.sandbox with --with traefik --with keda --with flagger --with flux --with flux-source --with argo-judge -- $(abspath $(PY)) -m e2e.rules $(ARGS)
 
 sandbox: $(READY) ## boot a real cluster to play with (NAME=default)
 	$(PY) -m e2e.sandbox up --name $(NAME)

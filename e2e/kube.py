@@ -69,6 +69,16 @@ def until(check: Callable[[], T | None], seconds: float, what: str, state: Calla
         time.sleep(0.1)
 
 
+def until_established(kube: Kube, crd: str, seconds: float = 20.0) -> None:
+    """Returns when the API server serves the kind of this CRD, as `canaries.flagger.app`: right after its creation it has no status yet."""
+
+    def established() -> bool:
+        conditions = kube.get("CustomResourceDefinition", crd).get("status", {}).get("conditions") or ()
+        return any(each["type"] == "Established" and each["status"] == "True" for each in conditions)
+
+    until(established, seconds, f"the CRD {crd}")
+
+
 def plural(kind: str) -> str:
     lower = kind.lower()
     if kind in PLURAL:

@@ -10,14 +10,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 import httpx
 import yaml
 
-from e2e.kube import Kube, until
+from e2e.kube import Kube, until, until_established
 from flaggerpy.controller import rbac
 
 ROOT = Path(__file__).parent.parent.parent
@@ -41,12 +40,7 @@ def install_crds(kube: Kube) -> None:
 def await_crds(kube: Kube) -> None:
     """Returns when the CRDs that were applied, ours or Flagger's, are served."""
     for name in ("canaries", "metrictemplates", "alertproviders"):
-        until(partial(_established, kube, f"{name}.flagger.app"), 15, f"the CRD {name}.flagger.app")
-
-
-def _established(kube: Kube, name: str) -> bool:
-    conditions = kube.get("CustomResourceDefinition", name).get("status", {}).get("conditions") or ()
-    return any(condition["type"] == "Established" and condition["status"] == "True" for condition in conditions)
+        until_established(kube, f"{name}.flagger.app")
 
 
 def free_port() -> int:

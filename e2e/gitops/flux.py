@@ -14,7 +14,7 @@ from pathlib import Path
 import yaml
 
 from e2e.gitops.tools import Process, answers
-from e2e.kube import Kube, Object, until
+from e2e.kube import Kube, Object, until_established
 from e2e.sandbox import Sandbox
 from e2e.sandbox.build import part_dir, part_named, program
 
@@ -45,8 +45,7 @@ class Flux(Process):
         for part in ("flux", "flux-source"):
             for file in sorted((part_dir(part_named(part)) / "crds").glob("*.yaml")):
                 for crd in self.kube.apply_yaml(file.read_text()):
-                    name = crd["metadata"]["name"]
-                    until(partial(self._established, name), 20, f"the CRD {name}")
+                    until_established(self.kube, crd["metadata"]["name"])
         self.kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}})
         argv = [
             str(program("kustomize-controller", "flux")), "--metrics-addr=127.0.0.1:8101", f"--health-addr=127.0.0.1:{HEALTH}",
@@ -54,10 +53,6 @@ class Flux(Process):
         ]  # fmt: skip
         env = {"KUBECONFIG": str(self.sandbox.kubeconfig), "RUNTIME_NAMESPACE": SYSTEM}
         self.launch(argv, lambda: answers(f"http://127.0.0.1:{HEALTH}/readyz"), env)
-
-    def _established(self, name: str) -> bool:
-        conditions = self.kube.get("CustomResourceDefinition", name).get("status", {}).get("conditions") or ()
-        return any(each["type"] == "Established" and each["status"] == "True" for each in conditions)
 
     def publish(self, namespace: str, *objects: Object, **files: Object) -> str:
         """These manifests are what Git holds from now on, as `app.yaml` beside other files `NAME.yaml`; answers the revision."""

@@ -12,7 +12,7 @@ from e2e.gitops import page
 from e2e.gitops.argo import NAMED, Argo
 from e2e.gitops.judges import Verdict, act, actions, health, settings
 from e2e.gitops.watching import Watching
-from e2e.kube import Object, until
+from e2e.kube import Object, until, until_established
 from e2e.sandbox.build import part_dir, part_named
 from flaggerpy.controller.patches import merge_diff
 
@@ -158,7 +158,7 @@ def test_the_manifests_of_the_page_are_taken(argo: Argo, stage: Stage) -> None:
     shown.kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "argocd"}})
     for crd in sorted((part_dir(part_named("argo-judge")) / "crds").glob("*.yaml")):
         shown.sandbox.apply(crd)
-    shown.sandbox.run("kubectl", "wait", "--for=condition=Established", "crd/applications.argoproj.io", "--timeout=20s")
+    until_established(shown.kube, "applications.argoproj.io")
     shown.sandbox.run("kubectl", "create", "-f", "-", stdin=yaml.safe_dump(page.of("argoproj.io/v1alpha1")))
     shown.sandbox.run("kubectl", "-n", "argocd", "create", "configmap", "argocd-cm", "--from-literal=url=https://argocd.example.com")
     shown.sandbox.run(*page.command("kubectl -n argocd patch"))

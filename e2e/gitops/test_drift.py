@@ -15,6 +15,7 @@ from e2e.gitops import page
 from e2e.gitops.judges import differences
 from e2e.gitops.watching import Watching
 from e2e.kube import Object, until
+from flaggerpy.api.names import COPY_TO_PRIMARY
 
 WAYS = {
     "client-side": ["apply"],
@@ -36,18 +37,18 @@ class Git:
 
     def objects(self) -> list[Object]:
         stage = self.stage
-        metadata = {"namespace": stage.namespace, "labels": {"team": "shop"}}
+        metadata: Object = {"namespace": stage.namespace, "labels": {"team": "shop"}}
         reads = [{"configMapRef": {"name": "settings"}}, {"secretRef": {"name": "password"}}]
         deployment = stage.deployment(self.tag)
         del deployment["spec"]["replicas"]
         deployment["spec"]["template"]["spec"]["containers"][0]["envFrom"] = reads
         config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings", **metadata}, "data": {"COLOUR": "blue"}}
         secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "password", **metadata}, "stringData": {"PASSWORD": "x"}}
-        keep = {"annotations": {"flagger.app/copy-to-primary": "true"}, "name": stage.name, **metadata}
+        copied = {**metadata, "name": stage.name, "labels": {**metadata["labels"], COPY_TO_PRIMARY: "true"}}
         budget = {
             "apiVersion": "policy/v1",
             "kind": "PodDisruptionBudget",
-            "metadata": keep,
+            "metadata": copied,
             "spec": {"maxUnavailable": 1, "selector": {"matchLabels": {"app": stage.name}}},
         }
         scaler = {
@@ -126,6 +127,8 @@ def test_git_that_is_applied_in_every_phase_changes_nothing(stage: Stage, receiv
     assert watching.templates == [stage.image("1.0.0"), stage.image("1.0.1")]
     assert set(git.applied) >= {"Initialized", "Waiting", "Progressing", "WaitingPromotion", "Succeeded"}, git.applied
     assert git.differs() == {}
+    budget = stage.kube.get("PodDisruptionBudget", f"{stage.name}-primary", stage.namespace)
+    assert budget["spec"]["selector"]["matchLabels"] == {"app": f"{stage.name}-primary"}
     assert stage.condition("Conflict") == {}
     assert len(stage.status()["history"]) == 2
 

@@ -8,6 +8,8 @@ CONFIGS = "e2e/core/test_configs.py"
 COMING = "e2e/core/test_coming_and_going.py"
 GITOPS = "e2e/core/test_gitops.py"
 DAEMONSETS = "e2e/core/test_daemonsets.py"
+DRIFT = "e2e/gitops/test_drift.py"
+FENCING = "e2e/standby/test_fencing.py"
 FLUX = "e2e/gitops/test_flux.py"
 HPA = "e2e/providers/test_autoscaling.py"
 KEDA = "e2e/providers/test_keda.py"
@@ -63,6 +65,20 @@ RULES = (
         "        self._conflicts.stands(", "        str(",
         "pods stand idle for ever, and nobody knows why",
         (f"{FLUX}::test_replicas_that_flux_sets_again_and_again_disturb_no_release_and_no_request",),
+    ),
+    Mutation(
+        "what Git sets is left to Git", "targets/deployment.py",
+        '[{"op": "add", "path": "/spec/replicas", "value": replicas}]',
+        '[{"op": "add", "path": "/spec/replicas", "value": replicas}, {"op": "add", "path": "/metadata/labels/app", "value": "ours"}]',
+        "a tool and we write the same field in turn, with every release",
+        (f"{DRIFT}::test_git_that_is_applied_in_every_phase_changes_nothing[client-side]",),
+    ),
+    # two replicas
+    Mutation(
+        "late writes are refused", "cluster/client.py",
+        'if key != "managedFields"}', 'if key not in ("managedFields", "resourceVersion", "uid")}',
+        "a leader that stood still undoes what its successor did",
+        (f"{FENCING}::test_what_a_leader_had_on_the_way_when_it_stood_still_is_refused_when_it_arrives",),
     ),
     # configs
     Mutation(

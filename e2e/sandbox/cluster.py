@@ -272,7 +272,11 @@ class Sandbox:
 
     def apply_crds(self, *files: Path) -> None:
         self.apply(*files)
-        self.run(str(self.kubectl), "wait", "--for=condition=Established", "crd", "--all", "--timeout=120s")
+        wait = (str(self.kubectl), "wait", "--for=condition=Established", "crd", "--all", "--timeout=120s")
+        # a CRD has no conditions for a moment, on which kubectl gives up at once
+        if self.run(*wait, check=False).returncode:
+            time.sleep(1)
+            self.run(*wait)
 
     def marked(self, what: str) -> bool:
         return (self.layout.run / f"{what}.done").exists()

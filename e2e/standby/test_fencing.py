@@ -89,7 +89,6 @@ BEGUN_LATE = ("copy", "primary", "service", "finalizer")
 LEASE = Late("lease", "update", "/leases/", lambda stage: None)
 
 
-@pytest.mark.alone
 @pytest.mark.timeout(500)
 def test_what_a_leader_had_on_the_way_when_it_stood_still_is_refused_when_it_arrives(
     kube: Kube, sandbox: Sandbox, namespace: str, proxy: Proxy, new_controller: NewController

@@ -25,7 +25,7 @@ POLL = 2.4
 TABLE = "two replicas"
 TIMES = 10
 
-pytestmark = [pytest.mark.alone, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.timeout(400)
 
 
 class Watched:
