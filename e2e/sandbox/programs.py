@@ -283,6 +283,8 @@ def contour(layout: Layout) -> Program:
         "--health-address=127.0.0.1",
         "--health-port=8006",
         "--debug-http-address=127.0.0.1",
+        "--kubernetes-client-qps=200",  # else it tells of five routes per second that it has them
+        "--kubernetes-client-burst=400",
     ]
     return Program("contour", tuple(argv), lambda: port_open(8001))
 

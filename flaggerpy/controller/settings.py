@@ -42,8 +42,8 @@ class Settings:
 
     kubeconfig: str = ""
     master: str = ""
-    kubeconfig_qps: float = 100.0
-    kubeconfig_burst: int = 250
+    kubeconfig_qps: float = 500.0
+    kubeconfig_burst: int = 1000
     kubeconfig_service_mesh: str = ""
     metrics_server: str = "http://prometheus:9090"
     control_loop_interval: float = 10.0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from flaggerpy.api.conditions import READY, RECONCILING
 from flaggerpy.api.status import CanaryStatus
 from flaggerpy.cluster import kinds
 from flaggerpy.cluster.client import Client
@@ -25,6 +26,23 @@ def status_patch(obj: Obj, status: CanaryStatus) -> Obj | None:
     if patch is None:
         return None
     return {"metadata": {"resourceVersion": obj["metadata"]["resourceVersion"]}, "status": patch}
+
+
+def only_words(obj: Obj, status: CanaryStatus) -> bool:
+    """Whether the status differs from the stored one in nothing but what is told about the wait: `progress`, and the messages of Ready and
+    Reconciling."""
+    patch = status_patch(obj, status)
+    if patch is None or not patch["status"].keys() <= {"progress", "conditions"}:
+        return False
+    return _without_words(obj["status"]) == _without_words(status.to_obj())
+
+
+def _without_words(status: Obj) -> list[Obj]:
+    """The conditions, those of which that speak of the wait without their words."""
+    return [
+        {name: condition.get(name) for name in ("type", "status", "reason")} if condition.get("type") in (READY, RECONCILING) else condition
+        for condition in status.get("conditions") or ()
+    ]
 
 
 async def write_status(client: Client, obj: Obj, status: CanaryStatus) -> Obj | None:

@@ -27,7 +27,7 @@ from flaggerpy.controller.background import Background
 from flaggerpy.controller.gather import Snapshot, facts_of
 from flaggerpy.controller.inbox import Inbox, Key
 from flaggerpy.controller.look import Look, RefusedError, StaleError
-from flaggerpy.controller.status import write_status
+from flaggerpy.controller.status import only_words, write_status
 from flaggerpy.controller.takeover import flagger_wrote, silence
 from flaggerpy.controller.world import World
 from flaggerpy.rollout.decision import Decision
@@ -45,6 +45,8 @@ LONGEST_PAUSE = 60.0
 SHORTEST_REST = 0.1
 LONGEST_REST = 5.0
 TOLD_AFTER = 5
+WORDS_WAIT = 0.5
+"""Seconds that a mere change of words waits for a better one: while a Canary is initialised there are ten within a second."""
 PROVEN = frozenset({Phase.PROMOTING, Phase.FINALISING, Phase.SUCCEEDED})
 
 _log = logging.getLogger(__name__)
@@ -136,6 +138,7 @@ class Worker:
         self._flagger_wrote = 0.0
         self._resumed_at = 0.0
         self._news_at = 0.0
+        self._reworded_at: float | None = None
 
     async def run(self) -> None:
         inbox, loop = self._parts.inbox, asyncio.get_running_loop()
@@ -221,7 +224,8 @@ class Worker:
             return True
         wanted = with_conflicts(self._with_trouble(status, self._worded(decision.status), now), snapshot.conflicts, now)
         wanted = parts.stamp(status, wanted, now)
-        written = await write_status(parts.client, obj, wanted)
+        words_due = self._words_due(obj, wanted, decision)
+        written = await write_status(parts.client, obj, wanted) if words_due is None else None
         if written is not None:
             parts.world.wrote_canary(written)
             self.last = obj = written
@@ -241,10 +245,26 @@ class Worker:
             return False
         wake = None if decision.wake is None else decision.wake - parts.client.now()
         again = parts.eyes.look_again_in(self.key)
-        parts.inbox.wake_in(self.key, min((seconds for seconds in (wake, again) if seconds is not None), default=None))
+        parts.inbox.wake_in(self.key, min((seconds for seconds in (wake, again, words_due) if seconds is not None), default=None))
         if look.again:
             parts.inbox.put(self.key)
         return True
+
+    def _words_due(self, obj: Obj, wanted: CanaryStatus, decision: Decision) -> float | None:
+        """In how many seconds the new words are due; None when the status is to be written now.
+
+        What is told by an event stands in the status first: this is how it is told once.
+        """
+        if any(isinstance(effect, RecordEvent) for effect in decision.effects) or not only_words(obj, wanted):
+            self._reworded_at = None
+            return None
+        now = asyncio.get_running_loop().time()
+        if self._reworded_at is None:
+            self._reworded_at = now
+        if now >= self._reworded_at + WORDS_WAIT:
+            self._reworded_at = None
+            return None
+        return self._reworded_at + WORDS_WAIT - now
 
     @property
     def _quiet_since(self) -> float:

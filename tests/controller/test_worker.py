@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from flaggerpy.api.canary import Canary, parse_canary
-from flaggerpy.api.status import CanaryStatus, Condition, Phase, timestamp
+from flaggerpy.api.status import CanaryStatus, Condition, Phase, Progress, timestamp
 from flaggerpy.cluster import kinds
 from flaggerpy.cluster.client import Client
 from flaggerpy.cluster.errors import Cause, Forbidden
@@ -127,6 +127,35 @@ async def test_the_status_is_written_before_the_effects_and_only_when_it_differs
     scene.inbox.put(KEY)
     await eventually(lambda: scene.looks > looks)
     assert len(scene.server.writes) == before
+
+
+def waiting(for_what: str) -> CanaryStatus:
+    told = Condition(type="Reconciling", status="True", reason="Progressing", message=for_what)
+    return CanaryStatus(phase=Phase.PROGRESSING, progress=Progress(waiting_for=for_what), conditions=[told])
+
+
+async def test_a_mere_change_of_words_is_written_when_it_has_stood_for_a_moment(scene: Scene) -> None:
+    scene.decision = Decision(waiting("pods to be created"))
+    scene.start()
+    await eventually(lambda: stored(scene.server).get("phase") == "Progressing")
+    before = len(scene.server.writes)
+    for number in range(20):
+        looks = scene.looks
+        scene.decision = Decision(waiting(f"{number} of 20 pods"))
+        scene.inbox.put(KEY)
+        await eventually(lambda looks=looks: scene.looks > looks)  # type: ignore[misc]
+    await eventually(lambda: stored(scene.server)["progress"]["waitingFor"] == "19 of 20 pods")
+    assert len(scene.server.writes) - before <= 3
+
+
+async def test_what_an_event_tells_stands_in_the_status_at_once(scene: Scene) -> None:
+    scene.decision = Decision(waiting("pods to be created"))
+    scene.start()
+    await eventually(lambda: stored(scene.server).get("phase") == "Progressing")
+    scene.decision = Decision(waiting("a gate"), (RecordEvent("Warning", "a gate is closed", "Progressing"),))
+    scene.inbox.put(KEY)
+    await eventually(lambda: len(scene.hands.done) >= 1)
+    assert stored(scene.server)["progress"]["waitingFor"] == "a gate"
 
 
 async def test_a_canary_that_changed_meanwhile_is_read_again_before_it_is_decided_on(scene: Scene) -> None:
