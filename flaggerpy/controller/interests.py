@@ -48,6 +48,10 @@ class Interests:
     def forget(self, key: Key) -> None:
         self.set(key, ())
 
+    def of(self, key: Key) -> tuple[Ref, ...]:
+        """What this Canary cares about."""
+        return self._wanted.get(key, ())
+
     def who(self, ref: Ref) -> frozenset[Key]:
         """The Canaries to wake when this object changed."""
         return frozenset(self._who.get(ref, ()))

@@ -100,6 +100,10 @@ class View:
             self._recent.popitem(last=False)
         return known[1]
 
+    def drop(self, ns: str, name: str) -> None:
+        """This object is unpacked anew the next time."""
+        self._recent.pop(ObjectKey(ns, name), None)
+
     def forget(self) -> None:
         """What was asked for is unpacked anew the next time: what hundreds of Canaries needed once is not kept for ever."""
         self._recent.clear()

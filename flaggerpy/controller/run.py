@@ -284,8 +284,9 @@ class Controller:
             with about(canary=str(key)):
                 worker = Worker(key, self.parts)
                 await worker.run()
-            if worker.last is not None and self.world.sees(key.namespace):
-                self.farewell.gone(worker.last, worker.size)
+            last = self.world.departed(key)
+            if last is not None and self.world.sees(key.namespace):
+                self.farewell.gone(last, worker.size)
             self._forget(key)
         finally:
             del self._workers[key]

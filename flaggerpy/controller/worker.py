@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from flaggerpy.api.canary import Canary, parse_canary
 from flaggerpy.api.conditions import CONFLICT, READY, RECONCILING, STALLED
 from flaggerpy.api.names import FINALIZER
-from flaggerpy.api.status import UNSEEN, CanaryStatus, Condition, Phase, parse_status, timestamp
+from flaggerpy.api.status import IDLE, UNSEEN, CanaryStatus, Condition, Phase, parse_status, timestamp
 from flaggerpy.cluster import kinds
 from flaggerpy.cluster.client import Client
 from flaggerpy.cluster.errors import ApiError, Conflict, Forbidden, NotFound, transient
@@ -127,8 +127,6 @@ class Worker:
     def __init__(self, key: Key, parts: Parts) -> None:
         self.key = key
         self.failures = 0
-        self.last: Obj | None = None
-        """The Canary as it was seen or written last."""
         self.size = 1
         """How many replicas its primary had then."""
         self._parts = parts
@@ -194,7 +192,6 @@ class Worker:
         parts = self._parts
         if self._flagger_lives(obj, parts.world.flagger_wrote.get(obj["metadata"]["uid"], 0.0)):
             return True
-        self.last = obj
         try:
             canary, status = self._parsed(obj)
         except ValidationError as error:
@@ -228,7 +225,7 @@ class Worker:
         written = await write_status(parts.client, obj, wanted) if words_due is None else None
         if written is not None:
             parts.world.wrote_canary(written)
-            self.last = obj = written
+            obj = written
             if decision.status.phase != status.phase:
                 with about(phase=str(decision.status.phase), revision=decision.status.run.revision if decision.status.run else None):
                     _log.info("%s -> %s", status.phase or "new", decision.status.phase)
@@ -248,6 +245,8 @@ class Worker:
         parts.inbox.wake_in(self.key, min((seconds for seconds in (wake, again, words_due) if seconds is not None), default=None))
         if look.again:
             parts.inbox.put(self.key)
+        if decision.status.phase in IDLE:
+            parts.world.rest(self.key)
         return True
 
     def _words_due(self, obj: Obj, wanted: CanaryStatus, decision: Decision) -> float | None:

@@ -69,6 +69,7 @@ class World:
         self._histories: dict[tuple[str, str, str], set[str]] = {}
         self._by_target: dict[tuple[str, str, str], set[Key]] = {}
         self._tombstones: OrderedDict[str, None] = OrderedDict()
+        self._departed: OrderedDict[Key, Obj] = OrderedDict()
         self.flagger_wrote: dict[str, float] = {}
         """When Flagger last wrote a Canary's status (epoch seconds), by the Canary's uid."""
         self.on_canary: Callable[[Key, Obj | None], None] | None = None
@@ -273,9 +274,18 @@ class World:
                 self.inbox.put_all(rivals - {key})
                 if not rivals:
                     del self._by_target[(key.namespace, *target)]
+        self._departed.pop(key, None)
+        if old is not None and new is None:
+            self._departed[key] = old
+            if len(self._departed) > TOMBSTONES:
+                self._departed.popitem(last=False)
         self.inbox.put(key)
         if self.on_canary:
             self.on_canary(key, present)
+
+    def departed(self, key: Key) -> Obj | None:
+        """The Canary as it was seen or written last, once, after it went; None when it was never known."""
+        return opened(self._departed.pop(key, None))
 
     # --- the neighbours ----------------------------------------------------------------------------------------------------------------
 
@@ -301,6 +311,15 @@ class World:
         view = View(cache)
         self._views.append(view)
         return view
+
+    def rest(self, key: Key) -> None:
+        """Nothing is under way with this Canary: what was unpacked for it is not kept. A start looks at thousands in a row."""
+        names = {ref.name for ref in self.interests.of(key) if ref.namespace == key.namespace} | {key.name}
+        for kind in self._templates_of:
+            names.update(*(self._histories.get((kind, key.namespace, name), ()) for name in tuple(names)))
+        for view in self._views:
+            for name in names:
+                view.drop(key.namespace, name)
 
     def unlearn(self) -> None:
         """What was unpacked of the caches, not what is in them."""
