@@ -35,7 +35,8 @@ INSIDER = [{"headers": {"x-insider": {"exact": "yes"}}}]
 
 @dataclass(frozen=True)
 class Strategy:
-    """A way to release. `writes` is how many API writes it takes at most, as counted in a run that nobody disturbs."""
+    """A way to release. `writes` is how many API writes it takes at most, as counted in a run that nobody disturbs:
+    on a machine so slow that every change of words stands long enough to be written."""
 
     name: str
     writes: int

@@ -40,7 +40,7 @@ async def test_all_writes_of_a_release_are_covered(name: str) -> None:
     strategy = STRATEGIES[name]
     writes = len((await undisturbed(strategy)).writes)
     figures.note("crash points in memory", name, writes=writes)
-    assert strategy.writes - 4 <= writes <= strategy.writes
+    assert strategy.writes / 2 <= writes <= strategy.writes
 
 
 @pytest.mark.parametrize(("name", "write", "when"), POINTS)

@@ -63,6 +63,28 @@ async def test_an_object_wakes_those_who_look_at_it(scene: Scene) -> None:
     assert set(scene.woken) == {KEY}
 
 
+async def test_what_was_unpacked_for_a_canary_at_rest_is_not_kept(scene: Scene) -> None:
+    scene.world.interests.set(KEY, [Ref("deployments", "shop", "podinfo")])
+    made = scene.server.add(deployment())
+    history = {"name": "podinfo-5d9", "namespace": "shop", "ownerReferences": [owner(made)]}
+    template = made["spec"]["template"]
+    scene.server.add({"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": history, "spec": {"template": template}})
+    await eventually(lambda: len(scene.world.history("Deployment", "shop", "podinfo")) == 1)
+    before = [scene.world.canaries.get(*KEY), scene.world.deployments.get(*KEY), *scene.world.history("Deployment", "shop", "podinfo")]
+    scene.world.rest(KEY)
+    after = [scene.world.canaries.get(*KEY), scene.world.deployments.get(*KEY), *scene.world.history("Deployment", "shop", "podinfo")]
+    assert before == after
+    assert not any(one is other for one, other in zip(before, after, strict=True))
+
+
+async def test_a_canary_that_went_is_told_once_as_it_was_last(scene: Scene) -> None:
+    last = scene.world.canaries.get(*KEY)
+    assert scene.world.departed(KEY) is None
+    scene.world.canary_is_gone(KEY)
+    assert scene.world.departed(KEY) == last
+    assert scene.world.departed(KEY) is None
+
+
 async def test_a_replica_set_wakes_those_who_look_at_its_deployment_and_is_found_by_it(scene: Scene) -> None:
     scene.world.interests.set(KEY, [Ref("deployments", "shop", "podinfo")])
     made = scene.server.add(deployment())

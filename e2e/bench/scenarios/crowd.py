@@ -17,7 +17,9 @@ METHOD = (
     "So many Deployments, and then as many Canaries, applied as fast as the API server takes them; one pod each, on kwok's nodes. From the"
     " first Canary until all are Initialized; one that is Failed, or not Initialized within ten times the cluster's own time (five minutes"
     " at least), counts as a failure. The cluster's own time is measured before, without a controller: as many Deployments, named like the"
-    " primaries, applied the same way, until the last pod is ready. Memory is that of the process 15 s later."
+    " primaries, applied the same way, until the last pod is ready; and the same again with the three Services and the HTTPRoute that a"
+    " Canary has. Ours waits in each for the route to be accepted, and 5 s for requests under way to end. Memory is that of the process 15 s"
+    " later."
 )
 SETTLED_SECONDS = 15.0
 ALLOWANCE = 1.2
@@ -42,16 +44,34 @@ def ready(kube: Kube, namespace: str, names: Sequence[str]) -> int:
     return sum((obj.get("status") or {}).get("readyReplicas", 0) >= obj["spec"]["replicas"] for obj in found)
 
 
-def cluster_alone(kube: Kube, namespace: str, names: Sequence[str]) -> float:
-    """Seconds that the cluster needs for as many pods, nobody else at work. Raises RuntimeError when it does not come to an end."""
+def around(name: str) -> list[Object]:
+    """The Services and the route of a Canary, as plain as can be."""
+    ports = [{"name": "http", "port": 80, "targetPort": 8080}]
+    made: list[Object] = [
+        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": f"{name}{end}"}, "spec": {"selector": {"app": name}, "ports": ports}}
+        for end in ("", "-primary", "-canary")
+    ]
+    gateway = {"name": "contour", "namespace": "projectcontour"}
+    backends = [{"name": f"{name}-primary", "port": 80, "weight": 100}, {"name": f"{name}-canary", "port": 80, "weight": 0}]
+    spec = {"parentRefs": [gateway], "hostnames": [f"{name}.example.com"], "rules": [{"backendRefs": backends}]}
+    return [*made, {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": {"name": name}, "spec": spec}]
+
+
+def cluster_alone(kube: Kube, namespace: str, names: Sequence[str], beside: Callable[[str], list[Object]] = lambda name: []) -> float:
+    """Seconds that the cluster needs for as many pods, and what is `beside` each, nobody else at work.
+
+    Raises RuntimeError when it does not come to an end."""
     primaries: list[Object] = [deployment(f"{name}-primary") for name in names]
+    extra = [obj for name in names for obj in beside(name)]
     started = time.monotonic()
-    apply_all(kube, namespace, primaries)
+    apply_all(kube, namespace, [*primaries, *extra])
     rest = until_all(lambda: ready(kube, namespace, [obj["metadata"]["name"] for obj in primaries]), len(names), 600)
     if rest is None:
         raise RuntimeError(f"{len(names)} Deployments are not ready after 600 s")
     took = time.monotonic() - started
     empty(kube, namespace, [obj["metadata"]["name"] for obj in primaries])
+    for obj in extra:
+        kube.delete(obj["kind"], obj["metadata"]["name"], namespace)
     return took
 
 
@@ -84,7 +104,11 @@ def run(rig: Rig) -> list[Measured]:
     for size in (20,) if rig.quick else (300, 1000):
         with step(f"{size} pods without a controller"):
             own_time = cluster_alone(rig.kube, rig.sides[0].namespace, [f"crowd-{index:04d}" for index in range(size)])
-        found += [Measured(side.name, f"{size} pods: the cluster's own time", "s", own_time) for side in rig.sides]
+        with step(f"{size} pods with their Services and routes, without a controller"):
+            with_all = cluster_alone(rig.kube, rig.sides[0].namespace, [f"crowd-{index:04d}" for index in range(size)], around)
+        for side in rig.sides:
+            found.append(Measured(side.name, f"{size} pods: the cluster's own time", "s", own_time))
+            found.append(Measured(side.name, f"{size} pods with Services and routes: the cluster's own time", "s", with_all))
         for side in rig.sides:
             with step(f"{side.name}: {size} Canaries at once"):
                 found += one_side(rig, side, size, own_time)
