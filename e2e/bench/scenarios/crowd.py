@@ -18,8 +18,8 @@ METHOD = (
     " first Canary until all are Initialized; one that is Failed, or not Initialized within ten times the cluster's own time (five minutes"
     " at least), counts as a failure. The cluster's own time is measured before, without a controller: as many Deployments, named like the"
     " primaries, applied the same way, until the last pod is ready; and the same again with the three Services and the HTTPRoute that a"
-    " Canary has. Ours waits in each for the route to be accepted, and 5 s for requests under way to end. Memory is that of the process 15 s"
-    " later."
+    " Canary has. Ours waits in each for the route to be accepted, and 5 s for requests under way to end. Memory is that of the process"
+    " 15 s later."
 )
 SETTLED_SECONDS = 15.0
 ALLOWANCE = 1.2
