@@ -79,7 +79,8 @@ def _judged(d: Draft, answers: tuple[ImageAnswer, ...]) -> str:
     if missing and fails:
         return "; ".join(told.text for told in missing)
     for told in missing:
-        d.event("Warning", f"Image check of {d.canary.key}: {told.text}")
+        # what that means is told by the verdict, which follows as soon as a node has tried
+        d.event("Warning", f"Image check of {d.canary.key}: {told.what}")
     if fails:
         for answer in answers:
             # who asks for the check should hear that it could not be made; by default it is no news

@@ -18,6 +18,11 @@ def release_revision(template_hash: str, configs: Mapping[str, str] | None) -> s
     return f"{template_hash}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
+def template_of(revision: str) -> str:
+    """The template's part of a release revision."""
+    return revision.partition("-")[0]
+
+
 def run_id(uid: str, revision: str, attempt: int) -> str:
     """A UUID-shaped id of one run, the same whenever it is derived again."""
     digest = hashlib.sha256(f"{uid}/{revision}/{attempt}".encode()).hexdigest()

@@ -10,16 +10,24 @@ from flaggerpy.api.status import Phase
 from flaggerpy.rollout.draft import Draft
 from flaggerpy.rollout.facts import UNKNOWN
 from flaggerpy.rollout.phases import Cause
+from flaggerpy.rollout.revision import template_of
 from flaggerpy.rollout.traffic import has_match, ready_count, serving_count
 from flaggerpy.rollout.weights import FULL, safe_weight
 
 MAX_RELAPSES = 2
+MOVED = "the target has moved on to another revision"
 _TAKEN_AWAY = frozenset({"Evicted", "NodeShutdown", "Terminated", "Preempting", "NodeAffinity"})
 
 
 def exposed(d: Draft) -> bool:
     """True while requests reach the canary's pods, mirrored ones included."""
     return d.status.canary_weight > 0 or has_match(d) or d.run.mirrored
+
+
+def _moving(d: Draft) -> bool:
+    """The target's newest template is not the run's, and which revision it will be cannot be told yet: its pods are not the run's."""
+    target = d.target
+    return not d.target_revision and target is not None and target.revision not in ("", template_of(d.run.revision))
 
 
 def guard(d: Draft) -> str | None:
@@ -32,6 +40,9 @@ def guard(d: Draft) -> str | None:
 def _cut(d: Draft) -> None:
     target = d.target
     ready, weight = ready_count(target), d.status.canary_weight
+    if _moving(d):
+        # the run's pods serve on until the first of the newer template is ready, which nobody has looked at
+        ready = serving_count(target) if ready == 0 else 0
     base = min(d.run.step_ready_pods, target.replicas) if target is not None and target.replicas > 0 else d.run.step_ready_pods
     if base < d.run.step_ready_pods:
         d.set_run(step_ready_pods=base)  # who took pods away may give others back, which are not lost while they start
@@ -65,8 +76,9 @@ def leave_unfit(d: Draft) -> None:
     moved = d.target_revision not in ("", d.run.revision)
     if moved:
         d.pending_revision = True
+    moved = moved or _moving(d)
     if (ready_count(d.target) == 0 or moved) and serving_count(d.primary) > 0:
-        why = "the target has moved on to another revision" if moved else f"no pod of {d.canary.target} is ready"
+        why = MOVED if moved else f"no pod of {d.canary.target} is ready"
         d.event("Warning", f"Cut {d.canary.key} canary weight to 0: {why}")
         d.set(canary_weight=0, iterations=0)
 
@@ -81,9 +93,11 @@ def all_to_canary(d: Draft) -> None:
 def _relapse(d: Draft) -> None:
     target = d.target
     pods = target.pods if target is not None else ()
-    taken = bool(pods) and all(pod.reason in _TAKEN_AWAY or pod.terminating for pod in pods)
+    moved = _moving(d)
+    taken = moved or (bool(pods) and all(pod.reason in _TAKEN_AWAY or pod.terminating for pod in pods))
     relapses = d.run.relapses + (0 if taken else 1)
-    d.event("Warning", f"Cut {d.canary.key} canary weight to 0: no pod of {d.canary.target} is ready")
+    why = MOVED if moved else f"no pod of {d.canary.target} is ready"
+    d.event("Warning", f"Cut {d.canary.key} canary weight to 0: {why}")
     to_first_step(d, Cause.PODS_LOST)
     d.set_run(relapses=relapses)
 
