@@ -53,12 +53,12 @@ SUITES: dict[str, Suite] = {
             "flaggerpy/telemetry",
             "flaggerpy/observe",
             "flaggerpy/cluster/events.py",
+            "flaggerpy/rollout",
             *(f"flaggerpy/controller/{name}.py" for name in ("exporting", "spans", "tracing", "outside")),
             "charts/flaggerpy",
             "e2e/observe",
         ),
         parts=("promtool", "prometheus-operator", "helm"),
-        by_hand=True,
     ),
     "terminal": Suite(
         rooms=(
