@@ -97,7 +97,8 @@ test-install: $(READY) ## the chart on a sandbox of its own: installed, upgraded
 	$(if $(ARGS),,$(PY) -m e2e.suites passed install)
 
 # as a variable: make bench ARGS="--quick --only idle"
-bench: $(READY) ## flaggerpy beside Flagger 1.44 in one cluster, a table of figures (writes docs/benchmarks.md)
+bench: $(READY) ## flaggerpy beside Flagger 1.44 in one cluster, a table of figures (writes docs/benchmarks.md and its picture)
+	$(VENV)/bin/pip install -q --disable-pip-version-check -c constraints.txt -e '.[dev,bench]'
 	$(PY) -m e2e.bench $(ARGS)
 
 beside: $(READY) ## the same releases by Flagger 1.44 and by flaggerpy, and every difference (writes docs/differences-from-flagger.md)

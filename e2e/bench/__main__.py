@@ -17,7 +17,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 
-from e2e.bench.figures import Outcome, outcome_of, page, text_table
+from e2e.bench.figures import Outcome, outcome_of, page, text_table, together
+from e2e.bench.plot import drawn
 from e2e.bench.rig import rig
 from e2e.bench.scenarios import (
     busy,
@@ -41,6 +42,7 @@ from e2e.sandbox.versions import PARTS, GoModule, PythonWheel
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "benchmarks.md"
+PLOT = ROOT / "docs" / "pictures" / "benchmarks.svg"
 FIGURES = ROOT / "docs" / "benchmarks.json"
 SCENARIOS: dict[str, ModuleType] = {
     "memory": memory,
@@ -66,6 +68,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="fewer Canaries and shorter stretches")
     parser.add_argument("--only", nargs="+", choices=SCENARIOS, metavar="NAME", help=f"of {', '.join(SCENARIOS)}")
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md after a part of a run too")
+    parser.add_argument("--runs", type=int, default=1, help="how often each scenario is played; its median counts")
     parser.add_argument("--note", default="", help="what else the machine does meanwhile: it stands below the tables")
     args = parser.parse_args()
     if not os.environ.get("SANDBOX_NAME"):
@@ -73,7 +76,7 @@ def main() -> int:
         around = [sys.executable, "-m", "e2e.sandbox", "with", "--with", "kwok", "--logs", "build/bench-logs", "--"]
         return subprocess.run([*around, sys.executable, "-m", "e2e.bench", *sys.argv[1:]], cwd=ROOT).returncode
     names = args.only or list(SCENARIOS)
-    outcomes, failed = measure(names, args.quick, args.note)
+    outcomes, failed = measure(names, args.quick, args.note, args.runs)
     if args.write or not (args.only or args.quick or failed):
         write(outcomes)
     if failed:
@@ -81,7 +84,7 @@ def main() -> int:
     return 1 if failed else 0
 
 
-def measure(names: list[str], quick: bool, note: str = "") -> tuple[dict[str, Outcome], list[str]]:
+def measure(names: list[str], quick: bool, note: str = "", runs: int = 1) -> tuple[dict[str, Outcome], list[str]]:
     """The outcome of each scenario that ran to its end, and the names of the others."""
     outcomes: dict[str, Outcome] = {}
     failed = []
@@ -92,14 +95,15 @@ def measure(names: list[str], quick: bool, note: str = "") -> tuple[dict[str, Ou
             scenario = SCENARIOS[name]
             say(f"{scenario.TITLE}")
             try:
-                measured = tuple(scenario.run(ground))
+                measured = tuple(together([scenario.run(ground) for _ in range(runs)]))
             except Exception:
                 traceback.print_exc()
                 failed.append(name)
                 continue
             say(text_table(measured) + "\n")
             today = datetime.now(UTC).strftime("%Y-%m-%d")
-            outcomes[name] = Outcome(scenario.TITLE, scenario.METHOD, today, machine(note), measured, commit())
+            why = getattr(scenario, "WHY", "")
+            outcomes[name] = Outcome(scenario.TITLE, scenario.METHOD, today, machine(note), measured, commit(), why)
         ground.dismiss_fleet()
     say(text_table([one for outcome in outcomes.values() for one in outcome.measured]))
     return outcomes, failed
@@ -137,6 +141,7 @@ def write(outcomes: dict[str, Outcome]) -> None:
     ordered = {name: known[name] for name in SCENARIOS if name in known}
     FIGURES.write_text(json.dumps({name: outcome.to_obj() for name, outcome in ordered.items()}, indent=1, ensure_ascii=False) + "\n")
     PAGE.write_text(page(ordered.values(), versions()))
+    PLOT.write_text(drawn(ordered.values()))
     say(f"written: {PAGE.relative_to(ROOT)}")
 
 

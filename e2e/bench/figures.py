@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from statistics import median
 from typing import Any
 
 OURS = "flaggerpy"
@@ -65,6 +66,29 @@ class Row:
         return self.ours.value is not None and self.ours.value <= most
 
 
+def together(runs: Sequence[Sequence[Measured]]) -> list[Measured]:
+    """Several runs of one scenario as one: of each figure the median, and from where to where it went."""
+    found: dict[tuple[str, str, str], list[Measured]] = {}
+    for one in (one for run in runs for one in run):
+        found.setdefault((one.side, one.what, one.unit), []).append(one)
+    return [_median(several) for several in found.values()]
+
+
+def _median(several: Sequence[Measured]) -> Measured:
+    """One figure of several runs; one that did not happen in half of them or more did not happen."""
+    if len(several) == 1:
+        return several[0]
+    values = sorted(one.value for one in several if one.value is not None)
+    limits = [one.limit for one in several if one.limit is not None]
+    limit = median(limits) if limits else None
+    if 2 * len(values) <= len(several):
+        failed = next(one for one in several if one.value is None)
+        return replace(failed, note=f"{failed.note or 'never'}, in {len(several) - len(values)} of {len(several)} runs", limit=limit)
+    missing = f", {len(several) - len(values)} of them never" if len(values) < len(several) else ""
+    note = f"{number(values[0])} to {number(values[-1])} in {len(several)} runs{missing}"
+    return replace(several[-1], value=median(values), note=note, limit=limit)
+
+
 def value_of(measured: Measured | None) -> float | None:
     return None if measured is None else measured.value
 
@@ -117,7 +141,10 @@ def markdown_table(measured: Sequence[Measured]) -> str:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one scenario gave: its title and method, when (a date) and where it ran, and the commit of ours that was measured."""
+    """What one scenario gave: its title and method, when (a date) and where it ran, and the commit of ours that was measured.
+
+    `why` says of goals that were missed what the measured reason is.
+    """
 
     title: str
     method: str
@@ -125,6 +152,7 @@ class Outcome:
     machine: str
     measured: tuple[Measured, ...]
     commit: str = "unknown"
+    why: str = ""
 
     def to_obj(self) -> dict[str, Any]:
         return asdict(self)
@@ -144,6 +172,8 @@ same time, each restricted to a namespace of its own, each by a service account 
 Seconds and bytes depend on the machine and on what else it does (its load average, the cluster's own part included, stands below each
 table); the ratios hardly do.
 
+![How many times less than Flagger's each figure of ours is](pictures/benchmarks.svg)
+
 """
 
 
@@ -152,6 +182,8 @@ def page(outcomes: Iterable[Outcome], versions: Mapping[str, str]) -> str:
     parts = [PAGE.rstrip("\n")]
     for outcome in outcomes:
         where = f"{outcome.date}, flaggerpy {outcome.commit}, {outcome.machine}."
-        parts.append(f"## {outcome.title}\n\n{outcome.method}\n\n{markdown_table(outcome.measured)}\n\n{where}")
+        missed = any(row.met is False for row in rows(outcome.measured))
+        why = f"\n\n{outcome.why}" if outcome.why and missed else ""
+        parts.append(f"## {outcome.title}\n\n{outcome.method}\n\n{markdown_table(outcome.measured)}{why}\n\n{where}")
     parts.append("## Versions\n\n" + ", ".join(f"{name} {version}" for name, version in versions.items()) + ".")
     return "\n\n".join(parts) + "\n"

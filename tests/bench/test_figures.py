@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from e2e.bench.figures import OURS, THEIRS, Measured, Outcome, cells, markdown_table, number, outcome_of, page, rows, text_table
+from e2e.bench.figures import OURS, THEIRS, Measured, Outcome, cells, markdown_table, number, outcome_of, page, rows, text_table, together
 
 
 def both(ours: float | None, theirs: float | None, **goal: float) -> tuple[Measured, Measured]:
@@ -76,3 +76,21 @@ def test_an_outcome_comes_back_from_json_and_stands_on_the_page() -> None:
     assert "| time | 2 s | 8 s | 4× | ≤ 3 ✓ |" in text
     assert "2026-01-02, flaggerpy abc1234, a machine." in text
     assert text.endswith("flagger v1.44.0.\n")
+
+
+def test_of_several_runs_the_median_counts_and_the_spread_is_told() -> None:
+    runs = [[Measured(OURS, "time", "s", value, limit=limit)] for value, limit in ((3.0, 5.0), (1.0, 7.0), (20.0, 6.0))]
+    assert together(runs) == [Measured(OURS, "time", "s", 3.0, "1 to 20 in 3 runs", limit=6.0)]
+    assert together(runs[:1]) == runs[0]
+
+
+def test_what_did_not_happen_in_half_of_the_runs_did_not_happen() -> None:
+    never, once = Measured(OURS, "time", "s", None, "not within 60 s"), Measured(OURS, "time", "s", 4.0)
+    assert together([[never], [once]]) == [Measured(OURS, "time", "s", None, "not within 60 s, in 1 of 2 runs")]
+    assert together([[once], [never], [once]])[0].value == 4.0
+    assert "1 of them never" in together([[once], [never], [once]])[0].note
+
+
+def test_a_goal_that_is_missed_is_explained_and_one_that_is_met_is_not() -> None:
+    outcomes = [Outcome("Memory", "How.", "2026-01-01", "a machine", both(ours, 2.0, share=1.0), why="Python.") for ours in (3.0, 1.0)]
+    assert [("Python." in page([outcome], {})) for outcome in outcomes] == [True, False]
