@@ -1,0 +1,60 @@
+"""The example policies of docs/security.md: what they refuse to a tenant, and what they leave to everybody else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from e2e import releases
+from e2e.core.controllers import Controller
+from e2e.kube import Kube, KubeError, Object, until
+
+EXAMPLES = Path(__file__).parents[2] / "examples" / "security"
+
+
+def example(name: str) -> list[Object]:
+    return [each for each in yaml.safe_load_all((EXAMPLES / name).read_text()) if each]
+
+
+def asked(kube: Kube, namespace: str, **service: Any) -> str:
+    """What the API server says to a new Canary with this in its `service`, without making it; "" when it takes it."""
+    obj = releases.canary("app", f"app.{namespace}.example.com", analysis={"interval": "10s", "threshold": 2, "stepWeight": 50})
+    obj["spec"]["service"] |= service
+    try:
+        kube.ask("POST", kube.path("Canary", namespace), obj, dryRun="All")
+    except KubeError as error:
+        return str(error)
+    return ""
+
+
+@pytest.fixture
+def policy(kube: Kube, controller: Controller, namespace: str) -> str:
+    """The namespace of a tenant, to which the policy applies."""
+    kube.apply(*example("admission-policy.yaml"))
+    kube.patch("Namespace", namespace, {"metadata": {"labels": {"tenant": "true"}}})
+    until(lambda: asked(kube, namespace, hosts=["shop.example.org"]), 30, "the policy is in force")
+    return namespace
+
+
+def test_the_admission_policy_holds_tenants_to_hosts_gateways_and_annotations(kube: Kube, policy: str) -> None:
+    assert asked(kube, policy) == ""
+    assert asked(kube, policy, gateways=["mesh", "istio-system/tenants"]) == ""
+    assert "hosts must end with the namespace" in asked(kube, policy, hosts=["shop.example.org"])
+    assert "gateways may be" in asked(kube, policy, gateways=["istio-system/public"])
+    for annotation in ("nginx.ingress.kubernetes.io/configuration-snippet", "external-dns.alpha.kubernetes.io/hostname"):
+        assert "annotations of service.apex" in asked(kube, policy, apex={"annotations": {annotation: "x"}})
+
+
+def test_whoever_is_no_tenant_is_left_alone(kube: Kube, policy: str) -> None:
+    kube.patch("Namespace", policy, {"metadata": {"labels": {"tenant": None}}})
+    until(lambda: not asked(kube, policy, hosts=["shop.example.org"]), 30, "the label's end is seen")
+
+
+def test_the_network_policy_is_taken_as_it_stands(kube: Kube, namespace: str) -> None:
+    """Nothing here enforces it: that is the affair of a cluster's network."""
+    for obj in example("network-policy.yaml"):
+        obj["metadata"]["namespace"] = namespace
+        kube.ask("POST", kube.path(obj["kind"], namespace, api_version=obj["apiVersion"]), obj, dryRun="All", fieldValidation="Strict")
