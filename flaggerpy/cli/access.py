@@ -18,7 +18,7 @@ from flaggerpy.controller.workloads import HISTORIES, WORKLOADS
 Obj = dict[str, Any]
 
 LONGEST_MANAGER = 120
-"""Letters of a field manager's name; the API server takes 128 bytes."""
+"""Bytes of a field manager's name; the API server takes 128."""
 
 
 class Follower(Protocol):
@@ -128,7 +128,8 @@ class ClusterAccess:
         except errors.ApiError:
             user = ""  # nobody needs this right to command
         printable = "".join(letter for letter in user if letter.isprintable())
-        return f"flaggerpy-cli as {printable}"[:LONGEST_MANAGER] if printable else "flaggerpy-cli"
+        signed = f"flaggerpy-cli as {printable}" if printable else "flaggerpy-cli"
+        return signed.encode()[:LONGEST_MANAGER].decode(errors="ignore")
 
     async def _readable(self, kind: Kind, namespace: str, **selectors: str) -> list[Obj]:
         try:

@@ -94,7 +94,7 @@ class _Rollout:
 
     def _workload(self) -> list[Obj]:
         spec, report = self._spec, self._report
-        self._deadline = int(spec.take("progressDeadlineSeconds", DEADLINE))
+        self._deadline = int(spec.number("progressDeadlineSeconds", DEADLINE, report))
         if "progressDeadlineAbort" in spec and not spec.take("progressDeadlineAbort"):
             report.changed(spec, "progressDeadlineAbort", "a release whose deadline expires is always rolled back")
         self._target = self._name
@@ -215,10 +215,10 @@ class _Rollout:
         if not strategy.take("autoPromotionEnabled", True):
             report.todo(strategy, "autoPromotionEnabled", f"a person promotes: {_GATE}")
         if "autoPromotionSeconds" in strategy:
-            seconds = float(strategy.take("autoPromotionSeconds"))
+            seconds = strategy.number("autoPromotionSeconds", interval, report)
             rounds = max(rounds, round(seconds / interval))
             report.changed(strategy, "autoPromotionSeconds", f"became {rounds} iterations of {interval:g} s")
-        canary["spec"]["analysis"] = {"interval": f"{interval:g}s", "iterations": rounds}
+        canary["spec"]["analysis"] = {"interval": steps.seconds(interval), "iterations": rounds}
         for key, why in _BLUE_GREEN.items():
             if key in strategy:
                 strategy.take(key)

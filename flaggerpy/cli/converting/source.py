@@ -80,6 +80,15 @@ class Source:
         found = self._obj.get(key)
         return default if found is None else found
 
+    def number(self, key: str, default: float, report: Report) -> float:
+        """The field as a number, also where it is quoted; `default` where it is absent or, which is told, no number."""
+        found = self.take(key)
+        try:
+            return default if found is None else float(found)
+        except (TypeError, ValueError):
+            report.lost(self, key, f"{found!r} is no number")
+            return default
+
     def look(self, key: str, default: Any = None) -> Any:
         """The field, without having dealt with it."""
         found = self._obj.get(key)

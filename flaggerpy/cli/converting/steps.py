@@ -25,7 +25,7 @@ class Plan:
 
     def analysis(self, default: float) -> Obj:
         """`stepWeight` and `maxWeight` where weights are even, else `stepWeights`; `default`: seconds where no pause tells the interval."""
-        found: Obj = {"interval": f"{max(self.pauses, default=default):g}s"}
+        found: Obj = {"interval": seconds(max(self.pauses, default=default))}
         if not self.weights:
             return found
         first = self.weights[0]
@@ -57,9 +57,14 @@ def of(steps: list[Source], analyse: Callable[[Source], None], report: Report) -
     if mirrored:
         found.mirror = max(mirrored.values())
     if len(set(found.pauses)) > 1 and steps:
-        told = ", ".join(f"{each:g}s" for each in dict.fromkeys(found.pauses))
+        told = ", ".join(seconds(each) for each in dict.fromkeys(found.pauses))
         report.changed(steps[0], "", f"a Canary has one interval for all steps: of {told} the longest was taken")
     return found
+
+
+def seconds(value: float) -> str:
+    """A duration as a Canary takes it: `90s`, never `1e+06s`."""
+    return f"{int(value)}s" if value == int(value) else f"{value}s"
 
 
 _OTHERS = {
@@ -71,10 +76,12 @@ _OTHERS = {
 
 
 def _weight(step: Source, plan: Plan, report: Report) -> None:
-    weight = int(step.take("setWeight", 0))
+    weight = int(step.number("setWeight", -1, report))
+    if weight < 0:
+        return  # no number
     if weight >= 100:
         report.changed(step, "setWeight", "100 % is the promotion itself: the primary takes the new revision after the last step")
-    elif weight <= 0:
+    elif weight == 0:
         report.changed(step, "setWeight", "a Canary starts at 0 % and waits there until its pods are ready and settled")
     elif plan.weights and weight <= plan.weights[-1]:
         report.lost(step, "setWeight", f"weights only rise: {weight} after {plan.weights[-1]} was left out")
@@ -125,7 +132,7 @@ def _header_route(step: Source, plan: Plan, report: Report) -> None:
 def _mirror_route(step: Source, mirrored: dict[str, int], report: Report) -> None:
     route = step.inner("setMirrorRoute")
     name = str(route.take("name", ""))
-    percentage = route.take("percentage")
+    percentage = route.number("percentage", 100, report) if "percentage" in route else None
     if "match" in route:
         route.take("match")
         report.lost(route, "match", "all requests are mirrored, or mirrorWeight percent of them")

@@ -249,3 +249,14 @@ def test_the_report_stands_above_the_manifests_and_is_data_too() -> None:
     data = json.loads(output.as_json(found))
     assert {"about", "path", "weight", "text"} == set(data["remarks"][0])
     assert output.summary(found).startswith("1 Rollout converted: 1 Deployment, 1 Canary.")
+
+
+def test_what_should_be_a_number_and_is_none_is_told_and_never_a_traceback() -> None:
+    pauses = ({"pause": {"duration": "12d"}}, {"pause": {"duration": 1_000_000}})
+    broken = rollout(weighted({"setWeight": "a fifth"}, {"setWeight": "30"}, *pauses))
+    broken["spec"]["progressDeadlineSeconds"] = [600]
+    found = convert([broken, SERVICE])
+    lost = told(found, Weight.LOST)
+    assert {"spec.strategy.canary.steps[0].setWeight", "spec.progressDeadlineSeconds"} <= set(lost)
+    analysis = only(found, "Canary")["spec"]["analysis"]
+    assert (analysis["stepWeight"], analysis["interval"]) == (30, "1000000s")
