@@ -1,7 +1,7 @@
 """python -m e2e.bench [--quick] [--only NAME ...] [--note TEXT]: flaggerpy beside Flagger 1.44, on a sandbox of its own.
 
-Outside of a sandbox it boots one and goes with it. A whole run writes docs/benchmarks.md; --quick and --only print, unless --write is given
-as well: then what was measured takes the place of the same scenario's earlier figures.
+Outside of a sandbox it boots one and goes with it. A whole run writes docs/benchmarks.md, after each scenario;
+--quick and --only print, unless --write is given as well. What was measured takes the place of the same scenario's earlier figures.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import platform
 import subprocess
 import sys
 import traceback
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
@@ -76,16 +77,16 @@ def main() -> int:
         around = [sys.executable, "-m", "e2e.sandbox", "with", "--with", "kwok", "--logs", "build/bench-logs", "--"]
         return subprocess.run([*around, sys.executable, "-m", "e2e.bench", *sys.argv[1:]], cwd=ROOT).returncode
     names = args.only or list(SCENARIOS)
-    outcomes, failed = measure(names, args.quick, args.note, args.runs)
-    if args.write or not (args.only or args.quick or failed):
-        write(outcomes)
+    # what was measured is kept at once: a whole run takes an hour, and its end may never come
+    keep = args.write or not (args.only or args.quick)
+    failed = measure(names, args.quick, args.note, args.runs, write if keep else lambda outcomes: None)
     if failed:
         say(f"could not be measured: {', '.join(failed)}")
     return 1 if failed else 0
 
 
-def measure(names: list[str], quick: bool, note: str = "", runs: int = 1) -> tuple[dict[str, Outcome], list[str]]:
-    """The outcome of each scenario that ran to its end, and the names of the others."""
+def measure(names: list[str], quick: bool, note: str, runs: int, keep: Callable[[dict[str, Outcome]], None]) -> list[str]:
+    """`keep` gets the outcome of each scenario that ran to its end; the names of the others."""
     outcomes: dict[str, Outcome] = {}
     failed = []
     with rig(Sandbox.current(), quick) as ground:
@@ -104,9 +105,10 @@ def measure(names: list[str], quick: bool, note: str = "", runs: int = 1) -> tup
             today = datetime.now(UTC).strftime("%Y-%m-%d")
             why = getattr(scenario, "WHY", "")
             outcomes[name] = Outcome(scenario.TITLE, scenario.METHOD, today, machine(note), measured, commit(), why)
+            keep({name: outcomes[name]})
         ground.dismiss_fleet()
     say(text_table([one for outcome in outcomes.values() for one in outcome.measured]))
-    return outcomes, failed
+    return failed
 
 
 def machine(note: str = "") -> str:
