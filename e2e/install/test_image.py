@@ -39,7 +39,7 @@ def test_two_folders_two_umasks_and_two_seeds_give_one_digest(built: image.Built
     copy, cache = tmp_path / "elsewhere" / "tree", tmp_path / "cache" / "image"
     copy.mkdir(parents=True)
     cache.mkdir(parents=True)
-    for name in (*SOURCES, "release", "constraints.txt", ".git"):
+    for name in (*SOURCES, "release", "constraints.txt", ".git", ".gitignore"):
         if (ROOT / name).exists():
             subprocess.run(["cp", "-r", str(ROOT / name), str(copy / name)], check=True)
     for kept in ("debs", *(path.name for path in caching.cache().glob("wheels-*"))):
