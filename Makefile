@@ -58,7 +58,7 @@ test-standby: $(READY) ## replicas, namespaces and shards: who takes over, and w
 
 WITH_GITOPS := --with flux --with flux-source --with argo --with argo-judge --with kstatus --with helm
 test-gitops: $(READY) ## Argo CD, Flux and Helm beside releases, on a sandbox of their own (ARGS=e2e/gitops/test_flux.py: one of them)
-	$(PY) -m e2e.sandbox with $(WITH_GITOPS) -- $(abspath $(PY)) -m pytest -n 2 --dist loadfile --reruns 1 -r aR --durations 10 $(or $(ARGS),e2e/gitops)
+	$(PY) -m e2e.sandbox with $(WITH_GITOPS) -- $(abspath $(PY)) -m pytest -n 3 --dist loadfile --reruns 1 -r aR --durations 10 $(or $(ARGS),e2e/gitops)
 	$(if $(ARGS),,$(PY) -m e2e.suites passed gitops)
 
 catalogue: $(READY) ## every way in which pods fail, on a real kubelet: a table, and docs/failures.md (ARGS="PATTERN ...": some rows)

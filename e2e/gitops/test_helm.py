@@ -14,6 +14,9 @@ from e2e.gitops.watching import Watching
 from e2e.kube import Object
 from e2e.sandbox.build import program
 
+INTERVAL = "5s"
+"""Helm's --force gives up when what it puts was written in the same moment, so that there has to be time between two steps."""
+
 
 class Chart:
     """The user's chart: its Deployment (with a size, as `helm create` makes it) and its Canary, by the value `tag`."""
@@ -23,7 +26,8 @@ class Chart:
         (folder / "templates").mkdir(parents=True)
         (folder / "Chart.yaml").write_text(yaml.safe_dump({"apiVersion": "v2", "name": "app", "version": "0.1.0"}))
         (folder / "values.yaml").write_text(yaml.safe_dump({"tag": "1.0.0"}))
-        canary = stage.canary(release="{{ .Values.tag }}", analysis={"interval": "2s", "threshold": 2, "stepWeight": 20, "maxWeight": 60})
+        analysis = {"interval": INTERVAL, "threshold": 2, "stepWeight": 20, "maxWeight": 60}
+        canary = stage.canary(release="{{ .Values.tag }}", analysis=analysis)
         objects: list[Object] = [stage.deployment("{{ .Values.tag }}", replicas=2), canary]
         (folder / "templates" / "app.yaml").write_text(yaml.safe_dump_all(objects, sort_keys=False))
 
@@ -50,7 +54,12 @@ def chart(stage: Stage, tmp_path: Path) -> Chart:
 
 
 def step(stage: Stage, weight: int) -> None:
-    stage.until_status(lambda status: status.get("phase") == "Progressing" and status["canaryWeight"] >= weight, 60, f"weight {weight}")
+    """Wait until the route has this weight, and nothing is left to do before the next check."""
+
+    def waits(status: Object) -> bool:
+        return bool(status.get("phase") == "Progressing" and status["canaryWeight"] >= weight and status["run"].get("analysedAt"))
+
+    stage.until_status(waits, 60, f"weight {weight}")
 
 
 def test_an_upgrade_in_mid_run_that_changes_nothing_is_no_release(stage: Stage, chart: Chart) -> None:
@@ -61,6 +70,9 @@ def test_an_upgrade_in_mid_run_that_changes_nothing_is_no_release(stage: Stage, 
         chart.upgrade("1.0.1", "--force")  # puts the whole objects
         stage.phase("Succeeded", seconds=60)
     watching.one_run_without_a_jump()
+    under_way = [seen.obj["status"] for seen in watching.canaries.so_far() if seen.obj["status"].get("canaryWeight")]
+    told = [str(status.get("progress", {}).get("waitingFor")) for status in under_way]
+    assert not [text for text in told if "has not observed" in text], "the Canary was written when Helm was about to put it"
     assert load.result["lost"] == 0, load.result
     assert chart.revisions() >= 3
     assert stage.primary_image() == stage.image("1.0.1")

@@ -57,8 +57,8 @@ class WorkloadFacts:
 
     `replicas` is how many pods are wanted, 0 exactly where it is scaled to zero. `revision` is a short name of the template, ""
     while the workload's controller has not taken it up (see `targets`). `available`, `ready` count the pods of this revision only;
-    `old` the pods of other revisions still there. `fresh` is False while the controller of the workload has not observed its newest
-    generation.
+    `old` the pods of other revisions still there. `fresh` is False while the controller of the workload has not observed a newest
+    generation that asks for other pods, or another number of them.
     """
 
     name: str

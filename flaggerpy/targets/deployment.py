@@ -56,7 +56,7 @@ class Deployment:
             name=meta.get("name", ""),
             replicas=self.size(obj),
             revision=revision,
-            fresh=observed and same,
+            fresh=same and (observed or _nothing_to_do(current, self.size(obj))),
             created=counts.get("replicas", 0),
             updated=counts.get("replicas", 0),
             ready=counts.get("readyReplicas", 0),
@@ -112,6 +112,14 @@ def _current(deployment: Mapping[str, Any], owned: Sequence[Mapping[str, Any]]) 
     numbered = [(_number(replicaset), replicaset) for replicaset in owned]
     wanted = _number(deployment) or max((number for number, _ in numbered), default=0)
     return next((replicaset for number, replicaset in numbered if number and number == wanted), {})
+
+
+def _nothing_to_do(current: Mapping[str, Any], wanted: int) -> bool:
+    """Whether the deployment controller, when it looks, finds the ReplicaSet of the template as it is to be.
+
+    An annotation of a Deployment counts its generation up too (and Helm's `--force` takes one off): that is no news of its pods.
+    """
+    return bool(current["spec"].get("replicas") == wanted)
 
 
 def _creation_error(replicaset: Mapping[str, Any]) -> str:

@@ -240,6 +240,18 @@ def test_a_generation_that_was_not_observed_is_not_fresh() -> None:
     assert not workload_facts({**of, "status": {}}, sets(), []).fresh
 
 
+def test_a_generation_that_changes_nothing_of_the_pods_needs_not_be_observed() -> None:
+    """An annotation counts a Deployment's generation up as well."""
+    of = deployment(replicas=2)
+    of["metadata"]["generation"] = 5
+    history = sets(replicas=2, readyReplicas=2)
+    history[-1]["spec"]["replicas"] = 2
+    assert workload_facts(of, history, []).fresh
+    for other in (deployment(replicas=3), deployment(template(hostname="newer"), replicas=2)):
+        other["metadata"]["generation"] = 5
+        assert not workload_facts(other, history, []).fresh
+
+
 def test_a_template_other_than_the_replicaset_s_is_not_fresh() -> None:
     facts = workload_facts(deployment(template(hostname="newer")), sets(), [])
     assert (facts.fresh, facts.revision, facts.problem) == (False, "new", "")
