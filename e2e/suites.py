@@ -75,7 +75,6 @@ SUITES: dict[str, Suite] = {
             "e2e/disorder/proxy.py",
             "e2e/disorder/faults.py",
         ),
-        by_hand=True,
     ),
     "ui": Suite(
         rooms=(
