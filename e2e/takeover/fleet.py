@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from types import TracebackType
 from typing import Any
 
@@ -205,7 +206,7 @@ class Fleet:
         held = {case.name: case for case in self.cases if case.held}
         known = {uid: restarts for state in before.values() for uid, restarts in state.pods.items()}
         pods = [seen for seen in watched.pods.so_far() if seen.at >= since and not seen.gone and not _ends(seen.obj)]
-        restarts = {seen.name for seen in pods if _restarts(seen.obj) > known.get(seen.obj["metadata"]["uid"], -1)}
+        restarts = {seen.name for seen in pods if _restarts(seen.obj) > known.get(seen.obj["metadata"]["uid"], _had(seen.obj, since))}
         begun = [f"{name}: {text}" for name in after for text in self.texts(name, since) if text.startswith(NEW_ANALYSIS)]
         weights = {
             f"{seen.name}: {before[seen.name].weight} → {_canary_weight(seen.obj)}"
@@ -235,6 +236,12 @@ def _ends(pod: Object) -> bool:
 
 def _restarts(pod: Object) -> int:
     return sum(int(each.get("restartCount") or 0) for each in (pod.get("status") or {}).get("containerStatuses") or ())
+
+
+def _had(pod: Object, since: float) -> int:
+    """Restarts of a pod that was not among those before: -1 for one that was made since, 0 for one that was on its way out by then."""
+    created = datetime.fromisoformat(pod["metadata"]["creationTimestamp"].replace("Z", "+00:00")).timestamp()
+    return -1 if created >= since else 0
 
 
 def now() -> float:
