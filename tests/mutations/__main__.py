@@ -19,7 +19,7 @@ from pathlib import Path
 from .table import MUTATIONS, Mutation
 
 ROOT = Path(__file__).parents[2]
-COPIED = ("flaggerpy", "tests", "e2e", "docs", "crds", "deploy", "examples", "pyproject.toml")
+COPIED = ("flaggerpy", "tests", "e2e", "release", "docs", "crds", "deploy", "examples", "pyproject.toml")
 # what needs no long histories comes first: most mistakes are noticed within seconds
 TESTS = (
     "rollout/test_decide.py",
