@@ -114,7 +114,6 @@ SUITES: dict[str, Suite] = {
             "e2e/gitops",
         ),
         parts=("flux", "flux-source", "argo", "argo-judge", "kstatus", "helm"),
-        by_hand=True,
     ),
 }
 
