@@ -369,9 +369,13 @@ def parse_status(obj: Mapping[str, Any]) -> CanaryStatus:
     return status
 
 
+LATEST = 253_402_300_799.0
+"""9999-12-31T23:59:59Z in epoch seconds."""
+
+
 def timestamp(seconds: float) -> str:
-    """RFC 3339 text, whole seconds, UTC, of epoch seconds."""
-    return datetime.fromtimestamp(int(seconds), tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """RFC 3339 text, whole seconds, UTC, of epoch seconds; what is later than the text can tell (a deadline of 10^12 s) is its latest."""
+    return datetime.fromtimestamp(int(max(0.0, min(seconds, LATEST))), tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def from_timestamp(text: str) -> float:

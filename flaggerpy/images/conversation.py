@@ -146,7 +146,7 @@ class _Talk:
         manifest = _object(body)
         if isinstance(manifest.get("manifests"), list):
             entries = [entry for entry in manifest["manifests"] if isinstance(entry, dict)]
-            told = [of_descriptor(entry.get("platform") or {}) for entry in entries]
+            told = [of_descriptor(entry.get("platform")) for entry in entries]
             # an entry that names no platform is taken by every node, so nothing can be said against any
             known = None if None in told else tuple(dict.fromkeys(item for item in told if item and item.os != "unknown"))
             return replace(found, platforms=known, index=True)

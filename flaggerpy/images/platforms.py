@@ -46,8 +46,10 @@ def platform(text: str) -> Platform:
     return _normal(parts[0], parts[1], parts[2] if len(parts) == 3 else "")
 
 
-def of_descriptor(value: Mapping[str, Any]) -> Platform | None:
-    """The platform of an index's entry or of an image's configuration; None where it says none."""
+def of_descriptor(value: object) -> Platform | None:
+    """The platform of an index's entry or of an image's configuration, as a registry sent it; None where it says none."""
+    if not isinstance(value, Mapping):
+        return None
     os, architecture = value.get("os"), value.get("architecture")
     if not isinstance(os, str) or not isinstance(architecture, str) or not os or not architecture:
         return None

@@ -50,4 +50,6 @@ def test_a_node_takes_what_containerd_would_take(node: str, image: str, runs: bo
 def test_an_entry_of_an_index_may_name_no_platform() -> None:
     assert of_descriptor({"os": "linux", "architecture": "arm", "variant": "v7"}) == Platform("linux", "arm", "v7")
     assert of_descriptor({}) is None
+    assert of_descriptor(None) is None
+    assert of_descriptor("linux/arm64") is None, "found by `make fuzz`"
     assert of_descriptor({"os": "linux", "architecture": None}) is None
