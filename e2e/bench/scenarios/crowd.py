@@ -100,16 +100,20 @@ def one_side(rig: Rig, side: Controller, size: int, own_time: float) -> list[Mea
 
 
 def run(rig: Rig) -> list[Measured]:
+    return at_once(rig, 20 if rig.quick else 300)
+
+
+def at_once(rig: Rig, size: int) -> list[Measured]:
+    """The cluster's own time, and then both sides, one after the other."""
     found = []
-    for size in (20,) if rig.quick else (300, 1000):
-        with step(f"{size} pods without a controller"):
-            own_time = cluster_alone(rig.kube, rig.sides[0].namespace, [f"crowd-{index:04d}" for index in range(size)])
-        with step(f"{size} pods with their Services and routes, without a controller"):
-            with_all = cluster_alone(rig.kube, rig.sides[0].namespace, [f"crowd-{index:04d}" for index in range(size)], around)
-        for side in rig.sides:
-            found.append(Measured(side.name, f"{size} pods: the cluster's own time", "s", own_time))
-            found.append(Measured(side.name, f"{size} pods with Services and routes: the cluster's own time", "s", with_all))
-        for side in rig.sides:
-            with step(f"{side.name}: {size} Canaries at once"):
-                found += one_side(rig, side, size, own_time)
+    with step(f"{size} pods without a controller"):
+        own_time = cluster_alone(rig.kube, rig.sides[0].namespace, [f"crowd-{index:04d}" for index in range(size)])
+    with step(f"{size} pods with their Services and routes, without a controller"):
+        with_all = cluster_alone(rig.kube, rig.sides[0].namespace, [f"crowd-{index:04d}" for index in range(size)], around)
+    for side in rig.sides:
+        found.append(Measured(side.name, f"{size} pods: the cluster's own time", "s", own_time))
+        found.append(Measured(side.name, f"{size} pods with Services and routes: the cluster's own time", "s", with_all))
+    for side in rig.sides:
+        with step(f"{side.name}: {size} Canaries at once"):
+            found += one_side(rig, side, size, own_time)
     return found
