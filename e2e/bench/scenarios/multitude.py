@@ -8,6 +8,7 @@ from e2e.bench.scenarios import crowd
 
 TITLE = "A thousand Canaries at once"
 METHOD = "As before."
+WHY = crowd.WHY
 
 
 def run(rig: Rig) -> list[Measured]:
