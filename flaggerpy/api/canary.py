@@ -591,7 +591,6 @@ class Canary(Model):
     namespace: str
     uid: str
     generation: int
-    resource_version: str
     deleting: bool
     finalizers: tuple[str, ...]
     labels: Annotated[dict[str, str], Field(default_factory=dict)]
@@ -628,7 +627,6 @@ def parse_canary(obj: Mapping[str, Any]) -> Canary:
         namespace=meta.get("namespace", ""),
         uid=meta.get("uid", ""),
         generation=meta.get("generation", 0),
-        resource_version=meta.get("resourceVersion", ""),
         deleting=bool(meta.get("deletionTimestamp")),
         finalizers=tuple(meta.get("finalizers") or ()),
         labels=dict(meta.get("labels") or {}),

@@ -426,19 +426,29 @@ class Client:
         `idempotent` None means: only if `method` is GET. `attempts` 1 switches retries off. `within` bounds one attempt, in seconds.
         """
         safe = method == "GET" if idempotent is None else idempotent
-        retrying = tenacity.AsyncRetrying(
+        failed: list[ApiError] = []
+
+        async def once() -> Any:
+            if failed:
+                raise failed.pop()
+            if throttled:
+                await self._throttle.turn()
+            return await self._once(method, path, query or {}, body, content_type, accept, within or self._within)
+
+        try:
+            # nearly all requests succeed at once, and the machinery of retries costs as much as half of one
+            return await once()
+        except ApiError as error:
+            if attempts == 1 or not _worth_repeating(error, safe):
+                raise
+            failed.append(error)
+        return await tenacity.AsyncRetrying(
             sleep=self._sleep,
             stop=tenacity.stop_after_attempt(attempts) | tenacity.stop_after_delay(RETRY_SECONDS),
             wait=_pause,
             retry=tenacity.retry_if_exception(lambda error: _worth_repeating(error, safe)),
             reraise=True,
-        )
-        async for attempt in retrying:
-            with attempt:
-                if throttled:
-                    await self._throttle.turn()
-                return await self._once(method, path, query or {}, body, content_type, accept, within or self._within)
-        raise AssertionError("tenacity returns or raises")
+        )(once)
 
     async def _once(
         self, method: str, path: str, query: Mapping[str, str], body: Any, content_type: str, accept: str, within: float

@@ -13,6 +13,7 @@ from flaggerpy.api import names
 from flaggerpy.api.canary import Canary
 from flaggerpy.api.status import CanaryStatus, from_timestamp
 from flaggerpy.controller.background import Answers
+from flaggerpy.controller.memo import Memo
 from flaggerpy.controller.patches import covers, digest
 from flaggerpy.rollout.facts import UNKNOWN, Facts, Found, Giver, RouteFacts, ScalerFacts, Split, Unknown, WorkloadFacts
 from flaggerpy.routers import manifest, services, wayback
@@ -75,6 +76,10 @@ class Snapshot:
     givers: Mapping[str, Giver] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    notified: bool = True
+    """Whether the controller has a notifier of its own, for Canaries that name none."""
+    memo: Memo = field(default_factory=Memo)
+    """What the last look at this Canary worked out."""
 
     def objects(self) -> list[Obj]:
         """Every object around the Canary that another controller might write."""
@@ -86,10 +91,11 @@ def facts_of(snapshot: Snapshot) -> Facts:
     """What a decision may look at."""
     canary, router = snapshot.canary, snapshot.router
     observed = observed_route(snapshot)
-    services_ready, apex_ready = services_in_shape(snapshot)
+    standing = (snapshot.target.obj, *(snapshot.selector or ()), *snapshot.services.values())
+    services_ready, apex_ready = snapshot.memo.of("services", (canary, *standing), lambda: services_in_shape(snapshot))
     target = Workload() if canary.deleting and ends(snapshot.target.obj) else snapshot.target
     return Facts(
-        target=_workload(canary, target),
+        target=_workload(snapshot, "target", target),
         primary=_primary(snapshot),
         scaler=_scaler(snapshot),
         configs=snapshot.configs,
@@ -113,6 +119,7 @@ def facts_of(snapshot: Snapshot) -> Facts:
         providers=snapshot.answers.providers,
         problems=snapshot.problems,
         warnings=snapshot.warnings,
+        alerts_wanted=snapshot.notified or bool(canary.spec.plan.alerts),
         supports_weights=router.supports.weights if router else True,
         supports_mirror=router.supports.mirror if router else False,
     )
@@ -131,20 +138,27 @@ def commands(canary: Canary) -> dict[str, str]:
     return {name: canary.annotations[annotation] for name, annotation in names.COMMANDS.items() if annotation in canary.annotations}
 
 
-def _workload(canary: Canary, workload: Workload) -> WorkloadFacts | Unknown | None:
+def _workload(snapshot: Snapshot, role: str, workload: Workload) -> WorkloadFacts | Unknown | None:
     if not workload.known:
         return UNKNOWN
-    if workload.obj is None:
+    obj = workload.obj
+    if obj is None:
         return None
-    about: dict[str, list[Obj]] = {}
-    for event in workload.events:
-        about.setdefault(str((event.get("involvedObject") or {}).get("name")), []).append(event)
-    facts = target_for(canary.kind).facts(workload.obj, workload.history, workload.pods, about)
-    return replace(facts, problem=workload.problem or facts.problem)
+
+    def facts() -> WorkloadFacts:
+        about: dict[str, list[Obj]] = {}
+        for event in workload.events:
+            about.setdefault(str((event.get("involvedObject") or {}).get("name")), []).append(event)
+        found = target_for(snapshot.canary.kind).facts(obj, workload.history, workload.pods, about)
+        return replace(found, problem=workload.problem or found.problem)
+
+    pods = ("unknown",) if workload.pods is None else ("pods", *workload.pods)
+    given = (snapshot.canary.kind, obj, workload.problem, *workload.history, *pods, "events", *workload.events)
+    return snapshot.memo.of(role, given, facts)
 
 
 def _primary(snapshot: Snapshot) -> WorkloadFacts | Unknown | None:
-    facts, obj = _workload(snapshot.canary, snapshot.primary), snapshot.primary.obj
+    facts, obj = _workload(snapshot, "primary", snapshot.primary), snapshot.primary.obj
     if not isinstance(facts, WorkloadFacts) or obj is None:
         return facts
     owners = obj["metadata"].get("ownerReferences") or ()
@@ -160,9 +174,10 @@ def _scaler(snapshot: Snapshot) -> ScalerFacts | Unknown | None:
 
 def observed_route(snapshot: Snapshot) -> Observed | None:
     """The route read back; None while it is not known."""
-    if snapshot.router is None or snapshot.routes is None:
+    router, canary, routes = snapshot.router, snapshot.canary, snapshot.routes
+    if router is None or routes is None:
         return None
-    return snapshot.router.observed(snapshot.canary, list(snapshot.routes), snapshot.router_settings)
+    return snapshot.memo.of("route", (canary, *routes), lambda: router.observed(canary, list(routes), snapshot.router_settings))
 
 
 def _route(snapshot: Snapshot, observed: Observed | None) -> RouteFacts | Unknown:

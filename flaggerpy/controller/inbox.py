@@ -82,8 +82,8 @@ class Inbox:
         """How many keys are marked; may be asked in another thread."""
         return sum(slot.marked for slot in list(self._slots.values()))
 
-    async def take(self, key: Key) -> float:
-        """Return as soon as the key is marked, and unmark it: since when it was (the loop's time). One taker per key."""
+    async def news(self, key: Key) -> None:
+        """Return as soon as the key is marked. One taker per key."""
         slot = self._slots.setdefault(key, _Slot(self._loop.time()))
         while not slot.marked:
             slot.waiter = self._loop.create_future()
@@ -91,6 +91,11 @@ class Inbox:
                 await slot.waiter
             finally:
                 slot.waiter = None
+
+    async def take(self, key: Key) -> float:
+        """Return as soon as the key is marked, and unmark it: since when it was (the loop's time)."""
+        await self.news(key)
+        slot = self._slots[key]
         slot.marked = False
         return slot.since
 

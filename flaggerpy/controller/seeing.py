@@ -170,6 +170,7 @@ class Seeing:
             givers=givers(obj),
             problems=tuple(dict.fromkeys(problems)),
             warnings=(*spec.warnings(canary), *(router.warnings(canary) if router and canary.spec.service else [])),
+            notified=bool(self._settings.slack_url or self._settings.msteams_url),
         )
 
     async def _promoted(self, key: Key, canary: Canary, status: CanaryStatus) -> Found | Unknown | None:

@@ -16,6 +16,9 @@ from flaggerpy.controller.patches import merge_diff
 
 Obj = dict[str, Any]
 
+_FAILURES = ("failures", "primaryFailures")
+_SEEN = frozenset({"deadline", "primaryDeadline", *_FAILURES})
+"""What a run remembers of what was seen."""
 _KNOWN = frozenset(field.alias or name for name, field in CanaryStatus.model_fields.items())
 
 
@@ -28,13 +31,29 @@ def status_patch(obj: Obj, status: CanaryStatus) -> Obj | None:
     return {"metadata": {"resourceVersion": obj["metadata"]["resourceVersion"]}, "status": patch}
 
 
-def only_words(obj: Obj, status: CanaryStatus) -> bool:
-    """Whether the status differs from the stored one in nothing but what is told about the wait: `progress`, and the messages of Ready and
-    Reconciling."""
-    patch = status_patch(obj, status)
-    if patch is None or not patch["status"].keys() <= {"progress", "conditions"}:
+def may_wait(obj: Obj, patch: Obj, status: CanaryStatus) -> bool:
+    """Whether nothing is lost when this patch to `status` is sent a moment later, or with the next.
+
+    So it is with what is told about the wait (`progress`, and the messages of Ready and Reconciling), and with what is remembered of pods
+    that are not said to fail: whoever looks later, or looks anew after a crash, sees the same pods and remembers the same, a moment later.
+    """
+    changed = patch["status"]
+    if not changed.keys() <= {"progress", "conditions", "run"}:
         return False
-    return _without_words(obj["status"]) == _without_words(status.to_obj())
+    before, after = obj["status"], status.to_obj()
+    if "conditions" in changed and _without_words(before) != _without_words(after):
+        return False
+    if "run" not in changed:
+        return True
+    known, seen = before.get("run"), changed["run"]
+    if not known or not seen or not seen.keys() <= _SEEN:
+        return False
+    return all(_harmless(run.get(name)) for run in (known, seen) for name in _FAILURES)
+
+
+def _harmless(failures: list[Obj] | None) -> bool:
+    """Whether these are but the counts of containers' ends, and no container's end is among them."""
+    return all(failure["kind"] == "crash" and not failure["reason"] for failure in failures or ())
 
 
 def _without_words(status: Obj) -> list[Obj]:
@@ -45,13 +64,10 @@ def _without_words(status: Obj) -> list[Obj]:
     ]
 
 
-async def write_status(client: Client, obj: Obj, status: CanaryStatus) -> Obj | None:
-    """Store the status if it differs: the object as the server has it then, or None when nothing was to be written.
+async def write_status(client: Client, obj: Obj, patch: Obj) -> Obj:
+    """Send what `status_patch` gave for this object: the object as the server has it then.
 
     Raises Conflict when the Canary has changed since `obj` was read, NotFound when it is gone.
     """
-    patch = status_patch(obj, status)
-    if patch is None:
-        return None
     metadata = obj["metadata"]
     return await client.merge_patch(kinds.CANARY, metadata["namespace"], metadata["name"], patch, subresource="status")

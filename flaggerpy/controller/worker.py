@@ -27,8 +27,10 @@ from flaggerpy.controller.background import Background
 from flaggerpy.controller.gather import Snapshot, facts_of
 from flaggerpy.controller.inbox import Inbox, Key
 from flaggerpy.controller.look import Look, RefusedError, StaleError
-from flaggerpy.controller.status import only_words, write_status
+from flaggerpy.controller.memo import Memo
+from flaggerpy.controller.status import may_wait, status_patch, write_status
 from flaggerpy.controller.takeover import flagger_wrote, silence
+from flaggerpy.controller.turns import Turns
 from flaggerpy.controller.world import World
 from flaggerpy.rollout.decision import Decision
 from flaggerpy.rollout.effects import CountRelease, Effect, RecordEvent
@@ -45,9 +47,13 @@ LONGEST_PAUSE = 60.0
 SHORTEST_REST = 0.1
 LONGEST_REST = 5.0
 TOLD_AFTER = 5
-WORDS_WAIT = 0.5
-"""Seconds that a mere change of words waits for a better one: while a Canary is initialised there are ten within a second."""
+LATER = 1.0
+"""Seconds that what may be written later waits for what may not: while a Canary is initialised there are ten such within a second."""
+LATER_EACH = 0.02
+"""Seconds that it waits more for each Canary that waits for its turn."""
 PROVEN = frozenset({Phase.PROMOTING, Phase.FINALISING, Phase.SUCCEEDED})
+
+IN_A_RUN = PROVEN - {Phase.SUCCEEDED} | {Phase.PROGRESSING, Phase.WAITING_PROMOTION, Phase.TERMINATING}
 
 _log = logging.getLogger(__name__)
 
@@ -113,6 +119,7 @@ class Parts:
     """What is decided (after what stood before, epoch seconds), with what traces keep in it."""
     kstatus: bool = True
     """Whether Ready and Reconciling are written."""
+    turns: Turns = field(default_factory=Turns)
     holds: Callable[[], bool] = lambda: True
     """Whether nobody else can be leading: asked before each write."""
     revert_by_default: bool = False
@@ -136,23 +143,38 @@ class Worker:
         self._flagger_wrote = 0.0
         self._resumed_at = 0.0
         self._news_at = 0.0
-        self._reworded_at: float | None = None
+        self._unwritten_since: float | None = None
+        self._read: tuple[Obj, Canary] | None = None
+        self._memo = Memo()
 
     async def run(self) -> None:
-        inbox, loop = self._parts.inbox, asyncio.get_running_loop()
         while True:
-            self._news_at = await inbox.take(self.key)
-            self._parts.witness.waited(self.key, loop.time() - self._news_at)
-            if self.key not in self._parts.world.canaries:
-                return
-            try:
-                if not await self._look():
+            await self._parts.inbox.news(self.key)
+            async with self._parts.turns.turn(urgent=self._carries()):
+                if not await self._turn():
                     return
-                self.failures, self._told = 0, ""
-            except Exception as error:
-                await self._failed(error)
+            if self.failures:
                 # events may tell that the cause is gone, but a cause that stays must not be run into with each of them
                 await asyncio.sleep(min(SHORTEST_REST * self.failures, LONGEST_REST))
+
+    async def _turn(self) -> bool:
+        """Look at what is news, and tell when that fails. False: the Canary is gone."""
+        self._news_at = await self._parts.inbox.take(self.key)
+        self._parts.witness.waited(self.key, asyncio.get_running_loop().time() - self._news_at)
+        if self.key not in self._parts.world.canaries:
+            return False
+        try:
+            if not await self._look():
+                return False
+            self.failures, self._told = 0, ""
+        except Exception as error:
+            await self._failed(error)
+        return True
+
+    def _carries(self) -> bool:
+        """Whether traffic may be with a canary."""
+        obj = self._parts.world.canaries.get(*self.key)
+        return obj is not None and (obj.get("status") or {}).get("phase") in IN_A_RUN
 
     async def _look(self) -> bool:
         """Look until what was seen held while it was acted upon. False: the Canary is gone."""
@@ -202,7 +224,7 @@ class Worker:
         snapshot = await parts.eyes.look(self.key, obj, canary, status)
         if self._flagger_lives(obj, flagger_wrote(snapshot.objects())):
             return True
-        snapshot.quiet_since = self._quiet_since
+        snapshot.quiet_since, snapshot.memo = self._quiet_since, self._memo
         if snapshot.primary.obj is not None:
             self.size = target_for(canary.kind).size(snapshot.primary.obj)
         now = parts.client.now()
@@ -221,11 +243,14 @@ class Worker:
             return True
         wanted = with_conflicts(self._with_trouble(status, self._worded(decision.status), now), snapshot.conflicts, now)
         wanted = parts.stamp(status, wanted, now)
-        words_due = self._words_due(obj, wanted, decision)
-        written = await write_status(parts.client, obj, wanted) if words_due is None else None
-        if written is not None:
-            parts.world.wrote_canary(written)
-            obj = written
+        patch = status_patch(obj, wanted)
+        later = None if patch is None else self._later(obj, patch, wanted, decision)
+        if patch is None:
+            self._unwritten_since = None
+        elif later is None:
+            self._unwritten_since = None
+            obj = await write_status(parts.client, obj, patch)
+            parts.world.wrote_canary(obj)
             if decision.status.phase != status.phase:
                 with about(phase=str(decision.status.phase), revision=decision.status.run.revision if decision.status.run else None):
                     _log.info("%s -> %s", status.phase or "new", decision.status.phase)
@@ -240,30 +265,39 @@ class Worker:
         if self._trouble:
             self._trouble = ""
             return False
-        wake = None if decision.wake is None else decision.wake - parts.client.now()
-        again = parts.eyes.look_again_in(self.key)
-        parts.inbox.wake_in(self.key, min((seconds for seconds in (wake, again, words_due) if seconds is not None), default=None))
-        if look.again:
+        settled = decision if patch is None or later is not None else self._settled(canary, status, decision, facts, now)
+        if look.again or settled is None:
             parts.inbox.put(self.key)
+        wake = None if settled is None or settled.wake is None else settled.wake - parts.client.now()
+        again = parts.eyes.look_again_in(self.key)
+        parts.inbox.wake_in(self.key, min((seconds for seconds in (wake, again, later) if seconds is not None), default=None))
         if decision.status.phase in IDLE:
             parts.world.rest(self.key)
+            self._memo.clear()
+            self._read = None
         return True
 
-    def _words_due(self, obj: Obj, wanted: CanaryStatus, decision: Decision) -> float | None:
-        """In how many seconds the new words are due; None when the status is to be written now.
+    def _settled(self, canary: Canary, before: CanaryStatus, decision: Decision, facts: Facts, now: float) -> Decision | None:
+        """What is decided in the state that was just stored; None when that is anything more, or can only be told by another look."""
+        stored = decision.status
+        if stored.phase != before.phase or (stored.run and stored.run.id) != (before.run and before.run.id):
+            return None
+        again = self._parts.decide(canary, stored, facts, now)
+        more = again.status != stored or any(effect not in decision.effects for effect in again.effects)
+        return None if more else again
+
+    def _later(self, obj: Obj, patch: Obj, wanted: CanaryStatus, decision: Decision) -> float | None:
+        """In how many seconds this patch of the status is to be sent; None when it is to be sent now.
 
         What is told by an event stands in the status first: this is how it is told once.
         """
-        if any(isinstance(effect, RecordEvent) for effect in decision.effects) or not only_words(obj, wanted):
-            self._reworded_at = None
+        if any(isinstance(effect, RecordEvent) for effect in decision.effects) or not may_wait(obj, patch, wanted):
             return None
         now = asyncio.get_running_loop().time()
-        if self._reworded_at is None:
-            self._reworded_at = now
-        if now >= self._reworded_at + WORDS_WAIT:
-            self._reworded_at = None
-            return None
-        return self._reworded_at + WORDS_WAIT - now
+        if self._unwritten_since is None:
+            self._unwritten_since = now
+        due = self._unwritten_since + LATER + LATER_EACH * len(self._parts.turns)
+        return due - now if now < due else None
 
     @property
     def _quiet_since(self) -> float:
@@ -295,10 +329,17 @@ class Worker:
             if not self._is_held(obj):
                 raise RefusedError(f"status cannot be read, it was not written by this controller: {error.errors()[0]['loc']}") from None
             status = CanaryStatus()  # whatever it was, it ends here
+        metadata = {name: value for name, value in obj["metadata"].items() if name != "resourceVersion"}
+        given = {"metadata": metadata, "spec": obj.get("spec")}
+        if self._read is None or self._read[0] != given:
+            self._read = given, self._parsed_anew(obj)
+        return self._read[1], status
+
+    def _parsed_anew(self, obj: Obj) -> Canary:
         canary = parse_canary(obj)
         if self._parts.revert_by_default and "revertOnDeletion" not in (obj.get("spec") or {}):
             canary = canary.model_copy(update={"spec": canary.spec.model_copy(update={"revert_on_deletion": True})})
-        return canary, status
+        return canary
 
     def _is_held(self, obj: Obj) -> bool:
         """Whether it is being deleted, and waits for us."""

@@ -21,7 +21,7 @@ from flaggerpy.cluster.client import Client
 from flaggerpy.cluster.errors import ApiError
 from flaggerpy.cluster.following import EVERYWHERE, Following
 from flaggerpy.cluster.kinds import Kind
-from flaggerpy.cluster.watch import Cache, OnChange, Projection, Watcher
+from flaggerpy.cluster.watch import Cache, OnChange, Projection, Watcher, key_of
 from flaggerpy.cluster.watch import Key as ObjectKey
 from flaggerpy.controller.inbox import Inbox, Key
 from flaggerpy.controller.interests import Interests, Ref
@@ -72,6 +72,7 @@ class World:
         self._departed: OrderedDict[Key, Obj] = OrderedDict()
         self.flagger_wrote: dict[str, float] = {}
         """When Flagger last wrote a Canary's status (epoch seconds), by the Canary's uid."""
+        self._writing: Key | None = None
         self.on_canary: Callable[[Key, Obj | None], None] | None = None
         """Told of each Canary that changed, or (None) is gone."""
         self._ours = {
@@ -243,9 +244,13 @@ class World:
         return namespace in self.scopes or EVERYWHERE in self.scopes
 
     def wrote_canary(self, obj: Obj) -> None:
-        """The answer of our own write: no decision is made on anything older."""
+        """The answer of our own write: no decision is made on anything older. It is no news: who wrote looks again if need be."""
         if self.sees(str(obj["metadata"].get("namespace") or "")) and str(obj["metadata"].get("uid")) not in self._tombstones:
-            self._ours["canaries"].put(obj)
+            self._writing = Key(*key_of(obj))
+            try:
+                self._ours["canaries"].put(obj)
+            finally:
+                self._writing = None
 
     def canary_is_gone(self, key: Key) -> None:
         """The API server knows no such Canary: forget it without waiting for the watch."""
@@ -279,7 +284,8 @@ class World:
             self._departed[key] = old
             if len(self._departed) > TOMBSTONES:
                 self._departed.popitem(last=False)
-        self.inbox.put(key)
+        if key != self._writing:
+            self.inbox.put(key)
         if self.on_canary:
             self.on_canary(key, present)
 

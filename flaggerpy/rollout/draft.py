@@ -111,8 +111,9 @@ class Draft:
         self.effects.append(RecordEvent(type=type, message=message, phase=str(phase if phase is not None else self.status.phase)))
 
     def alert(self, severity: Severity, message: str, *, with_facts: bool = False, phase: Phase | None = None) -> None:
-        """Owe an alert: it stays in the outbox until it left."""
-        self._owe("alert", severity, message, with_facts, phase)
+        """Owe an alert, if anybody wants one: it stays in the outbox until it left."""
+        if self.facts.alerts_wanted:
+            self._owe("alert", severity, message, with_facts, phase)
 
     def post_rollout(self, phase: Phase) -> None:
         """Owe the post-rollout hooks, if there are any."""

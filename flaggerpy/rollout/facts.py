@@ -156,6 +156,8 @@ class Facts:
     problems: tuple[str, ...] = ()
     """Why this Canary cannot be released as it is written, one sentence each: refused before anything is touched."""
     warnings: tuple[str, ...] = ()
+    alerts_wanted: bool = True
+    """False where an alert would reach nobody: the Canary names no provider, and the controller has no notifier of its own."""
     supports_weights: bool = True
     """False for provider kubernetes: no split, blue/green by Services only."""
     supports_mirror: bool = False
