@@ -105,8 +105,7 @@ def measure(names: list[str], quick: bool, note: str, runs: int, keep: Callable[
                 continue
             say(text_table(measured) + "\n")
             today = datetime.now(UTC).strftime("%Y-%m-%d")
-            why = getattr(scenario, "WHY", "")
-            outcomes[name] = Outcome(scenario.TITLE, scenario.METHOD, today, machine(note), measured, commit(), why)
+            outcomes[name] = Outcome(scenario.TITLE, scenario.METHOD, today, machine(note), measured, commit())
             keep({name: outcomes[name]})
         ground.dismiss_fleet()
     say(text_table([one for outcome in outcomes.values() for one in outcome.measured]))
@@ -144,7 +143,7 @@ def write(outcomes: dict[str, Outcome]) -> None:
     known |= outcomes
     ordered = {name: known[name] for name in SCENARIOS if name in known}
     FIGURES.write_text(json.dumps({name: outcome.to_obj() for name, outcome in ordered.items()}, indent=1, ensure_ascii=False) + "\n")
-    PAGE.write_text(page(ordered.values(), versions()))
+    PAGE.write_text(page(ordered, {name: getattr(SCENARIOS[name], "WHY", "") for name in ordered}, versions()))
     PLOT.write_text(drawn(ordered.values()))
     say(f"written: {PAGE.relative_to(ROOT)}")
 
