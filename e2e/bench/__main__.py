@@ -1,7 +1,8 @@
 """python -m e2e.bench [--quick] [--only NAME ...] [--note TEXT]: flaggerpy beside Flagger 1.44, on a sandbox of its own.
 
-Outside of a sandbox it boots one and goes with it. A whole run writes docs/benchmarks.md, after each scenario;
---quick and --only print, unless --write is given as well. What was measured takes the place of the same scenario's earlier figures.
+Outside of a sandbox it boots one and goes with it. A whole run writes docs/benchmarks.md, and what follows from it in docs/scale.md, after
+each scenario; --quick and --only print, unless --write is given as well. What was measured takes the place of the same scenario's earlier
+figures.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from e2e.sandbox import Sandbox
 from e2e.sandbox.build import build
 from e2e.sandbox.console import say
 from e2e.sandbox.versions import PARTS, GoModule, PythonWheel
+from e2e.scale import __main__ as scale
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -145,6 +147,7 @@ def write(outcomes: dict[str, Outcome]) -> None:
     FIGURES.write_text(json.dumps({name: outcome.to_obj() for name, outcome in ordered.items()}, indent=1, ensure_ascii=False) + "\n")
     PAGE.write_text(page(ordered, {name: getattr(SCENARIOS[name], "WHY", "") for name in ordered}, versions()))
     PLOT.write_text(drawn(ordered.values()))
+    scale.write()
     say(f"written: {PAGE.relative_to(ROOT)}")
 
 
