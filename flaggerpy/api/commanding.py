@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from flaggerpy.api.names import COMMAND_PAUSE, COMMANDS
-from flaggerpy.api.status import IDLE, CanaryStatus, Phase
+from flaggerpy.api.status import CanaryStatus, Phase
 
+UNDER_WAY = frozenset({Phase.WAITING, Phase.PROGRESSING, Phase.WAITING_PROMOTION})
+"""Phases in which a release can still be ended, promoted by hand, or led to its next step."""
 LATE = frozenset({Phase.PROMOTING, Phase.FINALISING})
 ANY = "*"
 ANNOTATIONS: dict[str, str] = {**COMMANDS, "resume": COMMAND_PAUSE}
@@ -63,7 +65,7 @@ def unfit(verb: str, status: CanaryStatus, *, suspended: bool, paused: bool) -> 
         return None if phase is Phase.FAILED else Unfit.NOT_FAILED
     if phase in LATE and verb in ("pause", "skip", "abort"):
         return Unfit.TOO_LATE
-    if run is None or phase in IDLE:
+    if run is None or phase not in UNDER_WAY | LATE:
         return None if verb == "pause" else Unfit.NO_RELEASE
     if run.verdict:
         return Unfit.ABORTED_ALREADY if verb == "abort" else Unfit.ROLLING_BACK
