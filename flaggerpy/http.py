@@ -322,9 +322,9 @@ class Http:
             async with self._turns.turn(request.tenant):
                 with on_behalf_of(request.tenant):
                     # outside of the deadline: the first request of a kind reads the system's authorities
-                    hop, given = await self._first_hop(request)
+                    context = await self._context_of(request)
                     async with asyncio.timeout(request.timeout):
-                        return await self._exchange(request, hop, given)
+                        return await self._exchange(request, context)
         except EgressDenied as error:
             raise Denied(f"{request.place}: {error.why}") from None
         except (httpx.TimeoutException, TimeoutError):
@@ -338,52 +338,35 @@ class Http:
             text = f"{cause}: {detail}" if detail else cause
             raise Unreachable(f"{request.place}: {text}", cause=cause) from None
 
-    async def _exchange(self, request: HttpRequest, hop: httpx.Request, given: Any) -> HttpResponse:
+    async def _exchange(self, request: HttpRequest, context: ssl.SSLContext) -> HttpResponse:
         """The answer at the end of the redirects."""
+        url, redirected = httpx.URL(request.url), None
         for number in range(MAX_REDIRECTS + 1):
-            self._check_scheme(hop.url, request, number)
-            async with self._pool_for(request, str(hop.url), first=number == 0) as pool:
-                answer = await pool.send(hop, stream=True, auth=given, follow_redirects=False)
+            self._check_scheme(url, request, number)
+            async with self._pool_for(request, str(url), context, first=number == 0) as pool:
+                hop = redirected or _first_hop(request, pool)
+                auth = (request.auth if number == 0 else None) or httpx.USE_CLIENT_DEFAULT
+                answer = await pool.send(hop, stream=True, auth=auth, follow_redirects=False)
                 try:
                     if answer.next_request is None:
                         return await _read(answer, request.max_body)
-                    hop, given = _next(hop, answer.next_request), httpx.USE_CLIENT_DEFAULT
+                    redirected = _next(hop, answer.next_request)
+                    url = redirected.url
                 finally:
                     await answer.aclose()
         raise httpx.TooManyRedirects(f"more than {MAX_REDIRECTS} redirects")
-
-    async def _first_hop(self, request: HttpRequest) -> tuple[httpx.Request, Any]:
-        body: dict[str, Any] = {}
-        if request.json is not None:
-            body["json"] = request.json
-        elif request.content is not None:
-            body["content"] = request.content
-        trace = traceparent.get()
-        async with self._pool_for(request, request.url, first=True) as pool:
-            made = pool.build_request(
-                request.method,
-                request.url,
-                headers={**request.headers, "traceparent": trace} if trace else dict(request.headers),
-                params=dict(request.params) or None,
-                timeout=request.timeout,
-                **body,
-            )
-        return made, request.auth or httpx.USE_CLIENT_DEFAULT
 
     def _check_scheme(self, url: httpx.URL, request: HttpRequest, number: int) -> None:
         if url.scheme not in self._egress.schemes and url.scheme in ("http", "https") and not (request.trusted and number == 0):
             raise EgressDenied(f"{url.scheme} is closed by -egress-schemes={','.join(sorted(self._egress.schemes))}")
 
     @contextlib.asynccontextmanager
-    async def _pool_for(self, request: HttpRequest, url: str, *, first: bool) -> AsyncIterator[httpx.AsyncClient]:
+    async def _pool_for(
+        self, request: HttpRequest, url: str, context: ssl.SSLContext, *, first: bool
+    ) -> AsyncIterator[httpx.AsyncClient]:  # fmt: skip
         # a proxy of the environment is the operator's, one of the request only where the request is
         environment = None if request.proxy else self._proxies.of(url)
         held = environment is None and not (request.trusted and (first or request.proxy))
-        try:
-            context = await self._context(request.verify)
-        except OSError:
-            bundle = request.verify if isinstance(request.verify, str) else os.environ.get("SSL_CERT_FILE") or "of the system"
-            raise BadRequestUrl(f"{request.place}: the CA bundle {bundle} cannot be used") from None
         if not request.proxy:
             yield self._pool(request.verify, environment, context, held=held)
             return
@@ -405,6 +388,13 @@ class Http:
             # what can be unpacked without ever holding more than is kept
             headers={"User-Agent": self._user_agent, "Accept-Encoding": "gzip, deflate"},
         )
+
+    async def _context_of(self, request: HttpRequest) -> ssl.SSLContext:
+        try:
+            return await self._context(request.verify)
+        except OSError:
+            bundle = request.verify if isinstance(request.verify, str) else os.environ.get("SSL_CERT_FILE") or "of the system"
+            raise BadRequestUrl(f"{request.place}: the CA bundle {bundle} cannot be used") from None
 
     async def _context(self, verify: bool | str) -> ssl.SSLContext:
         if verify not in self._contexts:
@@ -436,6 +426,23 @@ async def _read(answer: httpx.Response, most: int) -> HttpResponse:
         if len(kept) > most:
             return HttpResponse(answer.status_code, answer.headers, bytes(kept[:most]), truncated=True)
     return HttpResponse(answer.status_code, answer.headers, bytes(kept))
+
+
+def _first_hop(request: HttpRequest, pool: httpx.AsyncClient) -> httpx.Request:
+    body: dict[str, Any] = {}
+    if request.json is not None:
+        body["json"] = request.json
+    elif request.content is not None:
+        body["content"] = request.content
+    trace = traceparent.get()
+    return pool.build_request(
+        request.method,
+        request.url,
+        headers={**request.headers, "traceparent": trace} if trace else dict(request.headers),
+        params=dict(request.params) or None,
+        timeout=request.timeout,
+        **body,
+    )
 
 
 def _next(before: httpx.Request, after: httpx.Request) -> httpx.Request:

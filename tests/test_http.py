@@ -10,7 +10,9 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 from aiohttp import web
 from hypothesis import given
@@ -220,11 +222,19 @@ async def test_requests_go_through_the_proxy_given(site: Site, http: Http) -> No
     assert site.requests[0][2]["Host"] == "behind.example"
 
 
-async def test_nothing_is_kept_of_a_proxy_that_a_request_names(site: Site, http: Http) -> None:
-    """Tenants name them, and may name a new one each time."""
+async def test_nothing_is_kept_of_a_proxy_that_a_request_names(site: Site, http: Http, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tenants name them, and may name a new one each time: one client is made for each request, and closed after it."""
+    made: list[httpx.AsyncClient] = []
+
+    def noted(*words: Any, make: Callable[..., httpx.AsyncClient] = http._made, **more: Any) -> httpx.AsyncClient:
+        made.append(make(*words, **more))
+        return made[-1]
+
+    monkeypatch.setattr(http, "_made", noted)
     for number in range(3):
         await http.send(HttpRequest("GET", "http://behind.example/gate", proxy=f"{site.url}/{number}"))
     assert (len(site.requests), len(http._pools), len(http._contexts)) == (3, 0, 1)
+    assert [client.is_closed for client in made] == [True] * 3
 
 
 async def test_a_body_is_kept_up_to_its_bound(site: Site, http: Http) -> None:

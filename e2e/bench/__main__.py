@@ -1,7 +1,8 @@
 """python -m e2e.bench [--quick] [--only NAME ...] [--note TEXT]: flaggerpy beside Flagger 1.44, on a sandbox of its own.
 
-Outside of a sandbox it boots one and goes with it. A whole run writes docs/benchmarks.md, after each scenario;
---quick and --only print, unless --write is given as well. What was measured takes the place of the same scenario's earlier figures.
+Outside of a sandbox it boots one and goes with it. A whole run writes docs/benchmarks.md, and what follows from it in docs/scale.md, after
+each scenario; --quick and --only print, unless --write is given as well. What was measured takes the place of the same scenario's earlier
+figures.
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ from e2e.sandbox import Sandbox
 from e2e.sandbox.build import build
 from e2e.sandbox.console import say
 from e2e.sandbox.versions import PARTS, GoModule, PythonWheel
+from e2e.scale import __main__ as scale
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "benchmarks.md"
@@ -105,8 +107,7 @@ def measure(names: list[str], quick: bool, note: str, runs: int, keep: Callable[
                 continue
             say(text_table(measured) + "\n")
             today = datetime.now(UTC).strftime("%Y-%m-%d")
-            why = getattr(scenario, "WHY", "")
-            outcomes[name] = Outcome(scenario.TITLE, scenario.METHOD, today, machine(note), measured, commit(), why)
+            outcomes[name] = Outcome(scenario.TITLE, scenario.METHOD, today, machine(note), measured, commit())
             keep({name: outcomes[name]})
         ground.dismiss_fleet()
     say(text_table([one for outcome in outcomes.values() for one in outcome.measured]))
@@ -144,8 +145,9 @@ def write(outcomes: dict[str, Outcome]) -> None:
     known |= outcomes
     ordered = {name: known[name] for name in SCENARIOS if name in known}
     FIGURES.write_text(json.dumps({name: outcome.to_obj() for name, outcome in ordered.items()}, indent=1, ensure_ascii=False) + "\n")
-    PAGE.write_text(page(ordered.values(), versions()))
+    PAGE.write_text(page(ordered, {name: getattr(SCENARIOS[name], "WHY", "") for name in ordered}, versions()))
     PLOT.write_text(drawn(ordered.values()))
+    scale.write()
     say(f"written: {PAGE.relative_to(ROOT)}")
 
 

@@ -141,10 +141,7 @@ def markdown_table(measured: Sequence[Measured]) -> str:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one scenario gave: its title and method, when (a date) and where it ran, and the commit of ours that was measured.
-
-    `why` says of goals that were missed what the measured reason is.
-    """
+    """What one scenario gave: its title and method, when (a date) and where it ran, and the commit of ours that was measured."""
 
     title: str
     method: str
@@ -152,7 +149,6 @@ class Outcome:
     machine: str
     measured: tuple[Measured, ...]
     commit: str = "unknown"
-    why: str = ""
 
     def to_obj(self) -> dict[str, Any]:
         return asdict(self)
@@ -177,13 +173,13 @@ table); the ratios hardly do.
 """
 
 
-def page(outcomes: Iterable[Outcome], versions: Mapping[str, str]) -> str:
-    """docs/benchmarks.md."""
+def page(outcomes: Mapping[str, Outcome], whys: Mapping[str, str], versions: Mapping[str, str]) -> str:
+    """docs/benchmarks.md. `whys`: by scenario, the measured reason of a goal that is missed; "" where there is none."""
     parts = [PAGE.rstrip("\n")]
-    for outcome in outcomes:
+    for name, outcome in outcomes.items():
         where = f"{outcome.date}, flaggerpy {outcome.commit}, {outcome.machine}."
         missed = any(row.met is False for row in rows(outcome.measured))
-        why = f"\n\n{outcome.why}" if outcome.why and missed else ""
+        why = f"\n\n{whys[name]}" if missed and whys[name] else ""
         parts.append(f"## {outcome.title}\n\n{outcome.method}\n\n{markdown_table(outcome.measured)}{why}\n\n{where}")
     parts.append("## Versions\n\n" + ", ".join(f"{name} {version}" for name, version in versions.items()) + ".")
     return "\n\n".join(parts) + "\n"

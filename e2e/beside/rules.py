@@ -175,7 +175,15 @@ RULES: tuple[Rule, ...] = (
         scenarios="affinity",
     ),
     Rule(MORE, "The image is looked for before a pod is made", TOLD, "-", r".*Image check of .*", "skip|missing-image"),
-    Rule(MORE, "The weight leaves pods as soon as their template moves on", TOLD, "-", r".*Cut \S+ canary weight to 0: .*", "restart"),
+    # only if a pod of the newer template is ready, or none of the older one is, before its revision is known: most often it is not told
+    Rule(
+        MORE,
+        "The weight leaves pods as soon as their template moves on",
+        TOLD,
+        "-",
+        r".*Cut \S+ canary weight to 0: the target has moved on to another revision",
+        "restart",
+    ),
     # gates
     Rule("Q-23", "A closed promotion gate leaves the iterations alone", "iterations", "0, -1, 0", "0", "gates"),
     Rule(

@@ -19,7 +19,7 @@ import pytest
 import yaml
 from kubernetes import client, config
 
-from e2e.sandbox import Sandbox
+from e2e.kube import Kube, until_established
 from flaggerpy.api import crds
 from flaggerpy.api.names import FINALIZER, GROUP, VERSION
 from tests.api.broken_specs import BROKEN, GOOD, Broken, patched
@@ -64,11 +64,12 @@ def refusal(error: client.ApiException) -> str:
 
 
 @pytest.fixture(scope="module")
-def api(sandbox: Sandbox) -> Iterator[Api]:
+def api(kube: Kube) -> Iterator[Api]:
     load_config: Any = config.load_kube_config
     load_config()
     kubectl("apply", "--server-side", "--force-conflicts", "-f", str(ROOT / "crds"))
-    kubectl("wait", "--for=condition=Established", *(f"crd/{plural}.{GROUP}" for plural in PLURALS.values()), f"--timeout={SECONDS:.0f}s")
+    for plural in PLURALS.values():
+        until_established(kube, f"{plural}.{GROUP}", SECONDS)
     with client.ApiClient() as connection:
         objects: Api = client.CustomObjectsApi(connection)
         eventually(lambda: admit(objects, GOOD))

@@ -37,6 +37,7 @@ from e2e.sandbox.layout import NODE_IP
 from e2e.sandbox.processes import NotReady
 from flaggerpy import __version__
 from flaggerpy.cli.live import LiveView
+from flaggerpy.cli.problems import Problem
 from flaggerpy.cli.screens import change_line
 from flaggerpy.cluster.client import Client
 from flaggerpy.cluster.errors import ApiError
@@ -74,7 +75,7 @@ def main() -> int:
     except KeyboardInterrupt:
         print("\nInterrupted. `make demo` plays from the beginning, `make demo-down` takes all of it away.", file=sys.stderr)
         return 130
-    except (ApiError, BuildError, NotReady, TimeoutError, RuntimeError, OSError) as trouble:
+    except (ApiError, Problem, BuildError, NotReady, TimeoutError, RuntimeError, OSError) as trouble:
         print(f"demo: {trouble}", file=sys.stderr)
         return 1
 

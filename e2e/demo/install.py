@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from e2e.demo.manifests import NAMESPACE, SYSTEM, account_kubeconfig, namespace
+from flaggerpy.cli.crds import established
 from flaggerpy.cluster import kinds
 from flaggerpy.cluster.client import Client
 from flaggerpy.cluster.errors import ApiError
@@ -30,19 +31,11 @@ class NotInstalled(RuntimeError):
 
 
 async def crds(client: Client) -> None:
-    """Apply the CRDs of this tree and wait until they are served."""
+    """Apply the CRDs of this tree and wait until they are served. Raises Problem when they are not in time."""
     found = [obj for file in sorted((ROOT / "crds").glob("*.yaml")) for obj in yaml.safe_load_all(file.read_text()) if obj]
     for obj in found:
         await client.apply(obj, manager=MANAGER)
-    for obj in found:
-        name = obj["metadata"]["name"]
-        for _ in range(100):
-            conditions = (await client.get(kinds.CUSTOM_RESOURCE_DEFINITION, None, name)).get("status", {}).get("conditions") or ()
-            if any(condition["type"] == "Established" and condition["status"] == "True" for condition in conditions):
-                break
-            await asyncio.sleep(0.1)
-        else:
-            raise NotInstalled(f"the CRD {name} is not established after 10 s")
+    await established(client)
 
 
 async def account(client: Client, kubeconfig: str, context: str, provider: str) -> dict[str, Any]:

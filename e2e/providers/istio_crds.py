@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import yaml
 
-from e2e.kube import Kube, until
+from e2e.kube import Kube, until_established
 from e2e.sandbox.build import part_dir, part_named
 
 WANTED = ("virtualservices.networking.istio.io", "destinationrules.networking.istio.io")
@@ -17,9 +15,4 @@ def install(kube: Kube) -> None:
     [file] = (part_dir(part_named("istio")) / "crds").glob("*.yaml")
     kube.apply(*(crd for crd in yaml.safe_load_all(file.read_text()) if crd and crd["metadata"]["name"] in WANTED))
     for name in WANTED:
-        until(partial(_established, kube, name), 30, f"the CRD {name}")
-
-
-def _established(kube: Kube, name: str) -> bool:
-    conditions = kube.get("CustomResourceDefinition", name).get("status", {}).get("conditions") or ()
-    return any(condition["type"] == "Established" and condition["status"] == "True" for condition in conditions)
+        until_established(kube, name, 30)

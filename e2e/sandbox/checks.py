@@ -72,4 +72,4 @@ class Api:
         if status != 200:
             return False
         found: dict[str, Any] = json.loads(body)
-        return any(c["type"] == kind and c["status"] == "True" for c in found.get("status", {}).get("conditions", []))
+        return any(c["type"] == kind and c["status"] == "True" for c in found.get("status", {}).get("conditions") or ())

@@ -43,6 +43,7 @@ ON_DEMAND: dict[str, Callable[[Layout], Program]] = {
 GROUND = ("etcd", "registry", "containerd")
 CONTROL = ("kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "prometheus")
 EDGE = ("contour", "envoy")
+CRD = "customresourcedefinition.apiextensions.k8s.io"
 
 # What the kubelet would otherwise set for the whole machine: in its own view these already have the values it wants.
 SYSCTLS = {
@@ -114,10 +115,10 @@ class Sandbox:
             )
         return done
 
-    def apply(self, *files: Path) -> None:
-        """Applies manifests on the server's side as the administrator."""
+    def apply(self, *files: Path) -> list[str]:
+        """Applies manifests on the server's side as the administrator; answers what was in them, as `deployment.apps/NAME`."""
         words = [word for file in files for word in ("-f", str(file))]
-        self.run(str(self.kubectl), "apply", "--server-side", "--force-conflicts", *words)
+        return self.run(str(self.kubectl), "apply", "--server-side", "--force-conflicts", "--output=name", *words).stdout.split()
 
     def push(self, image: images.Image) -> str:
         """Pushes an image into the registry; returns the reference that pods use."""
@@ -271,12 +272,13 @@ class Sandbox:
         self.apply(MANIFESTS / "gateway.yaml")
 
     def apply_crds(self, *files: Path) -> None:
-        self.apply(*files)
-        wait = (str(self.kubectl), "wait", "--for=condition=Established", "crd", "--all", "--timeout=120s")
-        # a CRD has no conditions for a moment, on which kubectl gives up at once
-        if self.run(*wait, check=False).returncode:
-            time.sleep(1)
-            self.run(*wait)
+        """As `apply`; returns when the API server serves the CRDs among them."""
+        api = Api(self.layout)
+        for applied in self.apply(*files):
+            kind, _, name = applied.partition("/")
+            if kind == CRD:
+                established = partial(api.condition, f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}", "Established")
+                await_true(self.layout, established, 60, f"the CRD {name} to be established", "kube-apiserver")
 
     def marked(self, what: str) -> bool:
         return (self.layout.run / f"{what}.done").exists()

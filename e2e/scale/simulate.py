@@ -1,4 +1,7 @@
-"""From what one Canary and one release cost to what so many cost in an hour. Pure; the words of each figure say how it is made."""
+"""From what one Canary and one release cost to what so many cost in an hour. Pure; the words of each figure say how it is made.
+
+Canaries are initialised once, so what that costs is in none of the figures.
+"""
 
 from __future__ import annotations
 
@@ -43,19 +46,16 @@ class Setting:
         return self.releases_per_hour * self.release_seconds / HOUR
 
 
-def cost(measured: Mapping[str, Any], setting: Setting) -> dict[str, float]:
-    """What the API server has to do, by name: counts, per second, or bytes. `measured` is docs/scale.json."""
-    release, rest = measured["release"], measured["at_rest"]
+def cost(requests: float, assumed: Mapping[str, Any], setting: Setting) -> dict[str, float]:
+    """What the API server has to do, by name: counts, per second, or bytes. `requests`: of one release; `assumed` is docs/scale.json."""
+    release, rest = assumed["release"], assumed["at_rest"]
     per_second = setting.releases_per_hour / HOUR
     swept = sum(rest["objects"][plural] for plural in SWEPT) * setting.canaries
     told = sum(count * release["bytes"][plural] for plural, count in release["events"].items())
     return {
         # with the leader's renewals, the stand-bys' looks and every process's lists of what it sweeps, in pages of 500
-        "requests per second": per_second * sum(release["requests"].values())
-        + setting.processes / RENEWAL
-        + setting.processes * swept / 500 / SWEEP,
-        "writes per second": per_second * sum(count for what, count in release["requests"].items() if _writes(what))
-        + setting.shards / RENEWAL,
+        "requests per second": per_second * requests + setting.processes / RENEWAL + setting.processes * swept / 500 / SWEEP,
+        "writes per second": per_second * requests * release["writes"] + setting.shards / RENEWAL,
         # who stands by watches the Lease, too
         "watches": setting.processes * (OWN_WATCHES + ROUTE_WATCHES)
         + (setting.processes - setting.shards)
@@ -66,13 +66,9 @@ def cost(measured: Mapping[str, Any], setting: Setting) -> dict[str, float]:
     }
 
 
-def _writes(what: str) -> bool:
-    return what.partition(" ")[0] in ("create", "update", "patch", "delete")
-
-
-def table(measured: Mapping[str, Any], settings: Mapping[str, Setting]) -> str:
+def table(requests: float, assumed: Mapping[str, Any], settings: Mapping[str, Setting]) -> str:
     """A Markdown table: a column for each setting."""
-    costs = {name: cost(measured, setting) for name, setting in settings.items()}
+    costs = {name: cost(requests, assumed, setting) for name, setting in settings.items()}
     lines = [f"| | {' | '.join(costs)} |", f"|{' --- |' * (len(costs) + 1)}"]
     for row in next(iter(costs.values())):
         lines.append(f"| {row} | {' | '.join(_number(found[row], 'bytes' in row) for found in costs.values())} |")

@@ -12,13 +12,11 @@ from typing import Any, Protocol
 from flaggerpy.cluster import errors, kinds
 from flaggerpy.cluster.client import Client
 from flaggerpy.cluster.kinds import Kind
+from flaggerpy.cluster.signing import signed
 from flaggerpy.cluster.watch import Key, Watcher
 from flaggerpy.controller.workloads import HISTORIES, WORKLOADS
 
 Obj = dict[str, Any]
-
-LONGEST_MANAGER = 120
-"""Bytes of a field manager's name; the API server takes 128."""
 
 
 class Follower(Protocol):
@@ -122,14 +120,12 @@ class ClusterAccess:
         return await self._client.merge_patch(kinds.CANARY, namespace, name, body, manager=await self._signature())
 
     async def _signature(self) -> str:
-        """The field manager of our writes, with the user in it: it is what the controller, and so the history, gets to know."""
+        """The field manager of our writes, with the user in it."""
         try:
             user = await self._client.whoami()
         except errors.ApiError:
             user = ""  # nobody needs this right to command
-        printable = "".join(letter for letter in user if letter.isprintable())
-        signed = f"flaggerpy-cli as {printable}" if printable else "flaggerpy-cli"
-        return signed.encode()[:LONGEST_MANAGER].decode(errors="ignore")
+        return signed("flaggerpy-cli", user)
 
     async def _readable(self, kind: Kind, namespace: str, **selectors: str) -> list[Obj]:
         try:

@@ -1,57 +1,44 @@
-"""A person's commands to a release: which annotation they write, when they make sense, and how the controller's answer reads. Pure.
+"""A person's commands to a release: how it is told that they make no sense now, and how the controller's answer reads. Pure.
 
-A command is an annotation on the Canary whose value is the revision that it is meant for, so that a late one never hits the next release;
-the controller takes it off when it was carried out or refused. `pause` stands for as long as it holds; `resume` takes it off.
+The controller takes an annotation off when it was carried out or refused. `pause` stands for as long as it holds; `resume` takes it off.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from flaggerpy.api import names
+from flaggerpy.api import commanding
+from flaggerpy.api.commanding import REPEATED, Order, Unfit
 from flaggerpy.cli.problems import Exit, Problem
 from flaggerpy.cli.views import CanaryView, HistoryLine
 
-ANY = "*"
 PAUSE_SECONDS = 3.0
-ANNOTATIONS: dict[str, str] = {**names.COMMANDS, "resume": names.COMMAND_PAUSE}
-
-
-@dataclass(frozen=True)
-class Order:
-    """The annotation to write; `value` None takes it off."""
-
-    verb: str
-    annotation: str
-    value: str | None
 
 
 def order(verb: str, view: CanaryView, to: str = "") -> Order:
     """What to write for this command. Raises Problem when it cannot be meant in this phase. `to` is what `rollback-to` goes back to."""
-    annotation = ANNOTATIONS[verb]
-    if view.suspended and verb not in ("pause", "resume"):
-        raise Problem(Exit.FAILED, f"{view.name} is suspended (spec.suspend): nothing moves, and no command is taken up, until it is not.")
-    if verb == "rollback-to":
-        return Order(verb, annotation, earlier(view, to))
-    if verb == "resume":
-        if "pause" not in view.pending_commands:
-            raise Problem(Exit.FAILED, f"{view.name} is not paused.")
-        return Order(verb, annotation, None)
-    if verb in ("pause", "skip", "abort") and view.phase in ("Promoting", "Finalising"):
-        raise Problem(Exit.FAILED, f"It is too late to {verb}: {view.name} is {view.phase}, the primary has the revision already.")
-    if verb == "pause":
-        return Order(verb, annotation, ANY if view.idle else view.revision or ANY)
-    if verb == "retry":
-        if view.phase != "Failed":
-            raise Problem(Exit.FAILED, f"There is nothing to retry: {view.name} is {view.phase or 'not looked at yet'}, not Failed.")
-        return Order(verb, annotation, view.revision or ANY)
-    if view.idle:
-        raise Problem(Exit.FAILED, f"There is nothing to {verb}: {view.name} is {view.phase}, no release is under way.")
-    if verb == "skip":
-        if view.paused:
-            raise Problem(Exit.FAILED, f"{view.name} is paused. First: flaggerpy resume {view.name} -n {view.namespace}")
-        return Order(verb, annotation, f"{view.revision or ANY}@{view.step}")
-    return Order(verb, annotation, view.revision or ANY)
+    why = view.unfit.get(verb)
+    # a pipeline that runs again must not fail where all is as it wants
+    if why and why not in REPEATED:
+        raise Problem(Exit.FAILED, _refusal(verb, why, view))
+    return commanding.order(verb, earlier(view, to) if verb == "rollback-to" else view.revision, view.step, idle=view.idle)
+
+
+def _refusal(verb: str, why: Unfit, view: CanaryView) -> str:
+    phase = view.phase or "not looked at yet"
+    match why:
+        case Unfit.SUSPENDED:
+            return f"{view.name} is suspended (spec.suspend): nothing moves, and no command is taken up, until it is not."
+        case Unfit.NOT_PAUSED:
+            return f"{view.name} is not paused."
+        case Unfit.TOO_LATE:
+            return f"It is too late to {verb}: {view.name} is {phase}, the primary has the revision already."
+        case Unfit.ROLLING_BACK:
+            return f"It is too late to {verb}: {view.name} is being rolled back: {view.verdict}."
+        case Unfit.NOT_FAILED:
+            return f"There is nothing to retry: {view.name} is {phase}, not Failed."
+        case Unfit.PAUSED:
+            return f"{view.name} is paused. First: flaggerpy resume {view.name} -n {view.namespace}"
+        case _:
+            return f"There is nothing to {verb}: {view.name} is {phase}, no release is under way."
 
 
 def earlier(view: CanaryView, to: str) -> str:

@@ -127,7 +127,7 @@ async def run(options: argparse.Namespace, client: Client, screen: Screen) -> in
         else:
             await _apply(client, crd, screen, force=options.force)
     if options.do == "apply":
-        await established(client, screen)
+        await established(client)
     return Exit.OK
 
 
@@ -182,9 +182,7 @@ def _replacement(live: Obj, crd: Obj) -> list[Obj]:
     ]
 
 
-async def established(
-    client: Client, screen: Screen, within: float = ESTABLISHED_SECONDS, *, monotonic: Callable[[], float] = time.monotonic
-) -> None:
+async def established(client: Client, within: float = ESTABLISHED_SECONDS, *, monotonic: Callable[[], float] = time.monotonic) -> None:
     """Return when all of them are served. Raises Problem after `within` seconds."""
     until = monotonic() + within
     for crd in ours():

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TypeVar
 
+from flaggerpy.api.commanding import Order
 from flaggerpy.api.names import primary_name
 from flaggerpy.cli import commands, screens
 from flaggerpy.cli.access import Access, Obj
@@ -94,7 +95,7 @@ async def wait(
 
 
 async def acknowledgement(
-    closer: Closer, namespace: str, name: str, given: commands.Order, *, patience: float
+    closer: Closer, namespace: str, name: str, given: Order, *, patience: float
 ) -> tuple[CanaryView | None, bool]:  # fmt: skip
     """The last view, and whether the controller has answered the command within `patience` seconds."""
     loop = asyncio.get_running_loop()

@@ -11,6 +11,7 @@ from typing import Any
 
 from flaggerpy.api import names
 from flaggerpy.api.canary import CanarySpec, Metric, Webhook
+from flaggerpy.api.commanding import ANNOTATIONS, Unfit, unfit
 from flaggerpy.api.lenient import read_spec, read_status
 from flaggerpy.api.status import IDLE, CanaryStatus, HistoryEntry, Measured, Order, Phase, from_timestamp
 
@@ -162,6 +163,8 @@ class CanaryView:
     iterations: int = 0
     suspended: bool = False
     pending_commands: tuple[str, ...] = ()
+    unfit: Mapping[str, Unfit] = field(default_factory=dict)
+    """The commands that make no sense now, and why."""
     revision: str = ""
     images: tuple[str, ...] = ()
     promoted_revision: str = ""
@@ -230,6 +233,7 @@ def canary_view(
     run = status.run
     target = raw_spec.get("targetRef") or {}
     planned = status.canary_weight
+    suspended, pending = bool(raw_spec.get("suspend")), commands_of(obj)
     return CanaryView(
         namespace=str(metadata.get("namespace") or ""),
         name=str(metadata.get("name") or ""),
@@ -244,8 +248,9 @@ def canary_view(
         failed_checks=status.failed_checks,
         failure_limit=spec.plan.failure_limit if spec else 1,
         iterations=status.iterations,
-        suspended=bool(raw_spec.get("suspend")),
-        pending_commands=commands_of(obj),
+        suspended=suspended,
+        pending_commands=pending,
+        unfit={verb: why for verb in ANNOTATIONS if (why := unfit(verb, status, suspended=suspended, paused="pause" in pending))},
         revision=run.revision if run else status.last_applied_spec,
         images=tuple((run.images if run else []) or status.applied_images),
         promoted_revision=status.last_promoted_spec,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from flaggerpy.api import names
+from flaggerpy.api import commanding, names
 from flaggerpy.api.canary import CanarySpec, Metric
 from flaggerpy.api.lenient import read_spec, read_status
 from flaggerpy.api.status import IDLE, CanaryStatus, HistoryEntry, Measured, Order, Phase
@@ -74,13 +74,11 @@ def detail(obj: Mapping[str, Any], *, timeline: Timeline | None = None, pods: Ma
     }  # fmt: skip
 
 
-def ordered(verb: str, obj: Mapping[str, Any], revision: str, step: int) -> verbs.Order | str:
+def ordered(verb: str, obj: Mapping[str, Any], revision: str, step: int) -> commanding.Order | str:
     """What a command writes, for the revision and step that the person saw; or why it makes no sense for this Canary now."""
     status = read_status(obj)[0]
     why = verbs.why_not(verb, status, obj.get("spec") or {}, (obj.get("metadata") or {}).get("annotations") or {})
-    # between releases there is none to name: a pause is meant for the next one
-    named = "" if verb == "pause" and status.phase in IDLE else revision
-    return why or verbs.order(verb, named, step)
+    return why or commanding.order(verb, revision, step, idle=status.phase in IDLE)
 
 
 def pod_counts(workload: Mapping[str, Any] | None) -> Obj | None:

@@ -14,10 +14,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
+from flaggerpy.api.commanding import Order
 from flaggerpy.dashboard.detail import detail, ordered, pod_counts
 from flaggerpy.dashboard.rows import row
 from flaggerpy.dashboard.timeline import Timeline
-from flaggerpy.dashboard.verbs import Order
 
 Obj = dict[str, Any]
 

@@ -19,6 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from flaggerpy import __version__
 from flaggerpy.cluster.errors import ApiError, Forbidden, NotFound
+from flaggerpy.cluster.signing import signed
 from flaggerpy.dashboard import verbs
 from flaggerpy.dashboard.feed import Feed, Key, Reader
 from flaggerpy.dashboard.files import File, files
@@ -38,8 +39,6 @@ CHUNK = 50
 BODY_BYTES = 4096
 REQUEST_SECONDS = 15.0
 BUFFER_BYTES, SOCKET_BYTES = 64 * 1024, 256 * 1024
-LONGEST_MANAGER = 120
-"""Bytes; the API server takes 128."""
 LONGEST_NAMESPACE, LONGEST_NAME = 63, 253
 
 HEADERS = (
@@ -189,8 +188,7 @@ class Pages:
             raise Answer(HTTPStatus.NOT_FOUND, f"There is no Canary {key.name} in {key.namespace}.")
         if isinstance(order, str):
             raise Answer(HTTPStatus.CONFLICT, order)
-        signed = f"flaggerpy-ui as {''.join(letter for letter in person.name if letter.isprintable())}"
-        manager = signed.encode()[:LONGEST_MANAGER].decode(errors="ignore")
+        manager = signed("flaggerpy-ui", person.name)
         await _asked(person.annotate(key.namespace, key.name, {order.annotation: order.value}, manager))
         _log.info("%s of %s.%s ordered by %s on the page", verb, key.name, key.namespace, person.name)
         return {"sentence": f"{verb.capitalize()} is written, signed by {person.name}."}

@@ -7,16 +7,15 @@ taken up again.
 
 from __future__ import annotations
 
+from flaggerpy.api.commanding import LATE, UNDER_WAY
 from flaggerpy.api.status import Phase, Reverting
 from flaggerpy.rollout import orders, starting
 from flaggerpy.rollout.draft import Draft
 from flaggerpy.rollout.effects import ClearCommand, RestoreTarget
 from flaggerpy.rollout.facts import UNKNOWN
-from flaggerpy.rollout.phases import ANALYSING, IDLE, Cause
+from flaggerpy.rollout.phases import IDLE, Cause
 from flaggerpy.rollout.rollback import begin_rollback
 from flaggerpy.rollout.traffic import complete
-
-UNDER_WAY = ANALYSING | {Phase.WAITING}
 
 
 def carry_out(d: Draft) -> bool:
@@ -43,7 +42,7 @@ def _nothing(d: Draft, command: str, why: str = "") -> bool:
 
 def _abort(d: Draft) -> bool:
     if d.status.phase not in UNDER_WAY:
-        late = d.status.phase in (Phase.PROMOTING, Phase.FINALISING)
+        late = d.status.phase in LATE
         return _nothing(d, "abort", "too late for it: release another revision, or roll back to an earlier one" if late else "")
     if d.run.verdict is not None:
         return False
@@ -74,7 +73,7 @@ def _retry(d: Draft) -> bool:
 
 def _promote(d: Draft) -> bool:
     if d.status.phase not in UNDER_WAY or d.run.verdict is not None:
-        done = d.status.phase in (Phase.PROMOTING, Phase.FINALISING) and d.run.verdict is None
+        done = d.status.phase in LATE and d.run.verdict is None
         return False if done else _nothing(d, "promote")
     if d.run.forced:
         return False

@@ -15,7 +15,6 @@ from flaggerpy.rollout.traffic import has_match, ready_count, serving_count
 from flaggerpy.rollout.weights import FULL, safe_weight
 
 MAX_RELAPSES = 2
-MOVED = "the target has moved on to another revision"
 _TAKEN_AWAY = frozenset({"Evicted", "NodeShutdown", "Terminated", "Preempting", "NodeAffinity"})
 
 
@@ -78,8 +77,7 @@ def leave_unfit(d: Draft) -> None:
         d.pending_revision = True
     moved = moved or _moving(d)
     if (ready_count(d.target) == 0 or moved) and serving_count(d.primary) > 0:
-        why = MOVED if moved else f"no pod of {d.canary.target} is ready"
-        d.event("Warning", f"Cut {d.canary.key} canary weight to 0: {why}")
+        _tell_cut(d, moved)
         d.set(canary_weight=0, iterations=0)
 
 
@@ -96,10 +94,14 @@ def _relapse(d: Draft) -> None:
     moved = _moving(d)
     taken = moved or (bool(pods) and all(pod.reason in _TAKEN_AWAY or pod.terminating for pod in pods))
     relapses = d.run.relapses + (0 if taken else 1)
-    why = MOVED if moved else f"no pod of {d.canary.target} is ready"
-    d.event("Warning", f"Cut {d.canary.key} canary weight to 0: {why}")
+    _tell_cut(d, moved)
     to_first_step(d, Cause.PODS_LOST)
     d.set_run(relapses=relapses)
+
+
+def _tell_cut(d: Draft, moved: bool) -> None:
+    why = "the target has moved on to another revision" if moved else f"no pod of {d.canary.target} is ready"
+    d.event("Warning", f"Cut {d.canary.key} canary weight to 0: {why}")
 
 
 def to_first_step(d: Draft, cause: Cause) -> None:

@@ -71,7 +71,7 @@ def test_tables_line_up() -> None:
 def test_an_outcome_comes_back_from_json_and_stands_on_the_page() -> None:
     outcome = Outcome("Title", "How.", "2026-01-02", "a machine", both(2.0, 8.0, limit=3.0), "abc1234")
     assert outcome_of(json.loads(json.dumps(outcome.to_obj()))) == outcome
-    text = page([outcome], {"flagger": "v1.44.0"})
+    text = page({"scenario": outcome}, {"scenario": ""}, {"flagger": "v1.44.0"})
     assert "## Title\n\nHow.\n\n| figure |" in text
     assert "| time | 2 s | 8 s | 4× | ≤ 3 ✓ |" in text
     assert "2026-01-02, flaggerpy abc1234, a machine." in text
@@ -92,5 +92,5 @@ def test_what_did_not_happen_in_half_of_the_runs_did_not_happen() -> None:
 
 
 def test_a_goal_that_is_missed_is_explained_and_one_that_is_met_is_not() -> None:
-    outcomes = [Outcome("Memory", "How.", "2026-01-01", "a machine", both(ours, 2.0, share=1.0), why="Python.") for ours in (3.0, 1.0)]
-    assert [("Python." in page([outcome], {})) for outcome in outcomes] == [True, False]
+    outcomes = [Outcome("Memory", "How.", "2026-01-01", "a machine", both(ours, 2.0, share=1.0)) for ours in (3.0, 1.0)]
+    assert [("Python." in page({"memory": outcome}, {"memory": "Python."}, {})) for outcome in outcomes] == [True, False]

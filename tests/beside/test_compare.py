@@ -86,6 +86,12 @@ def test_every_rule_is_a_regular_expression_with_a_reason() -> None:
         assert rule.number
 
 
+def test_a_newer_image_is_told_as_what_it_is_and_not_as_lost_pods() -> None:
+    told = "Synced flagger Cut restart.NAMESPACE canary weight to 0: "
+    assert rule_for(Difference("restart", "events/Warning", "-", f"{told}the target has moved on to another revision")) is not None
+    assert rule_for(Difference("restart", "events/Warning", "-", f"{told}no pod of restart is ready")) is None
+
+
 def test_what_has_no_rule_is_in_the_report_and_a_page_can_be_written() -> None:
     name = next(iter(SCENARIOS))
     compared = [compare(name, {**Story().to_obj(), "phases": ["a very odd phase"]}, Story().to_obj())]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from flaggerpy.cli.commands import Order, acknowledged, order, outcome
+from flaggerpy.api.commanding import Order
+from flaggerpy.cli.commands import acknowledged, order, outcome
 from flaggerpy.cli.problems import Exit, Problem
 from flaggerpy.cli.views import CanaryView, canary_view
 from tests.cli.objects import NOW, Obj, at, canary, ended, run
@@ -20,6 +21,8 @@ RUNNING = canary("Progressing", run=run("r2", IMAGE), canaryWeight=40)
 FAILED = canary(
     "Failed", lastAppliedSpec="r2", appliedImages=[IMAGE], history=[ended("r2", IMAGE, "Failed", started=-9, end=-1, cause="crashed")]
 )
+PAUSED = {"flagger.app/pause": "r2"}
+ROLLED_BACK = canary("Progressing", run=run("r2", IMAGE, verdict="crashed"))
 
 
 @pytest.mark.parametrize("verb", ["abort", "promote", "pause"])
@@ -46,12 +49,29 @@ def test_resume_takes_the_pause_off() -> None:
         ("promote", canary("Succeeded"), "nothing to promote"),
         ("retry", RUNNING, "nothing to retry: podinfo is Progressing, not Failed"),
         ("resume", RUNNING, "podinfo is not paused"),
+        ("abort", canary("Initializing"), "nothing to abort: podinfo is Initializing, no release is under way"),
+        ("skip", canary("Progressing", annotations=PAUSED, run=run("r2", IMAGE)), "is paused. First: flaggerpy resume podinfo"),
+        ("promote", ROLLED_BACK, "too late to promote: podinfo is being rolled back: crashed"),
+        ("pause", ROLLED_BACK, "too late to pause: podinfo is being rolled back: crashed"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_with_a_sentence(verb: str, obj: Obj, words: str) -> None:
     with pytest.raises(Problem, match=words) as raised:
         order(verb, view(obj))
     assert raised.value.code == Exit.FAILED
+
+
+@pytest.mark.parametrize(
+    ("verb", "obj"),
+    [
+        ("abort", ROLLED_BACK),
+        ("pause", canary("Progressing", annotations=PAUSED, run=run("r2", IMAGE))),
+        ("promote", canary("Progressing", run=run("r2", IMAGE, forced=True))),
+        ("promote", canary("Finalising", run=run("r2", IMAGE))),
+    ],
+)
+def test_what_is_so_already_may_be_ordered_again(verb: str, obj: Obj) -> None:
+    assert order(verb, view(obj)).value == "r2"
 
 
 KEPT = canary(

@@ -194,7 +194,7 @@ async def test_names_that_somebody_else_has_are_told_when_time_is_up() -> None:
             server.add({**crd, "status": {"conditions": told}})
         times = iter([0.0, 100.0])
         with pytest.raises(Problem, match="not established after 60 s: canaries is taken"):
-            await crds.established(server.client(), Screen(), monotonic=lambda: next(times))
+            await crds.established(server.client(), monotonic=lambda: next(times))
 
 
 @pytest.mark.parametrize(("live", "said"), [(None, "is not installed"), (older(), r"lacks status\.run: flaggerpy crds apply")])

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from flaggerpy.api.commanding import Order
 from flaggerpy.api.names import COMMAND_PAUSE
 from flaggerpy.api.status import timestamp
 from flaggerpy.dashboard.detail import detail, ordered, pod_counts
 from flaggerpy.dashboard.timeline import Timeline
-from flaggerpy.dashboard.verbs import Order
 from tests.dashboard.scene import NOW, canary, measured, run
 
 SECRET = "planted-secret-4711"
@@ -97,14 +97,14 @@ def test_commands_that_make_no_sense_say_why() -> None:
 
 def test_an_order_is_for_the_revision_and_step_that_the_person_saw() -> None:
     seen = canary(**run(40))
-    assert ordered("abort", seen, "v2", 20) == Order("flagger.app/abort", "v2")
-    assert ordered("skip", seen, "v2", 20) == Order("flagger.app/skip", "v2@20")
-    assert ordered("pause", seen, "v2", 20) == Order("flagger.app/pause", "v2")
-    assert ordered("resume", canary(annotations={COMMAND_PAUSE: "v2"}, **run(40)), "v2", 20) == Order("flagger.app/pause", None)
+    assert ordered("abort", seen, "v2", 20) == Order("abort", "flagger.app/abort", "v2")
+    assert ordered("skip", seen, "v2", 20) == Order("skip", "flagger.app/skip", "v2@20")
+    assert ordered("pause", seen, "v2", 20) == Order("pause", "flagger.app/pause", "v2")
+    assert ordered("resume", canary(annotations={COMMAND_PAUSE: "v2"}, **run(40)), "v2", 20) == Order("resume", "flagger.app/pause", None)
 
 
 def test_a_pause_between_releases_holds_the_next_one_whichever_it_is() -> None:
-    assert ordered("pause", canary(), "v1", 0) == Order("flagger.app/pause", "*")
+    assert ordered("pause", canary(), "v1", 0) == Order("pause", "flagger.app/pause", "*")
 
 
 def test_pods_are_counted_by_the_workloads_own_status() -> None:

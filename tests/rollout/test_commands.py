@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import chain, repeat
 from typing import Any
 
 import pytest
 
+from flaggerpy.api.commanding import REPEATED, unfit
 from flaggerpy.api.status import Phase
-from flaggerpy.model.workloads import MISSING_IMAGE
+from flaggerpy.model.workloads import GOOD, MISSING_IMAGE, Behaviour
 from flaggerpy.model.world import START, Killed, World, ended, in_phase, weights_of
 from flaggerpy.rollout import effects as fx
 from flaggerpy.rollout.decide import decide
+from flaggerpy.rollout.decision import Decision
 from flaggerpy.rollout.facts import UNKNOWN, Giver, Measurement, Split, WorkloadFacts
 
 METRIC = {"name": "m", "thresholdRange": {"min": 99}}
@@ -496,3 +500,44 @@ def test_a_way_back_waits_while_what_is_kept_or_what_the_target_has_cannot_be_to
         assert not [effect for effect in decision.effects if isinstance(effect, fx.ClearCommand | fx.RestoreTarget)]
         assert decision.status.reverting is None
     w.settle(lambda w: w.typed.last_promoted_spec == "v1", limit=120)
+
+
+def closed_once() -> Callable[[float], bool]:
+    answers = chain([False], repeat(True))
+    return lambda at: next(answers)
+
+
+def refusals(w: World, command: str) -> list[str]:
+    """What the controller would say against it now, without doing it."""
+    decision = decide(w.canary, w.typed, replace(w.facts(), commands={**w.facts().commands, command: "*"}, givers={}), w.now)
+    told = [effect.message for effect in decision.effects if isinstance(effect, fx.RecordEvent)]
+    return [text for text in told if text.startswith((f"Nothing to {command}", f"Refused to {command}"))]
+
+
+@pytest.mark.parametrize("suspended", [False, True])
+@pytest.mark.parametrize("behaviour", [GOOD, MISSING_IMAGE], ids=["good", "bad"])
+def test_what_makes_no_sense_is_what_the_controller_refuses(behaviour: Behaviour, suspended: bool) -> None:
+    """Who gives a command is told before it is written: at every moment of a release as the controller would tell it afterwards."""
+    seen = set()
+
+    def compare(w: World, decision: Decision) -> None:
+        seen.add((w.phase, w.typed.run is not None and w.typed.run.verdict is not None))
+        for command in ("abort", "retry", "promote", "skip"):
+            w.spec["suspend"] = suspended
+            refused = [text for text in refusals(w, command) if "not ready and settled" not in text]
+            w.spec["suspend"] = False
+            why = unfit(command, w.typed, suspended=suspended, paused=False)
+            assert bool(refused) == (why is not None and why not in REPEATED), (w.phase, command, why, refused)
+
+    w = World(analysis=analysis(webhooks=[hook("rollout", "confirm-rollout"), hook("promotion", "confirm-promotion")]))
+    for gate in ("rollout", "promotion"):
+        w.hooks[gate] = closed_once()
+    w.checks.append(compare)
+    w.initialised()
+    w.release("v2", behaviour)
+    w.settle(ended)
+    w.run_for(1)
+    rest = {(Phase.FAILED, False), (Phase.PROGRESSING, True)}
+    if behaviour is GOOD:
+        rest = {(phase, False) for phase in (Phase.WAITING_PROMOTION, Phase.PROMOTING, Phase.FINALISING, Phase.SUCCEEDED)}
+    assert seen >= {(phase, False) for phase in (Phase.INITIALIZING, Phase.INITIALIZED, Phase.WAITING, Phase.PROGRESSING)} | rest

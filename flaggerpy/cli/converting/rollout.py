@@ -218,7 +218,7 @@ class _Rollout:
             seconds = strategy.number("autoPromotionSeconds", interval, report)
             rounds = max(rounds, round(seconds / interval))
             report.changed(strategy, "autoPromotionSeconds", f"became {rounds} iterations of {interval:g} s")
-        canary["spec"]["analysis"] = {"interval": steps.seconds(interval), "iterations": rounds}
+        canary["spec"]["analysis"] = {"interval": steps.written(interval), "iterations": rounds}
         for key, why in _BLUE_GREEN.items():
             if key in strategy:
                 strategy.take(key)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from flaggerpy.api.durations import parse_duration
+from flaggerpy.api.durations import format_duration, parse_duration
 from flaggerpy.cli.converting.source import Obj, Report, Source
 
 DEFAULT_INTERVAL = 60.0
@@ -25,7 +26,7 @@ class Plan:
 
     def analysis(self, default: float) -> Obj:
         """`stepWeight` and `maxWeight` where weights are even, else `stepWeights`; `default`: seconds where no pause tells the interval."""
-        found: Obj = {"interval": seconds(max(self.pauses, default=default))}
+        found: Obj = {"interval": written(max(self.pauses, default=default))}
         if not self.weights:
             return found
         first = self.weights[0]
@@ -57,14 +58,14 @@ def of(steps: list[Source], analyse: Callable[[Source], None], report: Report) -
     if mirrored:
         found.mirror = max(mirrored.values())
     if len(set(found.pauses)) > 1 and steps:
-        told = ", ".join(seconds(each) for each in dict.fromkeys(found.pauses))
+        told = ", ".join(written(each) for each in dict.fromkeys(found.pauses))
         report.changed(steps[0], "", f"a Canary has one interval for all steps: of {told} the longest was taken")
     return found
 
 
-def seconds(value: float) -> str:
-    """A duration as a Canary takes it: `90s`, never `1e+06s`."""
-    return f"{int(value)}s" if value == int(value) else f"{value}s"
+def written(seconds: float) -> str:
+    """A duration as people write it: `1h` where Go prints `1h0m0s`."""
+    return re.sub("(?<=[hm])0[ms]", "", format_duration(seconds))
 
 
 _OTHERS = {

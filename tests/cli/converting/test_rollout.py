@@ -77,7 +77,7 @@ def test_weights_and_pauses_become_an_analysis() -> None:
     steps: list[Obj] = [{"setWeight": 20}, {"pause": {"duration": "1m"}}, {"setWeight": 40}, {"pause": {"duration": 60}}, {"setWeight": 60}]
     found = convert([rollout(weighted(*steps)), SERVICE, VIRTUAL])
     canary = only(found, "Canary")["spec"]
-    assert canary["analysis"] == {"interval": "60s", "stepWeight": 20, "maxWeight": 60, "threshold": 1}
+    assert canary["analysis"] == {"interval": "1m", "stepWeight": 20, "maxWeight": 60, "threshold": 1}
     assert canary["provider"] == "istio"
     assert canary["service"] == {
         "name": "shop", "port": 80, "targetPort": 8080, "hosts": ["shop.example.com"], "gateways": ["public"], "timeout": "5s",
@@ -259,4 +259,4 @@ def test_what_should_be_a_number_and_is_none_is_told_and_never_a_traceback() -> 
     lost = told(found, Weight.LOST)
     assert {"spec.strategy.canary.steps[0].setWeight", "spec.progressDeadlineSeconds"} <= set(lost)
     analysis = only(found, "Canary")["spec"]["analysis"]
-    assert (analysis["stepWeight"], analysis["interval"]) == (30, "1000000s")
+    assert (analysis["stepWeight"], analysis["interval"]) == (30, "277h46m40s")
