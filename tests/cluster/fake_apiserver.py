@@ -38,6 +38,7 @@ Manifest = dict[str, Any]
 Name = tuple[str, str]
 Fault = int | tuple[int, dict[str, str]] | Exception | None
 
+ORPHANED_SECONDS = 0.2
 CERTIFICATE = Path(__file__).parent.parent / "data" / "self-signed.pem"
 WITHOUT_STATUS = {"ConfigMap", "Secret", "Event", "Lease", "ControllerRevision", "EndpointSlice", "VirtualService", "DestinationRule"}
 WITHOUT_GENERATION = {"ConfigMap", "Secret", "Event", "Lease", "Service", "Node", "Namespace", "ControllerRevision"}
@@ -339,7 +340,18 @@ class FakeApiServer:
             self._stamp(obj)
             self._shelf(kind)[key] = obj
             self._publish(kind, "ADDED", obj, None)
+            if metadata.get("ownerReferences") and not keep_status:
+                # the garbage collector takes what was made for an owner that is gone
+                asyncio.get_running_loop().call_later(ORPHANED_SECONDS, self._collect, kind, key, metadata["uid"])
         return obj
+
+    def _collect(self, kind: Kind, key: Name, uid: str) -> None:
+        obj = self._shelf(kind).get(key)
+        if obj is None or obj["metadata"]["uid"] != uid:
+            return
+        living = {each["metadata"]["uid"] for shelf in self.objects.values() for each in shelf.values()}
+        if not any(owner.get("uid") in living for owner in obj["metadata"].get("ownerReferences") or ({"uid": uid},)):
+            self._delete(kind, obj, {})
 
     def _update(
         self,

@@ -36,10 +36,12 @@ class Eyes:
     """Sees nothing but the Canary; proves what the test says."""
 
     def __init__(self) -> None:
+        self.looks = 0
         self.proofs: list[bool] = []
         self.standing: dict[str, Obj | None] = {}
 
     async def look(self, key: Key, obj: Obj, canary: Canary, status: CanaryStatus) -> Snapshot:
+        self.looks += 1
         return Snapshot(canary=canary, status=status, router=None, router_settings=RouterSettings(), services=self.standing)
 
     async def prove(self, snapshot: Snapshot) -> bool:
@@ -82,6 +84,7 @@ class Scene:
         self.world.scopes.append(KEY.namespace)
         self.eyes, self.hands = Eyes(), Hands(server)
         self.looks = 0
+        self.afterwards: Decision | None = None
         self.decision = Decision(CanaryStatus(phase=Phase.INITIALIZING))
         background = Background(Places(), self.inbox)
         self.parts = Parts(client, self.world, self.inbox, background, self.eyes, self.hands, self._decide)
@@ -89,7 +92,15 @@ class Scene:
 
     def _decide(self, canary: Canary, status: CanaryStatus, facts: Facts, now: float) -> Decision:
         self.looks += 1
-        return self.decision
+        decision = self.decision
+        if self.afterwards is not None:
+            self.decision, self.afterwards = self.afterwards, None
+        return decision
+
+    @property
+    def seen(self) -> int:
+        """How often it has looked around, and not only decided."""
+        return self.eyes.looks
 
     def start(self) -> None:
         obj = self.server.get(kinds.CANARY, *KEY)
@@ -146,6 +157,31 @@ async def test_a_mere_change_of_words_is_written_when_it_has_stood_for_a_moment(
         await eventually(lambda looks=looks: scene.looks > looks)  # type: ignore[misc]
     await eventually(lambda: stored(scene.server)["progress"]["waitingFor"] == "19 of 20 pods")
     assert len(scene.server.writes) - before <= 3
+
+
+async def test_its_own_write_does_not_wake_it_when_nothing_more_follows(scene: Scene) -> None:
+    scene.decision = Decision(waiting("a gate"))
+    scene.start()
+    await eventually(lambda: stored(scene.server).get("phase") == "Progressing")
+    await eventually(lambda: scene.seen > 1)  # a phase that is new is always looked at again
+    scene.decision = Decision(waiting("a gate").model_copy(update={"canary_weight": 20}))
+    seen = scene.seen
+    scene.inbox.put(KEY)
+    await eventually(lambda: stored(scene.server).get("canaryWeight") == 20)
+    await asyncio.sleep(0.1)
+    assert scene.seen == seen + 1
+
+
+@pytest.mark.parametrize("more", [waiting("the next step"), Decision(waiting("a gate"), (ScaleTarget(1),))])
+async def test_what_follows_from_its_own_write_is_done_without_other_news(scene: Scene, more: CanaryStatus | Decision) -> None:
+    scene.decision = Decision(waiting("a gate"))
+    scene.start()
+    await eventually(lambda: scene.seen > 1)
+    scene.decision = Decision(waiting("a gate").model_copy(update={"canary_weight": 20}))
+    scene.afterwards = more if isinstance(more, Decision) else Decision(more.model_copy(update={"canary_weight": 40}))
+    seen = scene.seen
+    scene.inbox.put(KEY)
+    await eventually(lambda: scene.seen >= seen + 2)
 
 
 async def test_what_an_event_tells_stands_in_the_status_at_once(scene: Scene) -> None:

@@ -117,6 +117,23 @@ async def test_a_deleted_canary_does_not_come_back_by_a_late_event_or_write(scen
     assert obj["metadata"]["uid"] not in scene.world.flagger_wrote
 
 
+async def test_our_own_write_is_known_at_once_and_wakes_nobody(scene: Scene) -> None:
+    obj = scene.server.get(kinds.CANARY, *KEY)
+    assert obj is not None
+    told: list[Obj | None] = []
+    scene.world.on_canary = lambda key, present: told.append(present)
+    ours = {**obj, "metadata": {**obj["metadata"], "resourceVersion": "999998"}, "status": {"phase": "Initializing"}}
+    scene.world.wrote_canary(ours)
+    known = scene.world.canaries.get(*KEY)
+    assert known is not None
+    assert known["status"] == {"phase": "Initializing"}
+    assert (scene.woken, len(told)) == ([], 1)
+    scene.world.feed("canaries", "MODIFIED", ours)  # its echo
+    assert scene.woken == []
+    scene.world.feed("canaries", "MODIFIED", {**ours, "metadata": {**ours["metadata"], "resourceVersion": "999999"}, "spec": {}})
+    assert scene.woken == [KEY]
+
+
 @pytest.mark.fault("Q-30")
 async def test_a_change_that_was_never_told_is_found(scene: Scene) -> None:
     scene.server.patch(kinds.CANARY, "shop", "podinfo", {"spec": {"suspend": True}})

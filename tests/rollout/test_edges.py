@@ -504,6 +504,13 @@ def test_an_event_may_be_of_another_phase_than_the_canary() -> None:
     assert draft.status.outbox[-1].phase == "Failed"
 
 
+def test_an_alert_that_nobody_wants_is_not_owed() -> None:
+    world = World().initialised()
+    draft = Draft(world.canary, world.typed, replace(world.facts(), alerts_wanted=False), world.now)
+    draft.alert("error", "lost")
+    assert draft.status.outbox == world.typed.outbox
+
+
 def test_a_failed_canary_that_carries_one_percent_is_not_said_to_be_scaled_to_zero() -> None:
     failed = CanaryStatus(phase=Phase.FAILED, canary_weight=1)
     told = Draft(World().canary, failed, Facts(), 0.0).finish().status.conditions
