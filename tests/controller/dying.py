@@ -52,18 +52,18 @@ class Strategy:
 STRATEGIES = {
     strategy.name: strategy
     for strategy in (
-        Strategy("initialisation", 19, {"provider": "gatewayapi:v1", "service": GATEWAY, "analysis": WEIGHTS}, "podinfo:1", "Initialized",
+        Strategy("initialisation", 15, {"provider": "gatewayapi:v1", "service": GATEWAY, "analysis": WEIGHTS}, "podinfo:1", "Initialized",
                  initialised=False),
-        Strategy("weighted", 26, {"provider": "gatewayapi:v1", "service": GATEWAY, "analysis": WEIGHTS}),
-        Strategy("blue-green", 26, {"provider": "gatewayapi:v1", "service": GATEWAY,
+        Strategy("weighted", 22, {"provider": "gatewayapi:v1", "service": GATEWAY, "analysis": WEIGHTS}),
+        Strategy("blue-green", 22, {"provider": "gatewayapi:v1", "service": GATEWAY,
                                     "analysis": {"interval": "1s", "threshold": 2, "iterations": 2}}),
-        Strategy("ab-testing", 23, {"provider": "gatewayapi:v1", "service": GATEWAY,
+        Strategy("ab-testing", 20, {"provider": "gatewayapi:v1", "service": GATEWAY,
                                     "analysis": {"interval": "1s", "threshold": 2, "iterations": 2, "match": INSIDER}}),
-        Strategy("mirrored", 30, {"provider": "contour", "service": {"port": 9898}, "analysis": {**WEIGHTS, "mirror": True}}),
-        Strategy("by Services", 17, {"provider": "kubernetes", "analysis": {"interval": "1s", "threshold": 2, "iterations": 2}}),
-        Strategy("skipped", 13, {"provider": "gatewayapi:v1", "service": GATEWAY, "analysis": WEIGHTS, "skipAnalysis": True}),
+        Strategy("mirrored", 25, {"provider": "contour", "service": {"port": 9898}, "analysis": {**WEIGHTS, "mirror": True}}),
+        Strategy("by Services", 15, {"provider": "kubernetes", "analysis": {"interval": "1s", "threshold": 2, "iterations": 2}}),
+        Strategy("skipped", 11, {"provider": "gatewayapi:v1", "service": GATEWAY, "analysis": WEIGHTS, "skipAnalysis": True}),
         Strategy("image missing", 9, {"provider": "gatewayapi:v1", "service": GATEWAY, "analysis": WEIGHTS}, "podinfo:missing", "Failed"),
-        Strategy("failing checks", 26, {"provider": "gatewayapi:v1", "service": GATEWAY, "analysis": {**WEIGHTS, "metrics": CHECKED}},
+        Strategy("failing checks", 21, {"provider": "gatewayapi:v1", "service": GATEWAY, "analysis": {**WEIGHTS, "metrics": CHECKED}},
                  outcome="Failed", bad_from=60),
     )
 }  # fmt: skip
