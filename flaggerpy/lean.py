@@ -53,10 +53,16 @@ def small_tls_buffers() -> None:
     asyncio.sslproto.SSLProtocol.max_size = TLS_BUFFER
 
 
+COLLECTIONS = (5_000, 20, 20)
+"""When cycles are looked for: seldom, as a full collection stops everything for up to a tenth of a second, and hundreds of Canaries that
+are looked at bring one after the other. What waits for one is little: most of what a look makes is in no cycle."""
+
+
 def settle() -> None:
     """What is there once the caches are warm stays: it is left out of every later collection, which else takes longer with each Canary."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*COLLECTIONS)
 
 
 def give_back() -> None:

@@ -65,3 +65,15 @@ def test_memory_that_was_freed_goes_back_to_the_machine() -> None:
         "before = rss(); lean.give_back(); print(before - rss() > 5000)"
     )
     assert in_a_process(code) == "True"
+
+
+def test_a_full_collection_is_rare_and_leaves_out_what_was_there_when_all_was_warm() -> None:
+    code = (
+        "import gc\n"
+        "from flaggerpy import lean\n"
+        "full = [0]\n"
+        "gc.callbacks.append(lambda phase, info: full.__setitem__(0, full[0] + (phase == 'start' and info['generation'] == 2)))\n"
+        "def grow(): full[0] = 0; kept = [[number] for number in range(300_000)]; return full[0]\n"
+        "before = grow(); lean.settle(); print(before > 1, grow() == 0, gc.get_freeze_count() > 10_000)"
+    )
+    assert in_a_process(code) == "True True True"

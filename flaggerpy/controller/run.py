@@ -12,7 +12,7 @@ import logging
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flaggerpy import __version__, lean
 from flaggerpy.cluster.client import Client
@@ -241,18 +241,10 @@ class Controller:
         return self.election.leading.is_set() and self.claims.attends(key.namespace)
 
     async def _start_workers(self) -> None:
-        """Those with a run under way first; the loop has its turn between them, for what comes in meanwhile is more urgent."""
+        """The loop has its turn between them, for what comes in meanwhile is more urgent. Who looks first is told by their turns."""
         keys = [key for key in (Key(*at) for at in self.world.canaries) if key not in self._workers and self._is_ours(key)]
         _log.info("leading with %d canaries", len(keys))
-        idle: list[Key] = []
         for number, key in enumerate(keys):
-            if _under_way(self.world.canaries.get(*key)):
-                self._begin(key)
-            else:
-                idle.append(key)
-            if number % IN_A_ROW == 0:
-                await asyncio.sleep(0)
-        for number, key in enumerate(idle):
             self._begin(key)
             if number % IN_A_ROW == 0:
                 await asyncio.sleep(0)
@@ -371,10 +363,6 @@ class Controller:
 def _providers(settings: Settings) -> list[str]:
     """Whose routes we must be able to write from the start."""
     return [settings.mesh_provider] if settings.mesh_provider in rbac.ROUTES else []
-
-
-def _under_way(obj: dict[str, Any] | None) -> bool:
-    return bool(((obj or {}).get("status") or {}).get("run"))
 
 
 async def _connect(settings: Settings) -> Client:
