@@ -51,6 +51,8 @@ LATER = 1.0
 """Seconds that what may be written later waits for what may not: while a Canary is initialised there are ten such within a second."""
 LATER_EACH = 0.02
 """Seconds that it waits more for each Canary that waits for its turn."""
+LATEST = 5.0
+"""Seconds that it waits at most."""
 PROVEN = frozenset({Phase.PROMOTING, Phase.FINALISING, Phase.SUCCEEDED})
 
 IN_A_RUN = PROVEN - {Phase.SUCCEEDED} | {Phase.PROGRESSING, Phase.WAITING_PROMOTION, Phase.TERMINATING}
@@ -296,7 +298,7 @@ class Worker:
         now = asyncio.get_running_loop().time()
         if self._unwritten_since is None:
             self._unwritten_since = now
-        due = self._unwritten_since + LATER + LATER_EACH * len(self._parts.turns)
+        due = self._unwritten_since + min(LATER + LATER_EACH * len(self._parts.turns), LATEST)
         return due - now if now < due else None
 
     @property
