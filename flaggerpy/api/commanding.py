@@ -65,7 +65,7 @@ def unfit(verb: str, status: CanaryStatus, *, suspended: bool, paused: bool) -> 
         return None if phase is Phase.FAILED else Unfit.NOT_FAILED
     if phase in LATE and verb in ("pause", "skip", "abort"):
         return Unfit.TOO_LATE
-    if run is None or phase not in UNDER_WAY | LATE:
+    if run is None or between(phase):
         return None if verb == "pause" else Unfit.NO_RELEASE
     if run.verdict:
         return Unfit.ABORTED_ALREADY if verb == "abort" else Unfit.ROLLING_BACK
@@ -76,10 +76,15 @@ def unfit(verb: str, status: CanaryStatus, *, suspended: bool, paused: bool) -> 
     return None
 
 
-def order(verb: str, revision: str, step: int, *, idle: bool) -> Order:
-    """What to write, for the revision and step that the person saw. `idle`: between releases, where a pause is meant for the next one."""
+def between(phase: str) -> bool:
+    """Whether no release is under way in this phase (an initialisation is none): a pause is meant for the next one."""
+    return phase not in UNDER_WAY | LATE
+
+
+def order(verb: str, revision: str, step: int, phase: str) -> Order:
+    """What to write, for the revision, step and phase that the person saw."""
     annotation = ANNOTATIONS[verb]
     if verb == "resume":
         return Order(verb, annotation, None)
-    named = "" if verb == "pause" and idle else revision
+    named = "" if verb == "pause" and between(phase) else revision
     return Order(verb, annotation, f"{named or ANY}@{step}" if verb == "skip" else named or ANY)

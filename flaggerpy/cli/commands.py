@@ -19,7 +19,7 @@ def order(verb: str, view: CanaryView, to: str = "") -> Order:
     # a pipeline that runs again must not fail where all is as it wants
     if why and why not in REPEATED:
         raise Problem(Exit.FAILED, _refusal(verb, why, view))
-    return commanding.order(verb, earlier(view, to) if verb == "rollback-to" else view.revision, view.step, idle=view.idle)
+    return commanding.order(verb, earlier(view, to) if verb == "rollback-to" else view.revision, view.step, view.phase)
 
 
 def _refusal(verb: str, why: Unfit, view: CanaryView) -> str:
@@ -86,7 +86,7 @@ def acknowledged(given: Order, view: CanaryView) -> bool:
         return True
     if given.verb == "pause":
         advice = view.waiting.advice if view.waiting else ""
-        return view.idle or view.paused or "paus" in view.waiting_for.lower() or "resume" in advice.lower()
+        return commanding.between(view.phase) or view.paused or "paus" in view.waiting_for.lower() or "resume" in advice.lower()
     return given.verb not in view.pending_commands
 
 
@@ -98,7 +98,7 @@ def outcome(given: Order, before: CanaryView, after: CanaryView) -> tuple[Exit, 
     waits = f"; waiting: {after.waiting_for}" if after.waiting_for else ""
     match given.verb:
         case "pause":
-            if after.idle:
+            if commanding.between(after.phase):
                 return Exit.OK, f"Paused: {after.name} is {after.phase}; the next release will hold before its first step."
             return Exit.OK, f"Paused: {state}. Go on with: flaggerpy resume {after.name} -n {after.namespace}"
         case "resume":

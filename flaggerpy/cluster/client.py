@@ -435,16 +435,18 @@ class Client:
                 await self._throttle.turn()
             return await self._once(method, path, query or {}, body, content_type, accept, within or self._within)
 
+        began = time.monotonic()
         try:
             # nearly all requests succeed at once, and the machinery of retries costs as much as half of one
             return await once()
         except ApiError as error:
-            if attempts == 1 or not _worth_repeating(error, safe):
+            left = RETRY_SECONDS - (time.monotonic() - began)
+            if attempts == 1 or left <= 0 or not _worth_repeating(error, safe):
                 raise
             failed.append(error)
         return await tenacity.AsyncRetrying(
             sleep=self._sleep,
-            stop=tenacity.stop_after_attempt(attempts) | tenacity.stop_after_delay(RETRY_SECONDS),
+            stop=tenacity.stop_after_attempt(attempts) | tenacity.stop_after_delay(left),
             wait=_pause,
             retry=tenacity.retry_if_exception(lambda error: _worth_repeating(error, safe)),
             reraise=True,

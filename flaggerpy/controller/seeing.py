@@ -293,12 +293,17 @@ class Seeing:
         if status.phase not in RUNNING or status.progress is None:
             self._standing.pop(key, None)
             return
-        text, now, known = status.progress.waiting_for, self._client.now(), self._standing.get(key)
-        if known is None or known.text != text:
-            self._standing[key] = Standing(text, now, LIVE_AFTER + canary.spec.plan.interval_seconds)
-        elif now >= known.due:
-            self._standing[key] = Standing(text, now, 2 * known.patience)
+        known, now = self._stands(key, canary, status.progress.waiting_for), self._client.now()
+        if now >= known.due:
+            self._standing[key] = Standing(known.text, now, 2 * known.patience)
             self._background.fetch(key, "live", partial(self._read_live, key, canary, wanted))
+
+    def _stands(self, key: Key, canary: Canary, text: str) -> Standing:
+        """Since when this is waited for: from now on, if it was something else."""
+        known = self._standing.get(key)
+        if known is None or known.text != text:
+            known = self._standing[key] = Standing(text, self._client.now(), LIVE_AFTER + canary.spec.plan.interval_seconds)
+        return known
 
     async def _read_live(self, key: Key, canary: Canary, wanted: Sequence[RouteObject]) -> None:
         kind = resource_of(canary.kind)
@@ -330,8 +335,13 @@ class Seeing:
         return all(_same(known, obj) for (_, _, known), obj in zip(wanted, found, strict=True))
 
     def follow(self, key: Key, snapshot: Snapshot, status: CanaryStatus) -> None:
-        """Watch the pods that this status makes interesting: the run's, and the primary's while it rolls or a storm may be."""
+        """Watch the pods that this status makes interesting: the run's, and the primary's while it rolls or a storm may be.
+
+        What it waits for is believed from now on: there may be no other look until that is over.
+        """
         running = status.phase in RUNNING
+        if running and status.progress is not None:
+            self._stands(key, snapshot.canary, status.progress.waiting_for)
         rolling = status.phase in PRIMARY_ROLLS or bool(status.run and (status.run.failures or status.run.undo_promotion))
         for role, workload, wanted in (("target", snapshot.target, running), ("primary", snapshot.primary, rolling)):
             selector = selector_text(workload.obj["spec"].get("selector") or {}) if wanted and workload.obj else None

@@ -6,6 +6,7 @@ meanwhile, or a leader that is not one any more, gets a Conflict. Fields that we
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from flaggerpy.api.conditions import READY, RECONCILING
@@ -34,8 +35,9 @@ def status_patch(obj: Obj, status: CanaryStatus) -> Obj | None:
 def may_wait(obj: Obj, patch: Obj, status: CanaryStatus) -> bool:
     """Whether nothing is lost when this patch to `status` is sent a moment later, or with the next.
 
-    So it is with what is told about the wait (`progress`, and the messages of Ready and Reconciling), and with what is remembered of pods
-    that are not said to fail: whoever looks later, or looks anew after a crash, sees the same pods and remembers the same, a moment later.
+    So it is with what is told about the wait (`progress`, and the messages of Ready and Reconciling), and with what is remembered of a
+    deadline and of containers that do not fail: whoever looks later, or looks anew after a crash, sees the same pods and remembers the
+    same, a moment later. What a container's ends are counted from is no such thing: it is what was seen first.
     """
     changed = patch["status"]
     if not changed.keys() <= {"progress", "conditions", "run"}:
@@ -48,12 +50,17 @@ def may_wait(obj: Obj, patch: Obj, status: CanaryStatus) -> bool:
     known, seen = before.get("run"), changed["run"]
     if not known or not seen or not seen.keys() <= _SEEN:
         return False
-    return all(_harmless(run.get(name)) for run in (known, seen) for name in _FAILURES)
+    return all(_harmless(known.get(name) or (), seen[name] or ()) for name in _FAILURES if name in seen)
 
 
-def _harmless(failures: list[Obj] | None) -> bool:
-    """Whether these are but the counts of containers' ends, and no container's end is among them."""
-    return all(failure["kind"] == "crash" and not failure["reason"] for failure in failures or ())
+def _harmless(known: Sequence[Obj], seen: Sequence[Obj]) -> bool:
+    """Whether these are but the counts of containers' ends, no container's end is among them, and none is counted from now on."""
+    told = any(failure["kind"] != "crash" or failure["reason"] for failure in (*known, *seen))
+    return not told and {_where(failure) for failure in seen} <= {_where(failure) for failure in known}
+
+
+def _where(failure: Obj) -> tuple[str, str]:
+    return failure["pod"], failure["container"]
 
 
 def _without_words(status: Obj) -> list[Obj]:

@@ -2,8 +2,8 @@
 
 A look computes for some milliseconds, and the loop it runs in also hears the API server and the probes, and cuts the weight of pods that
 are lost. So one look is begun per pass of the loop, a bounded number of them is under way, and a Canary in a run, whose traffic is at
-stake, comes before one that is not. A look that waits for long (an API server that does not answer) gives its turn to the next one: a
-fault of one namespace holds up no other.
+stake, comes before one that is not. A look that waits for long (an API server that does not answer) gives its turn to the next one, so that
+a fault of one namespace holds up the others for a moment at most.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from collections.abc import AsyncIterator
 
 AT_ONCE = 24
 """Looks under way: enough for an API server that is tens of milliseconds away, and as many connections to it at most."""
-PATIENCE = 1.0
-"""Seconds after which a look that is still under way is not counted any more."""
+PATIENCE = 0.25
+"""Seconds after which a look that is still under way is not counted any more: a hundred that hang are let in within a second."""
 IN_A_ROW = 8
 """How many urgent ones are let in before one that is not, if there is one."""
 

@@ -316,7 +316,7 @@ class Worker:
             _log.info("Flagger has written nothing for %.0f s: this Canary is taken up", silence(obj))
             return False
         if not self._left_to_flagger:
-            self._left_to_flagger = True
+            self._left_to_flagger, self._read = True, None
             sentence = f"Flagger still writes around this Canary: it is left to Flagger until that has been silent for {silence(obj):.0f} s"
             _log.warning(sentence)
             self._parts.hands.tell(self.key, obj, sentence)

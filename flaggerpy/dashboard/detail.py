@@ -78,7 +78,7 @@ def ordered(verb: str, obj: Mapping[str, Any], revision: str, step: int) -> comm
     """What a command writes, for the revision and step that the person saw; or why it makes no sense for this Canary now."""
     status = read_status(obj)[0]
     why = verbs.why_not(verb, status, obj.get("spec") or {}, (obj.get("metadata") or {}).get("annotations") or {})
-    return why or commanding.order(verb, revision, step, idle=status.phase in IDLE)
+    return why or commanding.order(verb, revision, step, status.phase)
 
 
 def pod_counts(workload: Mapping[str, Any] | None) -> Obj | None:

@@ -65,19 +65,21 @@ def test_while_nothing_moves_a_pause_can_come_and_go_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize(
-    ("verb", "idle", "value"),
+    ("verb", "phase", "value"),
     [
-        ("abort", False, "v2"),
-        ("skip", False, "v2@40"),
-        ("pause", False, "v2"),
-        ("pause", True, "*"),
-        ("retry", True, "v2"),
-        ("resume", False, None),
+        ("abort", "Progressing", "v2"),
+        ("skip", "WaitingPromotion", "v2@40"),
+        ("pause", "Progressing", "v2"),
+        ("pause", "Waiting", "v2"),
+        ("pause", "Succeeded", "*"),
+        ("pause", "Initializing", "*"),
+        ("retry", "Failed", "v2"),
+        ("resume", "Progressing", None),
     ],
 )
-def test_an_order_names_the_revision_that_was_seen(verb: str, idle: bool, value: str | None) -> None:
-    assert order(verb, "v2", 40, idle=idle) == Order(verb, ANNOTATIONS[verb], value)
+def test_an_order_names_the_revision_that_was_seen(verb: str, phase: str, value: str | None) -> None:
+    assert order(verb, "v2", 40, phase) == Order(verb, ANNOTATIONS[verb], value)
 
 
 def test_without_a_revision_any_is_meant() -> None:
-    assert (order("abort", "", 0, idle=False).value, order("skip", "", 40, idle=False).value) == ("*", "*@40")
+    assert (order("abort", "", 0, "Waiting").value, order("skip", "", 40, "Waiting").value) == ("*", "*@40")

@@ -279,6 +279,15 @@ async def test_retry_after_is_waited_for(server: FakeApiServer) -> None:
     assert 7 <= waited[0] < 7.2
 
 
+async def test_what_has_taken_too_long_is_not_begun_anew(server: FakeApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flaggerpy.cluster.client.RETRY_SECONDS", 0.2)
+    client = server.client(within=0.3)
+    server.delay = 5
+    with pytest.raises(errors.Unreachable):
+        await client.version()
+    assert len(server.requests) == 1
+
+
 async def test_a_server_that_is_away_is_unreachable_and_nothing_was_sent(server: FakeApiServer, client: Client) -> None:
     await server.stop()
     with pytest.raises(errors.Unreachable) as caught:

@@ -67,6 +67,9 @@ RUN = RunState(id="7", revision="a1", started_at=1.0, deadline=DeadlineState(max
 SOUND = FailureState(pod="podinfo-a1-1", container="app", kind="crash", reason="", first_seen=2.0)
 
 
+OTHER = SOUND.model_copy(update={"pod": "podinfo-a1-2"})
+
+
 def running(**fields: Any) -> CanaryStatus:
     return BEFORE.model_copy(update={"run": RUN.model_copy(update=fields)})
 
@@ -75,12 +78,12 @@ def running(**fields: Any) -> CanaryStatus:
     "fields",
     [
         {"deadline": DeadlineState(max_available=1, max_desired=2, advanced_at=5.0)},
-        {"failures": [SOUND]},
-        {"primary_failures": [SOUND], "primary_deadline": RUN.deadline},
+        {"failures": [SOUND], "deadline": None},
+        {"failures": [SOUND], "primary_deadline": RUN.deadline},
     ],
 )
 def test_what_is_remembered_of_pods_that_do_not_fail_may_wait(fields: Obj) -> None:
-    assert later(running(**fields), running())
+    assert later(running(**fields), running(failures=[SOUND, OTHER]))
 
 
 @pytest.mark.parametrize(
@@ -88,7 +91,9 @@ def test_what_is_remembered_of_pods_that_do_not_fail_may_wait(fields: Obj) -> No
     [
         ({}, {"drain_since": 5.0}),
         ({}, {"deadline": None, "settled": True}),
-        ({}, {"failures": [SOUND.model_copy(update={"reason": "Error"})]}),
+        ({}, {"failures": [SOUND]}),
+        ({"failures": [SOUND]}, {"failures": [SOUND, OTHER]}),
+        ({"failures": [SOUND]}, {"failures": [SOUND.model_copy(update={"reason": "Error"})]}),
         ({}, {"failures": [SOUND.model_copy(update={"kind": "certain", "reason": "ErrImagePull"})]}),
         ({"failures": [SOUND.model_copy(update={"kind": "certain", "reason": "ErrImagePull"})]}, {"failures": [SOUND]}),
     ],
