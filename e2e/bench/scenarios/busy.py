@@ -28,7 +28,7 @@ METHOD = (
 WHY = (
     "Why it is missed: 200 images change within seconds, so that all is due at the same moments, and the two cores are shared with the API"
     " server, etcd, the cluster's own controllers, kwok and Prometheus, which is what a release waits for (Flagger, too, takes five times"
-    " its 30 s; 60 releases at once take 56 s, p50). Looks take turns, so that the event loop is not held up by what is due at once. Of"
+    " its 30 s). Looks take turns, so that the event loop is not held up by what is due at once. Of"
     " the passes of the loop over 40 ms that are left (60 releases, each pass measured) most computed for 2 to 8 ms and got no processor"
     " for the rest, and the others were collections of cycles."
 )
