@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from e2e import releases
@@ -16,6 +17,7 @@ from e2e.sandbox.console import step
 IMAGE = "example.com/app"
 BATCH = 100
 """So many are made at a time: the API server gives out Service addresses one after the other, and slowly when many ask."""
+BATCH_LABEL = "example.com/batch"
 HANDS = 8
 """Requests at a time of whoever applies them."""
 PATIENCE = 240.0
@@ -38,9 +40,9 @@ def canary(name: str, namespace: str, **spec: Any) -> Object:
     return releases.canary(name, f"{name}.{namespace}.example.com", **{"analysis": STEPS, **spec})
 
 
-def settled(kube: Kube, namespace: str, phases: Sequence[str] = releases.IDLE) -> int:
-    """How many Canaries of the namespace are in one of these phases."""
-    return sum(releases.phase(obj) in phases for obj in kube.items("Canary", namespace))
+def settled(kube: Kube, namespace: str, phases: Sequence[str] = releases.IDLE, selector: str = "") -> int:
+    """How many Canaries of the namespace (of those with these labels) are in one of these phases."""
+    return sum(releases.phase(obj) in phases for obj in kube.items("Canary", namespace, selector))
 
 
 def apply_all(kube: Kube, namespace: str, objects: Sequence[Object]) -> None:
@@ -63,18 +65,22 @@ class Fleet:
 
     def _add(self, number: int) -> None:
         fresh = [f"app-{index:04d}" for index in range(len(self.names), len(self.names) + number)]
+        # to ask for thousands each second would be the greater part of what the API server does
+        labels = {BATCH_LABEL: str(len(self.names))}
         with step(f"{len(fresh)} more Canaries for each controller, initialised"):
             for side in self._sides:
                 apply_all(self._kube, side.namespace, [deployment(name) for name in fresh])
-                apply_all(self._kube, side.namespace, [canary(name, side.namespace) for name in fresh])
+                made = [canary(name, side.namespace) for name in fresh]
+                apply_all(self._kube, side.namespace, [{**obj, "metadata": {**obj["metadata"], "labels": labels}} for obj in made])
             self.names += fresh
             for side in self._sides:
                 seconds = PATIENCE + number * SECONDS_EACH
-                until(lambda side=side: self._all_idle(side), seconds, f"{len(self.names)} Canaries of {side.name}")  # type: ignore[misc]
+                selector = f"{BATCH_LABEL}={labels[BATCH_LABEL]}"
+                until(partial(self._idle, side, selector, number), seconds, f"{len(self.names)} Canaries of {side.name}")
 
-    def _all_idle(self, side: Controller) -> bool:
+    def _idle(self, side: Controller, selector: str, number: int) -> bool:
         time.sleep(1.0)
-        return settled(self._kube, side.namespace) >= len(self.names)
+        return settled(self._kube, side.namespace, selector=selector) >= number
 
     def delete(self) -> None:
         for side in self._sides:

@@ -19,7 +19,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 from urllib.parse import urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
 
@@ -60,6 +60,14 @@ SERVED_SECONDS = 300.0
 NOT_SERVED_SECONDS = 15.0
 
 _log = logging.getLogger(__name__)
+
+
+class Page(NamedTuple):
+    """A page of a list. `first`: a list begins with it, also one that has to be begun again."""
+
+    items: Manifests
+    version: str
+    first: bool
 
 
 class _Throttle:
@@ -218,8 +226,24 @@ class Client:
         metadata_only: bool = False,
     ) -> tuple[Manifests, str]:
         """As `list`, with the resourceVersion from which a watch goes on."""
-        query = _selectors(label_selector, field_selector)
         items: list[Manifest] = []
+        version = ""
+        async for page in self.pages(kind, ns, label_selector=label_selector, field_selector=field_selector, metadata_only=metadata_only):
+            items = page.items if page.first else items + page.items
+            version = page.version
+        return items, version
+
+    async def pages(
+        self,
+        kind: Kind,
+        ns: str | None = None,
+        *,
+        label_selector: str | None = None,
+        field_selector: str | None = None,
+        metadata_only: bool = False,
+    ) -> AsyncIterator[Page]:
+        """The pages of a list, one after the other: so that of thousands of objects no more than a page need be there at once."""
+        query = _selectors(label_selector, field_selector)
         page: dict[str, str] = {"limit": str(PAGE)}
         while True:
             try:
@@ -228,18 +252,19 @@ class Client:
                 if "continue" not in page:
                     raise
                 # the snapshot that the pages were cut from is compacted away: begin again, in one piece
-                items, page = [], {}
+                page = {}
                 continue
-            items += answer.get("items") or []
-            metadata = answer.get("metadata") or {}
+            items, metadata = answer.get("items") or [], answer.get("metadata") or {}
+            del answer
+            for item in items:
+                # items of a list of a built-in kind come without their type
+                item.setdefault("apiVersion", kind.api_version)
+                item.setdefault("kind", kind.kind)
+            yield Page(items, str(metadata.get("resourceVersion") or ""), "continue" not in page)
+            del items
             if not metadata.get("continue"):
-                break
+                return
             page = {"limit": str(PAGE), "continue": metadata["continue"]}
-        for item in items:
-            # items of a list of a built-in kind come without their type
-            item.setdefault("apiVersion", kind.api_version)
-            item.setdefault("kind", kind.kind)
-        return items, str(metadata.get("resourceVersion") or "")
 
     async def create(self, obj: Mapping[str, Any], *, manager: str = MANAGER, dry_run: bool = False) -> Manifest:
         """Create `obj`. Raises AlreadyExists."""

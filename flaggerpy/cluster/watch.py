@@ -1,7 +1,7 @@
 """List and watch: a cache of one kind that follows the API server, holds projections, and tells what changed.
 
 One task per Watcher: list (pages), watch from that version, go on where a watch ended. What a watch can do wrong, and the answer here:
-- 410 Gone: the list is read anew and *replaces* the cache, so that what vanished meanwhile is reported as deleted;
+- 410 Gone: the list is read anew and what it does not name goes, so that what vanished meanwhile is reported as deleted;
 - silence: bookmarks come about every minute, so 75 s without a byte may mean a dead connection: reconnect from the last version. It may
   also mean nothing: a server that was just started sends no bookmarks for a kind of which nothing happened (seen with 1.34), so that this
   is no problem as long as the connection can be made again;
@@ -21,10 +21,10 @@ import json
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from flaggerpy.cluster.client import JSON, METADATA, Client, Manifest
+from flaggerpy.cluster.client import JSON, METADATA, Client, Manifest, Page
 from flaggerpy.cluster.errors import ApiError, Gone, Silent, error_from
 from flaggerpy.cluster.kinds import Kind
 from flaggerpy.cluster.selectors import matches
@@ -146,13 +146,32 @@ class Cache:
         for key in self._within(within):
             self._drop(key)
 
-    def replace(self, objects: list[Manifest], version: str, within: str = "") -> None:
-        """A fresh list of a namespace ("" for all): what it does not name is gone, except for our own writes that are newer than it."""
+    async def fill(self, pages: AsyncIterator[Page], within: str = "") -> None:
+        """Take a list of a namespace ("" for all) page by page: of thousands of objects no more than a page is unpacked at once.
+
+        What it does not name is gone at its end, except for our own writes that are newer than it. What ends the list (an ApiError) leaves
+        what was taken, and lets nothing go.
+        """
+        listed: set[Key] = set()
+        version = ""
+        async for page in pages:
+            listed = self.take(page.items) | (set() if page.first else listed)
+            version = page.version
+            # not kept while the next one is awaited
+            del page
+        self.keep_only(listed, version, within)
+
+    def take(self, objects: Iterable[Manifest]) -> set[Key]:
+        """Some objects of a list: their keys."""
         listed = set()
         for obj in objects:
             key = key_of(obj)
             listed.add(key)
             self._take(key, obj)
+        return listed
+
+    def keep_only(self, listed: set[Key], version: str, within: str = "") -> None:
+        """The end of a list, `version`, whose objects were taken."""
         for key in self._within(within):
             if key not in listed and not newer(self._entries[key].version, version):
                 self._drop(key)
@@ -327,14 +346,14 @@ class Watcher:
         await self._list()
 
     async def _list(self) -> None:
-        objects, version = await self._client.snapshot(
+        pages = self._client.pages(
             self.kind,
             self._namespace,
             label_selector=self._label_selector,
             field_selector=self._field_selector,
             metadata_only=self._metadata_only,
         )
-        self.cache.replace(objects, version)
+        await self.cache.fill(pages)
         self._stale = False
         self.problem = None
         self._heard()

@@ -22,6 +22,7 @@ class Memo:
         """The result of `work_out`, which is called when anything `given` is another object than the last time (texts are compared)."""
         known = self._known.get(name)
         if known is not None and len(known[0]) == len(given) and all(map(_same, known[0], given)):
+            # under one name there is always what the same function made
             result: T = known[1]  # type: ignore[assignment]
             return result
         result = work_out()

@@ -36,6 +36,7 @@ from flaggerpy.controller.unmade import Unmade
 from flaggerpy.controller.workloads import HISTORIES, resource_of, selector_text
 from flaggerpy.controller.world import World
 from flaggerpy.rollout.facts import UNKNOWN, Found, Unknown
+from flaggerpy.rollout.phases import RUNNING
 from flaggerpy.routers import manifest, services
 from flaggerpy.routers.base import RouteObject, Router
 from flaggerpy.routers.base import Settings as RouterSettings
@@ -46,7 +47,6 @@ from flaggerpy.targets.primary import selector_of
 
 Obj = dict[str, Any]
 
-RUNNING = frozenset({Phase.PROGRESSING, Phase.WAITING_PROMOTION, Phase.PROMOTING, Phase.FINALISING, Phase.TERMINATING})
 PRIMARY_ROLLS = frozenset({Phase.NONE, Phase.INITIALIZING, Phase.PROMOTING, Phase.FINALISING})
 EVENTS_EVERY = 10.0
 EVENTS_KEPT = 20

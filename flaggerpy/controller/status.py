@@ -32,8 +32,8 @@ def status_patch(obj: Obj, status: CanaryStatus) -> Obj | None:
     return {"metadata": {"resourceVersion": obj["metadata"]["resourceVersion"]}, "status": patch}
 
 
-def may_wait(obj: Obj, patch: Obj, status: CanaryStatus) -> bool:
-    """Whether nothing is lost when this patch to `status` is sent a moment later, or with the next.
+def may_wait(obj: Obj, patch: Obj) -> bool:
+    """Whether nothing is lost when this patch of `status_patch` is sent a moment later, or with the next.
 
     So it is with what is told about the wait (`progress`, and the messages of Ready and Reconciling), and with what is remembered of a
     deadline and of containers that do not fail: whoever looks later, or looks anew after a crash, sees the same pods and remembers the
@@ -42,8 +42,8 @@ def may_wait(obj: Obj, patch: Obj, status: CanaryStatus) -> bool:
     changed = patch["status"]
     if not changed.keys() <= {"progress", "conditions", "run"}:
         return False
-    before, after = obj["status"], status.to_obj()
-    if "conditions" in changed and _without_words(before) != _without_words(after):
+    before = obj["status"]
+    if "conditions" in changed and _without_words(before) != _without_words(changed):
         return False
     if "run" not in changed:
         return True

@@ -35,6 +35,7 @@ from flaggerpy.controller.world import World
 from flaggerpy.rollout.decision import Decision
 from flaggerpy.rollout.effects import CountRelease, Effect, RecordEvent
 from flaggerpy.rollout.facts import Facts, WorkloadFacts
+from flaggerpy.rollout.phases import RUNNING
 from flaggerpy.targets.registry import target_for
 from flaggerpy.telemetry.logs import about
 
@@ -54,8 +55,6 @@ LATER_EACH = 0.02
 LATEST = 5.0
 """Seconds that it waits at most."""
 PROVEN = frozenset({Phase.PROMOTING, Phase.FINALISING, Phase.SUCCEEDED})
-
-IN_A_RUN = PROVEN - {Phase.SUCCEEDED} | {Phase.PROGRESSING, Phase.WAITING_PROMOTION, Phase.TERMINATING}
 
 _log = logging.getLogger(__name__)
 
@@ -152,7 +151,7 @@ class Worker:
     async def run(self) -> None:
         while True:
             await self._parts.inbox.news(self.key)
-            async with self._parts.turns.turn(urgent=self._carries()):
+            async with self._parts.turns.turn(self.key[0], urgent=self._carries()):
                 if not await self._turn():
                     return
             if self.failures:
@@ -176,7 +175,7 @@ class Worker:
     def _carries(self) -> bool:
         """Whether traffic may be with a canary."""
         obj = self._parts.world.canaries.get(*self.key)
-        return obj is not None and (obj.get("status") or {}).get("phase") in IN_A_RUN
+        return obj is not None and (obj.get("status") or {}).get("phase") in RUNNING
 
     async def _look(self) -> bool:
         """Look until what was seen held while it was acted upon. False: the Canary is gone."""
@@ -246,12 +245,10 @@ class Worker:
         wanted = with_conflicts(self._with_trouble(status, self._worded(decision.status), now), snapshot.conflicts, now)
         wanted = parts.stamp(status, wanted, now)
         patch = status_patch(obj, wanted)
-        later = None if patch is None else self._later(obj, patch, wanted, decision)
-        if patch is None:
-            self._unwritten_since = None
-        elif later is None:
-            self._unwritten_since = None
-            obj = await write_status(parts.client, obj, patch)
+        later = self._later(obj, patch, decision)
+        sent = patch if later is None else None
+        if sent is not None:
+            obj = await write_status(parts.client, obj, sent)
             parts.world.wrote_canary(obj)
             if decision.status.phase != status.phase:
                 with about(phase=str(decision.status.phase), revision=decision.status.run.revision if decision.status.run else None):
@@ -267,7 +264,7 @@ class Worker:
         if self._trouble:
             self._trouble = ""
             return False
-        settled = decision if patch is None or later is not None else self._settled(canary, status, decision, facts, now)
+        settled = self._settled(canary, status, decision, facts, now) if sent else decision
         if look.again or settled is None:
             parts.inbox.put(self.key)
         wake = None if settled is None or settled.wake is None else settled.wake - parts.client.now()
@@ -288,18 +285,21 @@ class Worker:
         more = again.status != stored or any(effect not in decision.effects for effect in again.effects)
         return None if more else again
 
-    def _later(self, obj: Obj, patch: Obj, wanted: CanaryStatus, decision: Decision) -> float | None:
-        """In how many seconds this patch of the status is to be sent; None when it is to be sent now.
+    def _later(self, obj: Obj, patch: Obj | None, decision: Decision) -> float | None:
+        """In how many seconds this patch of the status is to be sent; None when it is to be sent now, or there is none.
 
         What is told by an event stands in the status first: this is how it is told once.
         """
-        if any(isinstance(effect, RecordEvent) for effect in decision.effects) or not may_wait(obj, patch, wanted):
-            return None
-        now = asyncio.get_running_loop().time()
-        if self._unwritten_since is None:
-            self._unwritten_since = now
-        due = self._unwritten_since + min(LATER + LATER_EACH * len(self._parts.turns), LATEST)
-        return due - now if now < due else None
+        told = any(isinstance(effect, RecordEvent) for effect in decision.effects)
+        if patch is not None and not told and may_wait(obj, patch):
+            now = asyncio.get_running_loop().time()
+            if self._unwritten_since is None:
+                self._unwritten_since = now
+            due = self._unwritten_since + min(LATER + LATER_EACH * len(self._parts.turns), LATEST)
+            if now < due:
+                return due - now
+        self._unwritten_since = None
+        return None
 
     @property
     def _quiet_since(self) -> float:

@@ -131,7 +131,9 @@ class World:
         if scope not in self.scopes:
             self.scopes.append(scope)
         self._opening.discard(scope)
-        await self._list_ours(scope)
+        # the Canaries last: whoever looks at one finds the rest
+        for plural in reversed(OUR_KINDS):
+            await self._list(plural, scope)
         await self._listed(scope)
 
     async def _listed(self, scope: str) -> None:
@@ -160,16 +162,10 @@ class World:
         """The watches that always run, once they have begun."""
         return [watcher for following in self._followed for watcher in following.watchers.values()]
 
-    async def _list_ours(self, scope: str) -> None:
-        """Read our kinds anew: what kopf never reported as deleted (it cannot know after a relist) goes."""
-        # the Canaries last: whoever looks at one finds the rest
-        for plural in reversed(OUR_KINDS):
-            await self._list(plural, scope)
-
     async def _list(self, plural: str, scope: str) -> None:
-        objects, version = await self.client.snapshot(OUR_KINDS[plural], scope or None)
+        """Read one of our kinds anew: what kopf never reported as deleted (it cannot know after a relist) goes."""
         cache = self._ours[plural]
-        cache.replace(list(objects), version, scope)
+        await cache.fill(self.client.pages(OUR_KINDS[plural], scope or None), scope)
         # events of kopf come per object, in no common order: only an object's own version says what is newer
         cache.version = ""
 

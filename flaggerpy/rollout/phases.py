@@ -18,6 +18,8 @@ P = Phase
 
 ACTIVE = frozenset({P.WAITING, P.PROGRESSING, P.WAITING_PROMOTION, P.PROMOTING, P.FINALISING})
 ANALYSING = frozenset({P.PROGRESSING, P.WAITING_PROMOTION})
+RUNNING = frozenset({*ANALYSING, P.PROMOTING, P.FINALISING, P.TERMINATING})
+"""In these the canary may have traffic."""
 
 
 class Cause(StrEnum):
@@ -125,7 +127,7 @@ TABLE: tuple[Move, ...] = (
 )
 MOVES: frozenset[tuple[Phase, Cause, Phase]] = frozenset((move.before, move.cause, move.after) for move in TABLE)
 
-__all__ = ["ACTIVE", "ANALYSING", "IDLE", "MOVES", "TABLE", "Cause", "Move", "legal"]
+__all__ = ["ACTIVE", "ANALYSING", "IDLE", "MOVES", "RUNNING", "TABLE", "Cause", "Move", "legal"]
 
 
 def legal(before: Phase, cause: Cause, after: Phase) -> bool:

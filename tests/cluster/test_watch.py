@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flaggerpy.cluster.client import Client, Manifest
+from flaggerpy.cluster.client import PAGE, Client, Manifest, Page
+from flaggerpy.cluster.errors import ApiError
 from flaggerpy.cluster.kinds import CONFIG_MAP, SECRET
 from flaggerpy.cluster.watch import Cache, Key, Watcher, newer
-from tests.cluster.fake_apiserver import FakeApiServer, eventually
+from tests.cluster.fake_apiserver import FakeApiServer, Request, eventually
 
 
 def config_map(name: str = "a", labels: dict[str, str] | None = None, /, **data: str) -> Manifest:
@@ -125,6 +127,52 @@ async def test_bookmarks_carry_the_version_on(server: FakeApiServer, client: Cli
         await eventually(lambda: sum(request.verb == "watch" for request in server.requests) == 2)
     assert server.requests[-1].query["resourceVersion"] == "1001"
     assert server.requests[-1].query["allowWatchBookmarks"] == "true"
+
+
+def between_the_pages(server: FakeApiServer, then: Callable[[], None]) -> None:
+    """Do this once, before the second page of the list of ConfigMaps is answered."""
+    todo = [then]
+
+    def fault(request: Request) -> None:
+        if "continue" in request.query and todo:
+            todo.pop()()
+
+    server.fault = fault
+
+
+async def test_what_we_write_between_two_pages_of_a_list_stands(server: FakeApiServer, client: Client) -> None:
+    ours = {"c0000", f"c{PAGE + 1:04}"}
+    for number in range(PAGE + 2):
+        server.add(config_map(f"c{number:04}", x="1"))
+    async with follow(client, Told()) as watcher:
+
+        def write() -> None:
+            for name in ours:
+                watcher.cache.put(server.patch(CONFIG_MAP, "test", name, {"data": {"x": "mine"}}))
+
+        between_the_pages(server, write)
+        await watcher.synced.wait()
+        assert len(watcher.cache) == PAGE + 2
+        assert {key.name for key, obj in watcher.items() if obj["data"]["x"] == "mine"} == ours
+
+
+async def test_a_list_that_has_to_begin_anew_lets_go_what_went_meanwhile(server: FakeApiServer, client: Client) -> None:
+    told = Told()
+    for number in range(PAGE + 2):
+        server.add(config_map(f"c{number:04}"))
+
+    def goes() -> None:
+        assert "+c0000" in told.lines
+        server.remove(CONFIG_MAP, "test", "c0000")
+        server.compact()
+
+    between_the_pages(server, goes)
+    async with follow(client, told) as watcher:
+        await watcher.synced.wait()
+        assert len(watcher.cache) == PAGE + 1
+        assert watcher.get("test", "c0000") is None
+    assert told.lines.count("-c0000") == 1
+    assert len(told.lines) == PAGE + 3
 
 
 async def test_after_a_410_the_list_replaces_the_cache_and_the_vanished_are_told_as_deleted(server: FakeApiServer, client: Client) -> None:
@@ -318,24 +366,44 @@ def cache(told: Told | None = None, **options: Any) -> Cache:
     return Cache(CONFIG_MAP, on_change=told, **options)
 
 
+def listed(kept: Cache, objects: list[Manifest], version: str) -> None:
+    """A whole list is taken."""
+    kept.keep_only(kept.take(objects), version)
+
+
 def test_a_list_older_than_an_own_write_does_not_undo_it() -> None:
     kept = cache()
-    kept.replace([versioned("a", 5, x="old")], "7")
+    listed(kept, [versioned("a", 5, x="old")], "7")
     assert kept.put(versioned("a", 10, x="new"))
     assert kept.put(versioned("b", 11))
-    kept.replace([versioned("a", 5, x="old")], "9")
+    listed(kept, [versioned("a", 5, x="old")], "9")
     found = kept.get("test", "a")
     assert found
     assert found["data"] == {"x": "new"}
     assert kept.get("test", "b")
-    kept.replace([], "12")
+    listed(kept, [], "12")
     assert len(kept) == 0
+
+
+async def test_a_list_that_breaks_off_lets_nothing_go() -> None:
+    told = Told()
+    kept = cache(told)
+    listed(kept, [versioned("a", 5), versioned("b", 5)], "7")
+
+    async def half() -> AsyncIterator[Page]:
+        yield Page([versioned("a", 8, x="new")], "9", True)
+        raise ApiError("etcd is away", status=500)
+
+    with pytest.raises(ApiError):
+        await kept.fill(half())
+    assert told.lines == ["+a", "+b", "~a"]
+    assert kept.version == "7"
 
 
 def test_a_late_answer_does_not_raise_the_dead() -> None:
     told = Told()
     kept = cache(told)
-    kept.replace([versioned("a", 5)], "5")
+    listed(kept, [versioned("a", 5)], "5")
     kept.event("DELETED", versioned("a", 9))
     assert not kept.put(versioned("a", 8))
     assert kept.get("test", "a") is None
@@ -345,7 +413,7 @@ def test_a_late_answer_does_not_raise_the_dead() -> None:
 def test_what_is_read_live_makes_good_for_a_lost_event_after_which_others_were_told() -> None:
     told = Told()
     kept = cache(told)
-    kept.replace([versioned("a", 5, x="1")], "5")
+    listed(kept, [versioned("a", 5, x="1")], "5")
     kept.event("ADDED", versioned("b", 9))  # that "a" had changed in 7 was lost on the way
     assert kept.put(versioned("a", 7, x="2"))
     found = kept.get("test", "a")
@@ -358,7 +426,7 @@ def test_what_is_read_live_makes_good_for_a_lost_event_after_which_others_were_t
 
 def test_a_late_event_does_not_undo_an_own_write() -> None:
     kept = cache()
-    kept.replace([versioned("a", 5, x="1")], "5")
+    listed(kept, [versioned("a", 5, x="1")], "5")
     kept.put(versioned("a", 9, x="mine"))
     kept.event("MODIFIED", versioned("a", 7, x="theirs, before mine"))
     found = kept.get("test", "a")
@@ -369,14 +437,14 @@ def test_a_late_event_does_not_undo_an_own_write() -> None:
 def test_a_namesake_is_two_changes() -> None:
     told = Told()
     kept = cache(told)
-    kept.replace([versioned("a", 5, "first")], "5")
-    kept.replace([versioned("a", 9, "second", x="1")], "9")
+    listed(kept, [versioned("a", 5, "first")], "5")
+    listed(kept, [versioned("a", 9, "second", x="1")], "9")
     assert told.lines == ["+a", "-a", "+a"]
 
 
 def test_the_deletion_of_a_predecessor_spares_the_namesake_that_we_made() -> None:
     kept = cache()
-    kept.replace([versioned("a", 5, "first")], "5")
+    listed(kept, [versioned("a", 5, "first")], "5")
     kept.put(versioned("a", 9, "second"))
     kept.event("DELETED", versioned("a", 8, "first"))
     assert kept.get("test", "a")
@@ -385,7 +453,7 @@ def test_the_deletion_of_a_predecessor_spares_the_namesake_that_we_made() -> Non
 def test_versions_that_are_no_numbers_have_no_order_and_only_the_watch_is_believed() -> None:
     assert newer("a1", "a0") is None
     kept = cache()
-    kept.replace([versioned("a", "v-5", x="1")], "v-5")
+    listed(kept, [versioned("a", "v-5", x="1")], "v-5")
     assert not kept.put(versioned("a", "v-9", x="mine"))
     kept.event("MODIFIED", versioned("a", "v-9", x="mine"))
     found = kept.get("test", "a")
@@ -400,7 +468,7 @@ def test_an_object_outside_the_selection_is_not_put() -> None:
     assert not kept.put(versioned("a", 1))
 
 
-@given(st.lists(st.tuples(st.sampled_from(["add", "change", "remove", "relist", "own"]), st.integers(0, 3)), max_size=40))
+@given(st.lists(st.tuples(st.sampled_from(["add", "change", "remove", "relist", "page", "own"]), st.integers(0, 3)), max_size=40))
 def test_the_cache_and_the_listeners_view_follow_the_server(steps: list[tuple[str, int]]) -> None:
     """A server in miniature; after each step the cache holds what the server holds, and so does who only listened."""
     heard: dict[str, Manifest] = {}
@@ -413,15 +481,31 @@ def test_the_cache_and_the_listeners_view_follow_the_server(steps: list[tuple[st
             heard[key.name] = new
 
     kept = Cache(CONFIG_MAP, on_change=listen)
-    kept.replace([], "1")
+    listed(kept, [], "1")
     truth: dict[str, Manifest] = {}
     unsent: list[tuple[str, Manifest]] = []
+    page: tuple[list[Manifest], set[Key], str] | None = None
     version = 1
+
+    def second_page() -> None:
+        nonlocal page
+        if page:
+            rest, first, at = page
+            kept.keep_only(first | kept.take(rest), at)
+            page = None
+
     for action, number in steps:
         name, version = f"c{number}", version + 1
         if action == "relist":
+            # also in the middle of another list, which then began anew
             unsent.clear()
-            kept.replace([dict(obj) for obj in truth.values()], str(version))
+            page = None
+            listed(kept, [dict(obj) for obj in truth.values()], str(version))
+        elif action == "page":
+            second_page()
+            unsent.clear()
+            objects = [dict(obj) for obj in truth.values()]
+            page = objects[number:], kept.take(objects[:number]), str(version)
         elif action == "remove":
             if name in truth:
                 gone = truth.pop(name)
@@ -433,12 +517,15 @@ def test_the_cache_and_the_listeners_view_follow_the_server(steps: list[tuple[st
             if action == "own":
                 kept.put(truth[name])
                 assert kept.get("test", name) == truth[name]
-        if number % 2:
+        if number % 2 and (not page or action != "page"):
+            # the watch begins where the list was cut
+            second_page()
             for type_, obj in unsent:
                 kept.event(type_, obj)
             unsent.clear()
             assert {key.name: value for key, value in kept.items()} == truth
             assert heard == truth
+    second_page()
     for type_, obj in unsent:
         kept.event(type_, obj)
     assert heard == truth

@@ -33,7 +33,7 @@ def later(status: CanaryStatus, before: CanaryStatus = BEFORE) -> bool:
     obj = {**OBJ, "status": before.to_obj()}
     patch = status_patch(obj, status)
     assert patch is not None
-    return may_wait(obj, patch, status)
+    return may_wait(obj, patch)
 
 
 def test_other_words_about_the_wait_may_wait() -> None:

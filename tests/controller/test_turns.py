@@ -7,27 +7,28 @@ from itertools import pairwise
 
 import pytest
 
-from flaggerpy.controller.turns import IN_A_ROW, Turns
+from flaggerpy.controller import turns
+from flaggerpy.controller.turns import HANGING, URGENT_IN_A_ROW, Turns
 from tests.cluster.fake_apiserver import eventually
 
 
 class Crowd:
     """Looks that note when they begin, and end when they are told to."""
 
-    def __init__(self, turns: Turns) -> None:
-        self.turns = turns
+    def __init__(self, queue: Turns) -> None:
+        self.turns = queue
         self.begun: list[str] = []
         self.ends: dict[str, asyncio.Event] = {}
         self.tasks: list[asyncio.Task[None]] = []
 
-    def come(self, name: str, *, urgent: bool = False) -> asyncio.Task[None]:
+    def come(self, name: str, namespace: str = "shop", *, urgent: bool = False) -> asyncio.Task[None]:
         self.ends[name] = asyncio.Event()
-        task = asyncio.create_task(self._look(name, urgent))
+        task = asyncio.create_task(self._look(name, namespace, urgent))
         self.tasks.append(task)
         return task
 
-    async def _look(self, name: str, urgent: bool) -> None:
-        async with self.turns.turn(urgent=urgent):
+    async def _look(self, name: str, namespace: str, urgent: bool) -> None:
+        async with self.turns.turn(namespace, urgent=urgent):
             self.begun.append(name)
             await self.ends[name].wait()
 
@@ -72,11 +73,11 @@ async def test_who_carries_traffic_comes_first_and_the_others_are_not_forgotten(
     crowd.come("first")
     await crowd.rested()
     crowd.come("idle")
-    for number in range(IN_A_ROW + 2):
+    for number in range(URGENT_IN_A_ROW + 2):
         crowd.come(f"run {number}", urgent=True)
     await crowd.over()
     assert crowd.begun[:2] == ["first", "run 0"]
-    assert crowd.begun.index("idle") == 1 + IN_A_ROW
+    assert crowd.begun.index("idle") == 1 + URGENT_IN_A_ROW
 
 
 async def test_a_look_that_hangs_holds_up_nobody() -> None:
@@ -91,6 +92,44 @@ async def test_a_look_that_hangs_holds_up_nobody() -> None:
     crowd.come("third")
     await crowd.rested()
     assert crowd.begun == ["hangs", "next"]
+    await crowd.over()
+
+
+async def test_where_looks_hang_the_next_ones_give_their_turn_away_soon_and_nobody_else_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "IMPATIENCE", 0.0)
+    crowd = Crowd(Turns(at_once=HANGING, patience=0.05))
+    for number in range(HANGING):
+        crowd.come(f"hangs {number}", "odd")
+    crowd.come("still", "fair")
+    await eventually(lambda: "still" in crowd.begun)
+    # from now on a second is longer than this test
+    crowd.turns.patience = 1000.0
+    for number in range(20 * HANGING):
+        crowd.come(f"hangs, too {number}", "odd")
+    await eventually(lambda: len(crowd.begun) == 21 * HANGING + 1)
+    crowd.ends["still"].set()
+    await crowd.rested()
+    for number in range(HANGING + 1):
+        crowd.come(f"fair {number}", "fair")
+    await asyncio.sleep(0.05)
+    assert crowd.begun[-1] == f"fair {HANGING - 1}"
+    await crowd.over()
+
+
+async def test_a_namespace_whose_looks_hang_no_more_is_waited_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "IMPATIENCE", 0.0)
+    crowd = Crowd(Turns(at_once=HANGING, patience=0.05))
+    for number in range(HANGING):
+        crowd.come(f"hangs {number}")
+    crowd.come("next")
+    await eventually(lambda: "next" in crowd.begun)
+    await crowd.over()
+    crowd.turns.patience = 1000.0
+    begun = len(crowd.begun)
+    for number in range(HANGING + 1):
+        crowd.come(f"again {number}")
+    await asyncio.sleep(0.05)
+    assert len(crowd.begun) == begun + HANGING
     await crowd.over()
 
 
