@@ -36,6 +36,8 @@ class Stage:
     kind: Kind
     name: str
     weight: int = 0
+    times: int = 1
+    """How many rounds a step stands for."""
     state: State = "ahead"
     began: float | None = None
     took: float | None = None
@@ -116,12 +118,12 @@ def planned(canary: Canary, world: World) -> tuple[Stage, ...]:
     if not spec.skips_analysis:
         if plan.hooks("pre-rollout"):
             stages.append(Stage("check", CHECKS))
-        for name, weight in steps(canary, Circumstances(weights=world.weights, mirror=world.mirror)):
+        for name, weight, times in steps(canary, Circumstances(weights=world.weights, mirror=world.mirror)):
             if name.startswith("all traffic"):
                 # blue/green: the gates are asked before all traffic moves
                 stages += last
                 last = []
-            stages.append(Stage("step", _label(name, weight), weight))
+            stages.append(Stage("step", _label(name, weight), weight, times))
         stages += last
     stages.append(Stage("promotion", PROMOTION))
     stages.append(Stage("finish", FINISH))
@@ -227,7 +229,7 @@ def _label(name: str, weight: int) -> str:
     """A step's name as `status.run.measured` has it."""
     if weight:
         return f"{weight}%"
-    number = re.match(r"iteration (\d+)", name)
+    number = re.match(r"iterations? (\d+)", name)
     return f"#{number.group(1)}" if number else MIRROR
 
 
@@ -268,7 +270,7 @@ def _timed(
     # events are stamped in whole seconds: of a short stage they may tell nothing
     done = [replace(stage, took=settle) if stage.kind == "settle" and stage.took is None else stage for stage in done]
     took = [stage.took for stage in done if stage.kind == "step" and stage.took is not None]
-    count = sum(stage.kind == "step" for stage in stages)
+    count = sum(stage.times for stage in stages if stage.kind == "step")
     per_step = estimates.step(plan.interval_seconds, took)
     started = next((stage.took for stage in done if stage.kind == "start" and stage.took is not None), None)
     known = settle + count * plan.interval_seconds + DRAIN + estimates.AROUND
@@ -287,12 +289,15 @@ def _timed(
         began = _time(status.progress.since) or None
     until = _until(current, status, now, settle)
     rest = None if whole is None else estimates.left(whole, 0.0 if began is None else now - began, until)
+    if current.times > 1 and rest is not None:
+        rest += per_step * max((plan.iterations or 0) - status.iterations, 0)
     return [*done, replace(current, began=began, left=rest), *ahead]
 
 
 def _open(stage: Stage, expected: Mapping[Kind, float | None]) -> float | None:
     # a gate that is still to come is taken to be open
-    return 0.0 if stage.kind == "gate" else expected[stage.kind]
+    whole = 0.0 if stage.kind == "gate" else expected[stage.kind]
+    return whole and whole * stage.times
 
 
 def _until(stage: Stage, status: CanaryStatus, now: float, settle: float) -> float | None:

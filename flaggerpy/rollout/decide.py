@@ -24,6 +24,8 @@ from flaggerpy.rollout.rollback import roll_back
 from flaggerpy.rollout.running import running
 from flaggerpy.rollout.traffic import ensure_route
 
+PROBLEMS_TOLD = 20
+"""Of a spec's problems the status names so many: each of a thousand steps may be one."""
 
 def decide(canary: Canary, status: CanaryStatus, facts: Facts, now: float) -> Decision:
     """The status to store, what to do, and when to look again. `now` in epoch seconds of the API server's clock."""
@@ -84,7 +86,8 @@ def _refuse(d: Draft) -> None:
     """A spec that cannot be honoured: nothing moves, but traffic still leaves pods that are lost."""
     if d.status.phase is Phase.NONE:
         d.enter(Phase.INITIALIZING, Cause.REFUSED)
-    d.stall("InvalidSpec", d.facts.problems[0] if len(d.facts.problems) == 1 else "; ".join(d.facts.problems))
+    told, more = d.facts.problems[:PROBLEMS_TOLD], len(d.facts.problems) - PROBLEMS_TOLD
+    d.stall("InvalidSpec", "; ".join((*told, f"and {more} more: flaggerpy lint tells them") if more > 0 else told))
     _hold(d)
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from flaggerpy.api.canary import Analysis, Canary, HookType, Webhook
 from flaggerpy.api.durations import parse_duration
@@ -22,6 +22,8 @@ from flaggerpy.rollout.imagecheck import ANSWERED_WITHIN
 from flaggerpy.rollout.rounds import NO_DATA_PACE
 from flaggerpy.rollout.traffic import DRAIN, UNTOLD
 
+LISTED = 1000
+"""Iterations that are told one by one."""
 ROUTE_SLOW = 5.0
 """Seconds that a route's controller is given at worst to accept a change: assumed, the core itself waits for as long as it takes."""
 ANSWER_SLOW = 10.0
@@ -114,18 +116,28 @@ _DOUBT = "what cannot be told by then stops nothing"
 _ANEW = "every pod that gets ready starts the deadline anew"
 
 
-def steps(canary: Canary, world: Circumstances) -> tuple[tuple[str, int], ...]:
-    """The rounds of the analysis: what each is called, and the canary's weight in it (percent)."""
+class Round(NamedTuple):
+    """A round of the analysis: what it is called, the canary's weight in it (percent), and how many rounds it stands for."""
+
+    name: str
+    weight: int
+    times: int = 1
+
+
+def steps(canary: Canary, world: Circumstances) -> tuple[Round, ...]:
+    """The rounds of the analysis. Of thousands of iterations those beyond LISTED are one entry."""
     plan = canary.spec.plan
     count = weights.iterations(plan, world.weights)
     if not count:
         shares = weights.plan(plan)
-        mirrored = [("mirrored requests", 0)] if plan.mirror and world.mirror else []
-        return (*mirrored, *((f"weight {share} %", share) for share in shares))
+        mirrored = [Round("mirrored requests", 0)] if plan.mirror and world.mirror else []
+        return (*mirrored, *(Round(f"weight {share} %", share) for share in shares))
     led = canary.spec.strategy == "ab-testing" and world.weights
-    rounds = [(f"iteration {number} of {count}", 0) for number in range(1, count + 1)]
+    rounds = [Round(f"iteration {number} of {count}", 0) for number in range(1, min(count, LISTED) + 1)]
+    if count > LISTED:
+        rounds[-1] = Round(f"iterations {LISTED} to {count}", 0, count - LISTED + 1)
     if world.weights and not led:
-        rounds.append(("all traffic on the canary", weights.FULL))
+        rounds.append(Round("all traffic on the canary", weights.FULL))
     return tuple(rounds)
 
 
@@ -142,11 +154,11 @@ def _analysis(canary: Canary, world: Circumstances) -> Iterator[Part]:
     asked += _patience(plan, "confirm-traffic-increase")
     iterations = weights.iterations(plan, world.weights)
     seen = -1
-    for name, weight in rounds:
+    for name, weight, times in rounds:
         # iterations but the first change no route
         changed = seen != weight or not iterations
         seen = weight
-        best, worst = interval + (quickest if changed else 0.0), interval + asked + (slowest if changed else 0.0)
+        best, worst = times * interval + (quickest if changed else 0.0), times * (interval + asked) + (slowest if changed else 0.0)
         yield Part("step", name, best, worst, weight, _measured(plan))
     forgiven = plan.failure_limit - 1
     if forgiven and (plan.metrics or plan.hooks("rollout", "pre-rollout")):
@@ -164,7 +176,7 @@ def _promotion(canary: Canary, world: Circumstances, deadline: float) -> Iterato
     if not world.weights:
         return
     quickest, slowest = _proof(world)
-    shares = [] if canary.spec.skips_analysis else [weight for _, weight in steps(canary, world)]
+    shares = [] if canary.spec.skips_analysis else [each.weight for each in steps(canary, world)]
     last = shares[-1] if shares else 0
     if plan.step_weight_promotion and last:
         moves = 0
@@ -185,7 +197,7 @@ def _carries(canary: Canary, world: Circumstances) -> bool:
     """True when the canary has traffic in the analysis."""
     if not world.weights or canary.spec.skips_analysis:
         return False
-    return canary.spec.strategy == "ab-testing" or any(weight for _, weight in steps(canary, world))
+    return canary.spec.strategy == "ab-testing" or any(each.weight for each in steps(canary, world))
 
 
 def _way_back(canary: Canary, world: Circumstances) -> tuple[float, float]:

@@ -126,7 +126,7 @@ def test_a_plain_release_is_not_much_slower_than_at_best() -> None:
 )
 def test_the_steps_of_each_strategy(analysis: dict[str, Any], world: dict[str, bool], names: list[str]) -> None:
     spec = {**SPEC, "analysis": {"interval": "10s", "threshold": 1, **analysis}}
-    assert [name for name, _ in steps(parse_canary({"spec": spec}), Circumstances(**world))] == names
+    assert [each.name for each in steps(parse_canary({"spec": spec}), Circumstances(**world))] == names
 
 
 @pytest.mark.parametrize(
