@@ -14,7 +14,8 @@ from typing import Any
 import aiohttp
 
 from flaggerpy.cluster.aio import Configuration
-from flaggerpy.cluster.client import JSON, MERGE_PATCH, environment_proxy
+from flaggerpy.cluster.client import JSON, MERGE_PATCH
+from flaggerpy.cluster.configured import environment_proxy
 from flaggerpy.cluster.errors import Unauthorized, Unreachable, error_from
 from flaggerpy.cluster.kinds import CANARY
 

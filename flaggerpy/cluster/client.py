@@ -3,9 +3,7 @@
 Typed models are not used: they drop unknown fields on reading and refuse objects that lack a required one. Configuration, TLS and
 credentials are the library's. There are two sessions, one for requests and one for watches, so that watches cannot starve writes.
 
-Retries (tenacity; few and bounded, `Retry-After` honoured): what certainly was not carried out is repeated for every verb (429, refused
-connections, an error with Retry-After, which the API server sends only for requests that it did not begin); what may have been carried
-out (5xx, time-out, a broken connection) is repeated only where repeating does no harm: reads, server-side apply, merge patches, deletions.
+What is repeated stands in `retries`, where the server is in `configured`.
 """
 
 from __future__ import annotations
@@ -14,28 +12,21 @@ import asyncio
 import contextlib
 import json
 import logging
-import os
-import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple, Self
-from urllib.parse import urlsplit
-from urllib.request import getproxies_environment, proxy_bypass
 
 import aiohttp
 import tenacity
-import yaml
 
 from flaggerpy.cluster import kinds
-from flaggerpy.cluster.aio import SERVICE_HOST_ENV_NAME, SERVICE_TOKEN_FILENAME, ApiClient, Configuration, config
+from flaggerpy.cluster.aio import ApiClient, Configuration
 from flaggerpy.cluster.clock import ServerClock
-from flaggerpy.cluster.errors import ApiError, Gone, NotConfigured, NotFound, ServerError, Silent, TooManyRequests, Unreachable, error_from
+from flaggerpy.cluster.configured import configured, environment_proxy
+from flaggerpy.cluster.errors import ApiError, Gone, NotConfigured, NotFound, ServerError, Silent, error_from
 from flaggerpy.cluster.kinds import Kind, kind_of
+from flaggerpy.cluster.retries import RETRY_SECONDS, Throttle, pause, unreachable, worth_repeating
 from flaggerpy.cluster.tasks import end
-
-# the library's loaders carry no types
-kube_config: Any = config
 
 Manifest = dict[str, Any]
 # within the class the name `list` is the verb
@@ -55,7 +46,6 @@ METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 PAGE = 500
 CONNECTIONS = 50
-RETRY_SECONDS = 20.0
 SERVED_SECONDS = 300.0
 NOT_SERVED_SECONDS = 15.0
 
@@ -68,26 +58,6 @@ class Page(NamedTuple):
     items: Manifests
     version: str
     first: bool
-
-
-class _Throttle:
-    """A token bucket that makes callers wait their turn; `qps` 0 lets everything pass."""
-
-    def __init__(self, qps: float, burst: int, sleep: Callable[[float], Awaitable[Any]]) -> None:
-        self._qps = qps
-        self._burst = max(1, burst)
-        self._tokens = float(self._burst)
-        self._at = time.monotonic()
-        self._sleep = sleep
-
-    async def turn(self) -> None:
-        if self._qps <= 0:
-            return
-        now = time.monotonic()
-        self._tokens = min(self._burst, self._tokens + (now - self._at) * self._qps) - 1
-        self._at = now
-        if self._tokens < 0:
-            await self._sleep(-self._tokens / self._qps)
 
 
 class Client:
@@ -117,7 +87,7 @@ class Client:
         self.on_watch_restart: WatchObserver = lambda resource, reason: None
         self._within = within
         self._sleep = sleep
-        self._throttle = _Throttle(qps, burst, sleep)
+        self._throttle = Throttle(qps, burst, sleep)
         # more would only wait at the API server; each holds a TLS session of some 100 kB
         configuration.connection_pool_maxsize = CONNECTIONS
         self._requests: Any = ApiClient(configuration)
@@ -144,27 +114,14 @@ class Client:
 
         Nothing is sent yet. `qps` and `burst` bound the requests per second as Flagger's -kubeconfig-qps and -kubeconfig-burst do.
         """
-        configuration = Configuration()
-        path = kubeconfig or os.environ.get("KUBECONFIG") or ""
-        in_pod = bool(os.environ.get(SERVICE_HOST_ENV_NAME)) and Path(SERVICE_TOKEN_FILENAME).exists()  # noqa: ASYNC240 - once, at start
-        loader: Any = None
+        found = await configured(kubeconfig, context)
         try:
-            if in_pod and not path and not context:
-                kube_config.load_incluster_config(client_configuration=configuration)
-                namespace = _pod_namespace()
-            else:
-                loader = await kube_config.load_kube_config(
-                    config_file=path or str(Path.home() / ".kube" / "config"),
-                    context=context,
-                    client_configuration=configuration,
-                    persist_config=False,
-                )
-                namespace = loader.current_context["context"].get("namespace") or "default"
-            client = cls(configuration, qps=qps, burst=burst, within=within, namespace=namespace, on_request=on_request)
-        except (config.ConfigException, yaml.YAMLError, OSError, ValueError, KeyError, TypeError) as error:
+            client = cls(found.configuration, qps=qps, burst=burst, within=within, namespace=found.namespace, on_request=on_request)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            # the files of certificates and keys are read here
             raise NotConfigured(f"no usable Kubernetes configuration: {' '.join(str(error).split())}") from error
-        if loader is not None:
-            client._refresher = asyncio.create_task(_refresh(loader, configuration))
+        if found.refresh is not None:
+            client._refresher = asyncio.create_task(found.refresh())
         return client
 
     async def close(self) -> None:
@@ -466,14 +423,14 @@ class Client:
             return await once()
         except ApiError as error:
             left = RETRY_SECONDS - (time.monotonic() - began)
-            if attempts == 1 or left <= 0 or not _worth_repeating(error, safe):
+            if attempts == 1 or left <= 0 or not worth_repeating(error, safe):
                 raise
             failed.append(error)
         return await tenacity.AsyncRetrying(
             sleep=self._sleep,
             stop=tenacity.stop_after_attempt(attempts) | tenacity.stop_after_delay(left),
-            wait=_pause,
-            retry=tenacity.retry_if_exception(lambda error: _worth_repeating(error, safe)),
+            wait=pause,
+            retry=tenacity.retry_if_exception(lambda error: worth_repeating(error, safe)),
             reraise=True,
         )(once)
 
@@ -496,7 +453,7 @@ class Client:
                 raise error_from(response.status, data, response.headers)
             return json.loads(data) if "json" in response.headers.get("Content-Type", "") else data.decode("utf-8", "replace")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise _unreachable(error, within) from error
+            raise unreachable(error, within) from error
         except ValueError as error:
             raise ServerError(f"the answer to {method} {path} is not JSON: {error}", status=int(code), reason="BadAnswer") from error
         finally:
@@ -527,7 +484,7 @@ class Client:
                 raise Silent(f"nothing heard for {silence:g} s") from error
             if code == "0":
                 self._observe("WATCH", path, code, time.monotonic() - began)
-            raise _unreachable(error, silence) from error
+            raise unreachable(error, silence) from error
         except ApiError:
             self._observe("WATCH", path, code, time.monotonic() - began)
             raise
@@ -574,14 +531,6 @@ def describe(method: str, path: str) -> tuple[str, str]:
     return verb, resource
 
 
-def environment_proxy(url: str) -> str | None:
-    """The proxy that $HTTPS_PROXY (or $HTTP_PROXY) and $NO_PROXY give for `url`, by the rules of curl."""
-    parts = urlsplit(url)
-    if proxy_bypass(parts.netloc.rpartition("@")[2]):
-        return None
-    return getproxies_environment().get(parts.scheme)
-
-
 def _address(obj: Mapping[str, Any]) -> tuple[Kind, str | None, str]:
     metadata = obj["metadata"]
     return kind_of(obj), metadata.get("namespace"), str(metadata.get("name") or "")
@@ -590,29 +539,6 @@ def _address(obj: Mapping[str, Any]) -> tuple[Kind, str | None, str]:
 def _selectors(label_selector: str | None, field_selector: str | None) -> dict[str, str]:
     both = {"labelSelector": label_selector, "fieldSelector": field_selector}
     return {key: value for key, value in both.items() if value}
-
-
-def _worth_repeating(error: BaseException, idempotent: bool) -> bool:
-    if isinstance(error, Unreachable):
-        return idempotent or not error.sent
-    if isinstance(error, TooManyRequests):
-        return True
-    return isinstance(error, ServerError) and error.status != 501 and (idempotent or error.retry_after is not None)
-
-
-def _pause(state: tenacity.RetryCallState) -> float:
-    error = state.outcome.exception() if state.outcome else None
-    asked = getattr(error, "retry_after", None)
-    if asked is not None:
-        return min(float(asked), 10.0) + random.uniform(0, 0.1)
-    return float(min(0.1 * 3 ** (state.attempt_number - 1), 3.0)) * random.uniform(0.75, 1.25)
-
-
-def _unreachable(error: BaseException, within: float) -> Unreachable:
-    sent = not isinstance(error, (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError))
-    if isinstance(error, TimeoutError):
-        return Unreachable(str(error) or f"no answer within {within:g} s", sent=sent)
-    return Unreachable(f"{error or type(error).__name__}", sent=sent)
 
 
 async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
@@ -625,24 +551,6 @@ async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
                 yield line
     if rest.strip():
         yield rest
-
-
-async def _refresh(loader: Any, configuration: Configuration) -> None:
-    # ends at once for credentials that do not change; the exec plugin's and GCP's are looked at every minute
-    while True:
-        try:
-            await kube_config.refresh_token(loader, client_configuration=configuration)
-            return
-        except Exception as error:
-            _log.warning("refreshing the credentials failed: %s", error)
-            await asyncio.sleep(60)
-
-
-def _pod_namespace() -> str:
-    try:
-        return Path(SERVICE_TOKEN_FILENAME).with_name("namespace").read_text().strip() or "default"
-    except OSError:
-        return "default"
 
 
 __all__ = ["MANAGER", "Client", "Kind", "Manifest", "describe", "kind_of", "kinds"]

@@ -10,7 +10,8 @@ import pytest
 from kubernetes.aio.client.configuration import Configuration
 
 from flaggerpy.cluster import errors
-from flaggerpy.cluster.client import Client, describe, environment_proxy
+from flaggerpy.cluster.client import Client, describe
+from flaggerpy.cluster.configured import environment_proxy
 from flaggerpy.cluster.kinds import CANARY, CONFIG_MAP, DEPLOYMENT, HTTP_PROXY, HTTP_ROUTE, LEASE, NODE, POD, SECRET, kind_of
 from tests.cluster.fake_apiserver import FakeApiServer, Request, eventually
 
