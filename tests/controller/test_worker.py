@@ -149,14 +149,16 @@ async def test_a_mere_change_of_words_is_written_when_it_has_stood_for_a_moment(
     scene.decision = Decision(waiting("pods to be created"))
     scene.start()
     await eventually(lambda: stored(scene.server).get("phase") == "Progressing")
-    before = len(scene.server.writes)
-    for number in range(20):
-        looks = scene.looks
-        scene.decision = Decision(waiting(f"{number} of 20 pods"))
-        scene.inbox.put(KEY)
-        await eventually(lambda looks=looks: scene.looks > looks)  # type: ignore[misc]
-    await eventually(lambda: stored(scene.server)["progress"]["waitingFor"] == "19 of 20 pods")
-    assert len(scene.server.writes) - before <= 3
+    # the second time as the first: what was written has been waited for
+    for what in ("pods", "gates"):
+        before = len(scene.server.writes)
+        for number in range(20):
+            looks = scene.looks
+            scene.decision = Decision(waiting(f"{number} of 20 {what}"))
+            scene.inbox.put(KEY)
+            await eventually(lambda looks=looks: scene.looks > looks)  # type: ignore[misc]
+        await eventually(lambda: stored(scene.server)["progress"]["waitingFor"] == f"19 of 20 {what}")  # noqa: B023
+        assert len(scene.server.writes) - before <= 3
 
 
 async def test_its_own_write_does_not_wake_it_when_nothing_more_follows(scene: Scene) -> None:

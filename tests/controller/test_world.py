@@ -144,6 +144,19 @@ async def test_a_change_that_was_never_told_is_found(scene: Scene) -> None:
     assert KEY in scene.woken
 
 
+async def test_to_read_one_namespace_says_nothing_of_the_others() -> None:
+    async with FakeApiServer() as server:
+        for namespace in ("shop", "bar"):
+            server.add(canary("podinfo", namespace))
+        scene = Scene(server)
+        await scene.world.start(("shop", "bar"))
+        assert all(scene.world.canaries.get(namespace, "podinfo") for namespace in ("shop", "bar"))
+        scene.server.patch(kinds.CANARY, "shop", "podinfo", {"spec": {"suspend": True}})
+        await scene.world.find_ghosts()
+        assert all(scene.world.canaries.get(namespace, "podinfo") for namespace in ("shop", "bar"))
+        await scene.world.stop()
+
+
 async def test_a_ghost_is_found_and_woken(scene: Scene) -> None:
     scene.server.remove(kinds.CANARY, *KEY)
     await scene.world.find_ghosts()
