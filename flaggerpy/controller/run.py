@@ -283,6 +283,7 @@ class Controller:
         finally:
             del self._workers[key]
             self.inbox.close(key)
+            self.world.let_pods_be(key)
             # it may have been made anew while its worker ended
             if key in self.world.canaries:
                 self.inbox.put(key)

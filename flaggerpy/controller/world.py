@@ -463,11 +463,15 @@ class World:
         """Read the pods that are followed anew, whatever their watch has told."""
         await self._pods.list_again(key)
 
+    def let_pods_be(self, key: Key) -> None:
+        """Nobody looks at this Canary any more: its pods are not watched."""
+        for role in ROLES:
+            self._pods.follow(key, role, None)
+
     def forget(self, key: Key) -> None:
         """A Canary is gone."""
         self.interests.forget(key)
-        for role in ROLES:
-            self._pods.follow(key, role, None)
+        self.let_pods_be(key)
 
     def _later(self, work: Any) -> None:
         task = asyncio.create_task(work)

@@ -283,6 +283,11 @@ class FakeApiServer:
             watch.queue.put_nowait(("ERROR", Refused(status, REASONS.get(status, ""), message).body))
 
     @property
+    def watched(self) -> list[Kind]:
+        """The kinds of all watches that are open."""
+        return [watch.kind for watch in self._watches]
+
+    @property
     def watches(self) -> int:
         """How many watches are open."""
         return len(self._watches)

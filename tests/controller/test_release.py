@@ -435,6 +435,20 @@ async def test_the_second_replica_takes_over_in_the_middle_of_a_run(server: Fake
     assert image(server, "podinfo-primary") == "podinfo:2"
 
 
+async def test_who_leads_no_more_watches_no_pods(server: FakeApiServer) -> None:
+    def pods_watched() -> bool:
+        return kinds.POD in server.watched
+
+    async with controller(server):
+        await initialized(server)
+        new_image(server, "podinfo:2")
+        await phase(server, "Progressing")
+        await eventually(pods_watched)
+        server.patch(kinds.LEASE, "kube-system", "flagger-leader-election", {"spec": {"holderIdentity": "somebody-else"}})
+        await eventually(lambda: not pods_watched())
+        assert status(server)["phase"] == "Progressing"
+
+
 async def test_a_canary_that_went_while_another_led_is_looked_at_when_it_is_made_anew(server: FakeApiServer) -> None:
     """A replica that stands by hears of every Canary; what it heard must not hide a later one of the same name from it."""
     async with contextlib.AsyncExitStack() as leader:
