@@ -16,7 +16,7 @@ from flaggerpy.api.canary import Canary, Webhook
 from flaggerpy.api.status import IDLE, CanaryStatus, HistoryEntry, Phase, from_timestamp
 from flaggerpy.cli import estimates
 from flaggerpy.cli.views import age, event_time
-from flaggerpy.rollout.forecast import Circumstances, steps
+from flaggerpy.rollout.forecast import LISTED, Circumstances, steps
 from flaggerpy.rollout.traffic import DRAIN
 
 Obj = Mapping[str, Any]
@@ -42,6 +42,11 @@ class Stage:
     began: float | None = None
     took: float | None = None
     left: float | None = 0.0
+
+
+def count(stages: Iterable[Stage]) -> int:
+    """How many there are, each as often as it stands for."""
+    return sum(stage.times for stage in stages)
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,11 @@ class Course:
         return tuple(stage for stage in self.stages if stage.kind == "step")
 
     @property
+    def step_number(self) -> int:
+        """The number of the step of the analysis that is under way, counted from 1; of how many, `count(steps)` tells."""
+        return count(stage for stage in self.stages[: self.at] if stage.kind == "step") + 1
+
+    @property
     def left(self) -> float:
         """Seconds to the end, as far as they are known."""
         return estimates.total(stage.left for stage in self.stages[self.at :])[0]
@@ -95,7 +105,7 @@ def course(canary: Canary, status: CanaryStatus, now: float, *, seen: Mapping[st
     if run is None or status.phase in IDLE or status.phase in (Phase.NONE, Phase.INITIALIZING, Phase.TERMINATING, Phase.TERMINATED):
         return None
     stages = list(planned(canary, world))
-    at = standing(status, stages)
+    stages, at = _apart(stages, standing(status, stages), status)
     begun = {**_from_status(status, stages[at].name), **seen}
     held = run.closed_gate.partition(" gate ")[2]
     held = "resume" if run.paused else held
@@ -153,6 +163,25 @@ def standing(status: CanaryStatus, stages: Sequence[Stage]) -> int:
     exact = [i for i in numbered if stages[i].name == here]
     nearest = [i for i in numbered if stages[i].weight <= status.canary_weight]
     return (exact or nearest[-1:] or numbered or [len(stages) - 2])[0]
+
+
+def _apart(stages: list[Stage], at: int, status: CanaryStatus) -> tuple[list[Stage], int]:
+    """The stages, and the number of the present one: where it stands for many iterations, it is taken apart at the present iteration."""
+    many, number = stages[at], status.iterations
+    if many.times == 1:
+        return stages, at
+    last = LISTED + many.times - 1
+    now = min(max(number, LISTED), last)
+    parts = [
+        replace(many, name=_numbers(first, end), times=end - first + 1)
+        for first, end in ((LISTED, now - 1), (now, now), (now + 1, last))
+        if first <= end
+    ]
+    return [*stages[:at], *parts, *stages[at + 1 :]], at + (now > LISTED)
+
+
+def _numbers(first: int, last: int) -> str:
+    return f"#{first}" if first == last else f"#{first}..#{last}"
 
 
 def present(status: CanaryStatus) -> str | None:
@@ -229,8 +258,8 @@ def _label(name: str, weight: int) -> str:
     """A step's name as `status.run.measured` has it."""
     if weight:
         return f"{weight}%"
-    number = re.match(r"iterations? (\d+)", name)
-    return f"#{number.group(1)}" if number else MIRROR
+    number = re.match(r"iterations? (\d+)(?: to (\d+))?", name)
+    return _numbers(int(number.group(1)), int(number.group(2) or number.group(1))) if number else MIRROR
 
 
 def _gate_under_way(stage: Stage, status: CanaryStatus) -> str:
@@ -269,13 +298,13 @@ def _timed(
     current = replace(done.pop(), state="now", took=None)
     # events are stamped in whole seconds: of a short stage they may tell nothing
     done = [replace(stage, took=settle) if stage.kind == "settle" and stage.took is None else stage for stage in done]
-    took = [stage.took for stage in done if stage.kind == "step" and stage.took is not None]
-    count = sum(stage.times for stage in stages if stage.kind == "step")
+    took = [stage.took for stage in done if stage.kind == "step" and stage.took is not None and stage.times == 1]
+    number = count(stage for stage in stages if stage.kind == "step")
     per_step = estimates.step(plan.interval_seconds, took)
     started = next((stage.took for stage in done if stage.kind == "start" and stage.took is not None), None)
-    known = settle + count * plan.interval_seconds + DRAIN + estimates.AROUND
+    known = settle + number * plan.interval_seconds + DRAIN + estimates.AROUND
     gated = any(stage.kind == "gate" for stage in stages)
-    guessed = estimates.start(least, () if gated else past, steps=count, known=known)
+    guessed = estimates.start(least, () if gated else past, steps=number, known=known)
     expected: dict[Kind, float | None] = {
         "gate": None, "start": guessed, "settle": settle, "check": 1.0, "step": per_step,
         # the primary's pods are of the same template as the canary's were
@@ -289,8 +318,6 @@ def _timed(
         began = _time(status.progress.since) or None
     until = _until(current, status, now, settle)
     rest = None if whole is None else estimates.left(whole, 0.0 if began is None else now - began, until)
-    if current.times > 1 and rest is not None:
-        rest += per_step * max((plan.iterations or 0) - status.iterations, 0)
     return [*done, replace(current, began=began, left=rest), *ahead]
 
 

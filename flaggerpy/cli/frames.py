@@ -12,7 +12,7 @@ from textwrap import wrap
 
 from rich.text import Text
 
-from flaggerpy.cli.course import Course, Stage
+from flaggerpy.cli.course import Course, Stage, count
 from flaggerpy.cli.glyphs import Glyphs
 from flaggerpy.cli.pods import PodLine
 from flaggerpy.cli.screens import PHASE_STYLE, clock, phase
@@ -249,11 +249,18 @@ def _name(stage: Stage) -> str:
 
 def _chips(course: Course, width: int, glyphs: Glyphs, rows: int) -> list[Text]:
     """The stages as words in a row or two; where they do not fit, those far from the present one are counted."""
-    for far in range(len(course.stages) + 1):
-        lines = _flowed(list(_gathered(course, len(course.stages) - far, glyphs)), width)
-        if len(lines) <= rows:
-            return lines
-    return lines[:rows]
+
+    def lines(near: int) -> list[Text]:
+        return _flowed(list(_gathered(course, near, glyphs)), width)
+
+    # no more than that fit, whatever they are called
+    least, most = 0, min(len(course.stages), width * rows)
+    if most == len(course.stages) and len(whole := lines(most)) <= rows:
+        return whole
+    while least < most:
+        near = (least + most + 1) // 2
+        least, most = (near, most) if len(lines(near)) <= rows else (least, near - 1)
+    return lines(least)[:rows]
 
 
 def _gathered(course: Course, near: int, glyphs: Glyphs) -> Iterator[Text]:
@@ -262,13 +269,13 @@ def _gathered(course: Course, near: int, glyphs: Glyphs) -> Iterator[Text]:
     before, after = course.stages[:first], course.stages[last + 1 :]
     if before:
         took = sum(stage.took or 0.0 for stage in before)
-        yield Text(f"{glyphs.done} {len(before)} done {age(took)}", MARKS["done"])
+        yield Text(f"{glyphs.done} {count(before)} done {age(took)}", MARKS["done"])
     for stage in course.stages[first : last + 1]:
         mark, style = _mark(stage, course, glyphs)
         time = _time(stage, course, glyphs)
         yield Text.assemble((f"{mark} {_name(stage)}", style), (f" {time}" if time else "", "" if stage.state == "now" else "dim"))
     if after:
-        yield Text(f"{glyphs.ahead} {len(after)} more {glyphs.about}{age(sum(stage.left or 0.0 for stage in after))}", MARKS["ahead"])
+        yield Text(f"{glyphs.ahead} {count(after)} more {glyphs.about}{age(sum(stage.left or 0.0 for stage in after))}", MARKS["ahead"])
 
 
 def _flowed(chips: Sequence[Text], width: int) -> list[Text]:
@@ -295,13 +302,14 @@ def _column(course: Course, rows: int, glyphs: Glyphs) -> list[Text]:
         first = min(max(course.at - (room - 2) // 2, 0), len(stages) - (room - 2))
         last = first + room - 2
     if first:
-        lines.append(_row(glyphs.done, f"{first} done", age(sum(stage.took or 0.0 for stage in stages[:first])), MARKS["done"]))
+        took = sum(stage.took or 0.0 for stage in stages[:first])
+        lines.append(_row(glyphs.done, f"{count(stages[:first])} done", age(took), MARKS["done"]))
     for stage in stages[first:last]:
         mark, style = _mark(stage, course, glyphs)
         lines.append(_row(mark, _name(stage), _time(stage, course, glyphs), style))
     if last < len(stages):
         rest = sum(stage.left or 0.0 for stage in stages[last:])
-        lines.append(_row(glyphs.ahead, f"{len(stages) - last} more", f"{glyphs.about}{age(rest)}", MARKS["ahead"]))
+        lines.append(_row(glyphs.ahead, f"{count(stages[last:])} more", f"{glyphs.about}{age(rest)}", MARKS["ahead"]))
     return lines
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from rich.text import Text
 
-from flaggerpy.cli.course import Course
+from flaggerpy.cli.course import Course, count
 from flaggerpy.cli.frames import Scene, eta
 from flaggerpy.cli.glyphs import Glyphs
 from flaggerpy.cli.screens import OUTCOME_STYLE, clock, phase
@@ -109,7 +109,7 @@ def stage(course: Course | None) -> Text:
         return Text()
     now = course.current
     if now.kind == "step":
-        return Text(f"{now.name.replace('%', ' %')}  {course.steps.index(now) + 1}/{len(course.steps)}")
+        return Text(f"{now.name.replace('%', ' %')}  {course.step_number}/{count(course.steps)}")
     return Text(f"gate {now.name}" if now.kind == "gate" else now.name, "red" if course.failing else "")
 
 

@@ -74,9 +74,10 @@ def _gathered(parts: Sequence[Part]) -> list[Part]:
         if kind != "step" or len(some) <= ROWS_OF_STEPS:
             rows += some
             continue
-        name = f"{len(some)} steps: {some[0].name}, {some[1].name} .. {some[-1].name}"
+        count = sum(part.times for part in some)
+        name = f"{count} steps: {some[0].name}, {some[1].name} .. {some[-1].name}"
         best, worst = sum(part.best for part in some), sum(part.worst or 0.0 for part in some)
-        rows.append(Part("step", name, best, worst, some[-1].weight, some[0].note))
+        rows.append(Part("step", name, best, worst, some[-1].weight, some[0].note, count))
     return rows
 
 
@@ -118,7 +119,10 @@ def as_data(canary: Canary, provider: str, told: Forecast) -> Obj:
         "worst": round(told.worst, 1),
         "openEnded": [part.name for part in told.open_ended],
         "parts": [
-            {"kind": part.kind, "name": part.name, "best": part.best, "worst": part.worst, "canaryWeight": part.weight, "note": part.note}
+            {
+                "kind": part.kind, "name": part.name, "best": part.best, "worst": part.worst,
+                "canaryWeight": part.weight, "note": part.note, "times": part.times,
+            }
             for part in told.parts
         ],
         "failures": [

@@ -1,7 +1,7 @@
 """The client of the Kubernetes API: verbs over plain dicts, through one request function on kubernetes.aio's ApiClient.
 
 Typed models are not used: they drop unknown fields on reading and refuse objects that lack a required one. Configuration, TLS and
-credentials are the library's. There are two sessions, one for requests and one for watches, so that watches cannot starve writes.
+credentials are the library's. There are two sessions, one for requests, one for watches and the Lease: neither starves the other.
 
 What is repeated stands in `retries`, where the server is in `configured`.
 """
@@ -199,17 +199,21 @@ class Client:
         field_selector: str | None = None,
         metadata_only: bool = False,
     ) -> AsyncIterator[Page]:
-        """The pages of a list, one after the other: so that of thousands of objects no more than a page need be there at once."""
+        """The pages of a list, one after the other, so that thousands of objects need not be there at once.
+
+        Where the server twice cannot go on with a list (410: it takes longer than its history lasts), all of it comes as one page.
+        """
         query = _selectors(label_selector, field_selector)
         page: dict[str, str] = {"limit": str(PAGE)}
+        again = False
         while True:
             try:
                 answer = await self.request("GET", kind.path(ns), query={**query, **page}, accept=METADATA_LIST if metadata_only else JSON)
             except Gone:
                 if "continue" not in page:
                     raise
-                # the snapshot that the pages were cut from is compacted away: begin again, in one piece
-                page = {}
+                # the snapshot that the pages were cut from is compacted away: begin anew, and when that comes too late again in one piece
+                page, again = ({} if again else {"limit": str(PAGE)}), True
                 continue
             items, metadata = answer.get("items") or [], answer.get("metadata") or {}
             del answer
@@ -405,7 +409,8 @@ class Client:
     ) -> Any:
         """Any request; the answer is parsed JSON, or text where the server sends text.
 
-        `idempotent` None means: only if `method` is GET. `attempts` 1 switches retries off. `within` bounds one attempt, in seconds.
+        `idempotent` None means: only if `method` is GET. `attempts` 1 switches retries off. `within` bounds one attempt, in seconds. With
+        `throttled` False it goes past all others: neither the rate nor the number of connections holds it up (the Lease).
         """
         safe = method == "GET" if idempotent is None else idempotent
         failed: list[ApiError] = []
@@ -415,7 +420,8 @@ class Client:
                 raise failed.pop()
             if throttled:
                 await self._throttle.turn()
-            return await self._once(method, path, query or {}, body, content_type, accept, within or self._within)
+            api = self._requests if throttled else self._streams
+            return await self._once(api, method, path, query or {}, body, content_type, accept, within or self._within)
 
         began = time.monotonic()
         try:
@@ -435,14 +441,13 @@ class Client:
         )(once)
 
     async def _once(
-        self, method: str, path: str, query: Mapping[str, str], body: Any, content_type: str, accept: str, within: float
+        self, api: Any, method: str, path: str, query: Mapping[str, str], body: Any, content_type: str, accept: str, within: float
     ) -> Any:
         began = time.monotonic()
         code = "0"
         try:
-            response = await self._send(
-                self._requests, method, path, query, body, content_type, accept, aiohttp.ClientTimeout(total=within, sock_connect=10)
-            )
+            limits = aiohttp.ClientTimeout(total=within, sock_connect=10)
+            response = await self._send(api, method, path, query, body, content_type, accept, limits)
             try:
                 code = str(response.status)
                 data = await response.read()

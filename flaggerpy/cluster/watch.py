@@ -94,6 +94,8 @@ class Cache:
         self._project = project or whole
         self._on_change = on_change
         self._entries: dict[Key, _Entry] = {}
+        self._fills = 0
+        self._gone: dict[Key, str] = {}
         self.version = ""
 
     def get(self, ns: str | None, name: str) -> Manifest | None:
@@ -146,20 +148,33 @@ class Cache:
         for key in self._within(within):
             self._drop(key)
 
-    async def fill(self, pages: AsyncIterator[Page], within: str = "") -> None:
-        """Take a list of a namespace ("" for all) page by page: of thousands of objects no more than a page is unpacked at once.
+    async def fill(self, pages: AsyncIterator[Page], within: str = "", *, whole: bool = False) -> None:
+        """Take a list of a namespace ("" for all) page by page: thousands of objects are not unpacked all at once.
 
-        What it does not name is gone at its end, except for our own writes that are newer than it. What ends the list (an ApiError) leaves
-        what was taken, and lets nothing go.
+        What it does not name is gone at its end, except for our own writes that are newer than it; what is told as deleted meanwhile stays
+        so. What ends the list (an ApiError) leaves what was taken, and lets nothing go. `whole`: nothing is taken before all has been
+        read, for listeners that would draw conclusions from what they do not find.
         """
         listed: set[Key] = set()
+        read: list[Manifest] = []
         version = ""
-        async for page in pages:
-            listed = self.take(page.items) | (set() if page.first else listed)
-            version = page.version
-            # not kept while the next one is awaited
-            del page
-        self.keep_only(listed, version, within)
+        self._fills += 1
+        try:
+            async for page in pages:
+                if page.first:
+                    listed, read = set(), []
+                if whole:
+                    read += page.items
+                else:
+                    listed |= self.take(page.items)
+                version = page.version
+                # not kept while the next one is awaited
+                del page
+            self.keep_only(listed | self.take(read), version, within)
+        finally:
+            self._fills -= 1
+            if not self._fills:
+                self._gone.clear()
 
     def take(self, objects: Iterable[Manifest]) -> set[Key]:
         """Some objects of a list: their keys."""
@@ -182,6 +197,8 @@ class Cache:
         version = str(obj["metadata"].get("resourceVersion") or "")
         if type_ == "DELETED":
             known = self._entries.get(key_of(obj))
+            if self._fills:
+                self._gone[key_of(obj)] = version
             # a namesake that we made ourselves meanwhile is not the one that went
             if known and not (known.uid != _uid(obj) and newer(known.version, version)):
                 self._drop(key_of(obj))
@@ -198,6 +215,9 @@ class Cache:
         known = self._entries.get(key)
         version = str(obj["metadata"].get("resourceVersion") or "")
         if known and (known.version == version or newer(known.version, version)):
+            return
+        # a list that is older than its deletion
+        if key in self._gone and not newer(version, self._gone[key]):
             return
         self._store(key, obj)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -19,11 +20,12 @@ ROLES = ("target", "primary")
 class PodWatches:
     """By Canary and role; `later` runs a coroutine beside everything else."""
 
-    def __init__(self, client: Client, inbox: Inbox, later: Callable[[Any], None]) -> None:
+    def __init__(self, client: Client, inbox: Inbox, later: Callable[[Any], asyncio.Task[None]]) -> None:
         self._client = client
         self._inbox = inbox
         self._later = later
         self._pods: dict[tuple[Key, str], tuple[str, Watcher]] = {}
+        self._announced: dict[tuple[Key, str], asyncio.Task[None]] = {}
 
     def follow(self, key: Key, role: str, selector: str | None) -> None:
         """Watch the pods that this selector picks, None: no more."""
@@ -33,6 +35,8 @@ class PodWatches:
             return
         if known:
             del self._pods[at]
+            # a watch that was never answered has nothing to announce
+            self._announced.pop(at).cancel()
             self._later(known[1].stop())
         if selector is None:
             return
@@ -44,7 +48,7 @@ class PodWatches:
             await watcher.synced.wait()
             self._inbox.put(key)
 
-        self._later(announce())
+        self._announced[at] = self._later(announce())
 
     def get(self, key: Key, role: str) -> list[Obj] | None:
         """The pods that are followed, None while they are not known yet."""

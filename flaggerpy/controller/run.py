@@ -269,24 +269,27 @@ class Controller:
             # nobody takes it now, and a key that stays in the inbox is not announced again; whoever leads begins with all there are
             self.inbox.close(key)
         elif key not in self._workers:
-            self._workers[key] = asyncio.create_task(self._work(key), name=f"worker of {key}")
+            task = asyncio.create_task(self._work(key), name=f"worker of {key}")
+            # not in a `finally` of the task: one that is ended before it has begun comes to none
+            task.add_done_callback(lambda _: self._worked(key))
+            self._workers[key] = task
 
     async def _work(self, key: Key) -> None:
-        try:
-            with about(canary=str(key)):
-                worker = Worker(key, self.parts)
-                await worker.run()
-            last = self.world.departed(key)
-            if last is not None and self.world.sees(key.namespace):
-                self.farewell.gone(last, worker.size)
-            self._forget(key)
-        finally:
-            del self._workers[key]
-            self.inbox.close(key)
-            self.world.let_pods_be(key)
-            # it may have been made anew while its worker ended
-            if key in self.world.canaries:
-                self.inbox.put(key)
+        with about(canary=str(key)):
+            worker = Worker(key, self.parts)
+            await worker.run()
+        last = self.world.departed(key)
+        if last is not None and self.world.sees(key.namespace):
+            self.farewell.gone(last, worker.size)
+        self._forget(key)
+
+    def _worked(self, key: Key) -> None:
+        del self._workers[key]
+        self.inbox.close(key)
+        self.world.let_pods_be(key)
+        # it may have been made anew while its worker ended
+        if key in self.world.canaries:
+            self.inbox.put(key)
 
     def _forget(self, key: Key) -> None:
         self.background.forget(key)

@@ -133,16 +133,16 @@ class World:
         self._opening.discard(scope)
         # the Canaries last: whoever looks at one finds the rest
         for plural in reversed(OUR_KINDS):
-            await self._list(plural, scope)
+            await self._list(plural, scope, whole=not at_once)
         await self._listed(scope)
 
     async def _listed(self, scope: str) -> None:
         for following in self._everything():
-            watcher = following.watchers[scope]
-            while not watcher.synced.is_set():
-                with contextlib.suppress(TimeoutError):
+            # none: the scope was closed meanwhile
+            while (watcher := following.watchers.get(scope)) is not None and not watcher.synced.is_set():
+                try:
                     await asyncio.wait_for(watcher.synced.wait(), 10)
-                if not watcher.synced.is_set():
+                except TimeoutError:
                     _log.warning("still waiting for the first list of %s: %s", watcher.kind, watcher.problem or "no answer yet")
 
     async def close(self, namespace: str) -> None:
@@ -162,10 +162,16 @@ class World:
         """The watches that always run, once they have begun."""
         return [watcher for following in self._followed for watcher in following.watchers.values()]
 
-    async def _list(self, plural: str, scope: str) -> None:
-        """Read one of our kinds anew: what kopf never reported as deleted (it cannot know after a relist) goes."""
+    async def _list(self, plural: str, scope: str, *, whole: bool = True) -> None:
+        """Read one of our kinds anew: what kopf never reported as deleted (it cannot know after a relist) goes.
+
+        `whole` where workers are awake: one of them, woken by the first page, would take its Canary to be the only one of its target.
+        """
         cache = self._ours[plural]
-        await cache.fill(self.client.pages(OUR_KINDS[plural], scope or None), scope)
+        await cache.fill(self.client.pages(OUR_KINDS[plural], scope or None), scope, whole=whole)
+        if scope not in self.scopes:
+            # it was closed meanwhile
+            cache.forget(scope)
         # events of kopf come per object, in no common order: only an object's own version says what is newer
         cache.version = ""
 
@@ -473,10 +479,11 @@ class World:
         self.interests.forget(key)
         self.let_pods_be(key)
 
-    def _later(self, work: Any) -> None:
+    def _later(self, work: Any) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks[task] = task
         task.add_done_callback(lambda done: self._tasks.pop(done, None))
+        return task
 
 
 def _target_of(obj: Obj | None) -> tuple[str, str] | None:

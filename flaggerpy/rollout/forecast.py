@@ -60,6 +60,8 @@ class Part:
     worst: float | None
     weight: int = 0
     note: str = ""
+    times: int = 1
+    """How many steps it stands for."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,7 @@ def _analysis(canary: Canary, world: Circumstances) -> Iterator[Part]:
         changed = seen != weight or not iterations
         seen = weight
         best, worst = times * interval + (quickest if changed else 0.0), times * (interval + asked) + (slowest if changed else 0.0)
-        yield Part("step", name, best, worst, weight, _measured(plan))
+        yield Part("step", name, best, worst, weight, _measured(plan), times)
     forgiven = plan.failure_limit - 1
     if forgiven and (plan.metrics or plan.hooks("rollout", "pre-rollout")):
         pace = interval + asked + _patience(plan, "pre-rollout")

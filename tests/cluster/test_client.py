@@ -77,6 +77,8 @@ async def test_a_list_whose_snapshot_is_gone_begins_again(server: FakeApiServer,
 
     server.fault = compact_before_the_second_page
     assert len(await client.list(CONFIG_MAP)) == 700
+    # once more by pages, and then in one piece: with a history that is too short it would never end
+    assert ["limit" in request.query for request in server.requests] == [True, True, True, True, False]
 
 
 async def test_lists_are_narrowed_by_selectors_and_namespace(server: FakeApiServer, client: Client) -> None:

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flaggerpy.cluster.client import PAGE, Client, Manifest, Page
+from flaggerpy.cluster.client import CONNECTIONS, PAGE, Client, Manifest, Page
 from flaggerpy.cluster.errors import ApiError
-from flaggerpy.cluster.kinds import CONFIG_MAP, SECRET
+from flaggerpy.cluster.kinds import CONFIG_MAP, LEASE, SECRET
 from flaggerpy.cluster.watch import Cache, Key, Watcher, newer
 from tests.cluster.fake_apiserver import FakeApiServer, Request, eventually
 
@@ -338,6 +338,20 @@ async def test_watches_do_not_take_the_connections_of_writes(server: FakeApiServ
         await watcher.stop()
 
 
+async def test_requests_that_hang_hold_up_others_but_not_the_lease(server: FakeApiServer, client: Client) -> None:
+    """As where an admission webhook of a namespace does not answer: each has a connection, until all are taken."""
+    server.delay = lambda request: 30.0 if request.ns == "odd" else 0.0
+    hang = [asyncio.create_task(client.find(CONFIG_MAP, "odd", f"c{number}")) for number in range(CONNECTIONS + 10)]
+    await eventually(lambda: len(server.requests) == CONNECTIONS)
+    other = asyncio.create_task(client.find(CONFIG_MAP, "fair", "c"))
+    lease = await asyncio.wait_for(client.request("GET", LEASE.path("fair"), throttled=False), 5)
+    assert lease["kind"] == "LeaseList"
+    assert not other.done()
+    for task in (*hang, other):
+        task.cancel()
+    await asyncio.gather(*hang, other, return_exceptions=True)
+
+
 async def test_an_own_write_is_seen_at_once_and_told_once(server: FakeApiServer, client: Client) -> None:
     told = Told()
     async with follow(client, told) as watcher:
@@ -398,6 +412,43 @@ async def test_a_list_that_breaks_off_lets_nothing_go() -> None:
         await kept.fill(half())
     assert told.lines == ["+a", "+b", "~a"]
     assert kept.version == "7"
+
+
+async def test_what_goes_while_a_list_is_read_does_not_come_back_by_it() -> None:
+    told = Told()
+    kept = cache(told)
+    listed(kept, [versioned("a", 5), versioned("b", 5), versioned("c", 5, "first")], "7")
+
+    async def pages() -> AsyncIterator[Page]:
+        yield Page([versioned("a", 5)], "9", True)
+        for name, uid in (("b", "u"), ("c", "first")):
+            kept.event("DELETED", versioned(name, 10, uid))
+        # made anew, and read as such
+        yield Page([versioned("b", 5), versioned("c", 12, "second")], "12", False)
+
+    await kept.fill(pages())
+    assert {key.name for key, _ in kept.items()} == {"a", "c"}
+    assert told.lines == ["+a", "+b", "+c", "-b", "-c", "+c"]
+    # it was told of that list alone
+    listed(kept, [versioned("b", 8, "third")], "13")
+    assert kept.get("test", "b")
+
+
+@pytest.mark.parametrize("whole", [False, True])
+async def test_listeners_that_are_to_find_all_are_told_when_all_has_been_read(whole: bool) -> None:
+    told = Told()
+    kept = cache(told)
+    before: list[list[str]] = []
+
+    async def pages() -> AsyncIterator[Page]:
+        yield Page([versioned("old", 5)], "9", True)
+        yield Page([versioned("a", 5)], "11", True)
+        before.append(list(told.lines))
+        yield Page([versioned("b", 5)], "11", False)
+
+    await kept.fill(pages(), whole=whole)
+    assert before == [[] if whole else ["+old", "+a"]]
+    assert sorted(key.name for key, _ in kept.items()) == ["a", "b"]
 
 
 def test_a_late_answer_does_not_raise_the_dead() -> None:

@@ -14,9 +14,11 @@ from aiohttp import ClientError, ClientSession
 from flaggerpy import lean
 from flaggerpy.cluster import kinds
 from flaggerpy.controller import run
+from flaggerpy.controller.inbox import Key
 from flaggerpy.controller.run import Controller, check, main, serve
 from flaggerpy.controller.settings import Settings
 from tests.cluster.fake_apiserver import FakeApiServer, eventually
+from tests.controller.living import canary
 
 
 def free_port() -> int:
@@ -118,6 +120,22 @@ async def test_a_replica_that_leads_no_more_tells_of_no_canary() -> None:
         controller.metrics.canaries.phase("podinfo", "shop", "Promoting", 1.0)
         controller._stand_down()
         assert "flagger_canary_" not in controller.metrics.render().decode()
+        await controller.http.aclose()
+        await controller.registries.aclose()
+
+
+async def test_a_worker_that_was_ended_before_it_began_can_begin_again() -> None:
+    async with FakeApiServer() as server:
+        server.add(canary())
+        controller = Controller(Settings(mesh_provider="kubernetes"), server.client())
+        await controller.world.start()
+        controller.election.leading.set()
+        controller.claims.attends = lambda namespace: True  # type: ignore[method-assign]
+        controller._begin(Key("shop", "podinfo"))
+        controller._stand_down()
+        controller.election.leading.clear()
+        await eventually(lambda: not controller._workers)
+        await controller.world.stop()
         await controller.http.aclose()
         await controller.registries.aclose()
 

@@ -1,4 +1,4 @@
-"""Turns: one begun per pass of the loop, a bounded number under way, runs first, and nobody held up by one that hangs."""
+"""Turns: one begun per pass of the loop, a bounded number under way, runs first, and no namespace held up by what hangs in another."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from flaggerpy.controller import turns
-from flaggerpy.controller.turns import HANGING, URGENT_IN_A_ROW, Turns
+from flaggerpy.controller.turns import URGENT_IN_A_ROW, Turns
 from tests.cluster.fake_apiserver import eventually
 
 
@@ -44,7 +43,7 @@ class Crowd:
 
 
 async def test_no_more_look_at_once_than_there_are_turns() -> None:
-    crowd = Crowd(Turns(at_once=2))
+    crowd = Crowd(Turns(at_once=2, kept=0))
     for name in "abcd":
         crowd.come(name)
     await crowd.rested()
@@ -57,7 +56,7 @@ async def test_no_more_look_at_once_than_there_are_turns() -> None:
 
 
 async def test_one_look_is_begun_in_a_pass_of_the_loop() -> None:
-    crowd, seen = Crowd(Turns(at_once=10)), []
+    crowd, seen = Crowd(Turns(at_once=10, kept=0)), []
     for name in "abcde":
         crowd.come(name)
     for _ in range(20):
@@ -80,57 +79,63 @@ async def test_who_carries_traffic_comes_first_and_the_others_are_not_forgotten(
     assert crowd.begun.index("idle") == 1 + URGENT_IN_A_ROW
 
 
-async def test_a_look_that_hangs_holds_up_nobody() -> None:
-    crowd = Crowd(Turns(at_once=1, patience=0.05))
+async def test_a_look_that_hangs_holds_up_no_other_namespace() -> None:
+    crowd = Crowd(Turns(at_once=1, patience=0.05, kept=0))
     crowd.come("hangs")
-    crowd.come("next")
+    crowd.come("next", "fair")
+    crowd.come("of the same")
     await crowd.rested()
     assert crowd.begun == ["hangs"]
     await eventually(lambda: "next" in crowd.begun)
     # its turn was given away once, and is not given a second time at its end
     crowd.ends["hangs"].set()
-    crowd.come("third")
+    crowd.come("third", "another")
     await crowd.rested()
     assert crowd.begun == ["hangs", "next"]
     await crowd.over()
 
 
-async def test_where_looks_hang_the_next_ones_give_their_turn_away_soon_and_nobody_else_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turns, "IMPATIENCE", 0.0)
-    crowd = Crowd(Turns(at_once=HANGING, patience=0.05))
-    for number in range(HANGING):
-        crowd.come(f"hangs {number}", "odd")
-    crowd.come("still", "fair")
-    await eventually(lambda: "still" in crowd.begun)
-    # from now on a second is longer than this test
-    crowd.turns.patience = 1000.0
-    for number in range(20 * HANGING):
-        crowd.come(f"hangs, too {number}", "odd")
-    await eventually(lambda: len(crowd.begun) == 21 * HANGING + 1)
-    crowd.ends["still"].set()
-    await crowd.rested()
-    for number in range(HANGING + 1):
+async def test_where_looks_hang_no_more_are_under_way_than_ever_and_each_that_ends_is_followed_by_one() -> None:
+    crowd = Crowd(Turns(at_once=3, patience=0.01, kept=0))
+    for number in range(10):
+        crowd.come(f"odd {number}", "odd")
+    for number in range(10):
         crowd.come(f"fair {number}", "fair")
+    # all turns are free again, and none is of use to who waits
+    await eventually(lambda: len(crowd.begun) == 6)
     await asyncio.sleep(0.05)
-    assert crowd.begun[-1] == f"fair {HANGING - 1}"
+    await crowd.rested()
+    assert sorted(crowd.begun) == [*(f"fair {number}" for number in range(3)), *(f"odd {number}" for number in range(3))]
+    crowd.ends["odd 1"].set()
+    await crowd.rested()
+    assert crowd.begun[6:] == ["odd 3"]
     await crowd.over()
+    assert len(crowd.begun) == 20
 
 
-async def test_a_namespace_whose_looks_hang_no_more_is_waited_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(turns, "IMPATIENCE", 0.0)
-    crowd = Crowd(Turns(at_once=HANGING, patience=0.05))
-    for number in range(HANGING):
+async def test_some_turns_of_a_namespace_are_kept_for_its_canaries_in_a_run() -> None:
+    crowd = Crowd(Turns(at_once=3, patience=0.01, kept=1))
+    for number in range(5):
         crowd.come(f"hangs {number}")
-    crowd.come("next")
-    await eventually(lambda: "next" in crowd.begun)
-    await crowd.over()
-    crowd.turns.patience = 1000.0
-    begun = len(crowd.begun)
-    for number in range(HANGING + 1):
-        crowd.come(f"again {number}")
     await asyncio.sleep(0.05)
-    assert len(crowd.begun) == begun + HANGING
+    await crowd.rested()
+    assert crowd.begun == ["hangs 0", "hangs 1"]
+    crowd.come("run", urgent=True)
+    await crowd.rested()
+    assert crowd.begun == ["hangs 0", "hangs 1", "run"]
     await crowd.over()
+
+
+async def test_namespaces_have_their_turns_one_after_the_other() -> None:
+    crowd = Crowd(Turns(at_once=1, kept=0))
+    crowd.come("first")
+    await crowd.rested()
+    for number in range(3):
+        crowd.come(f"big {number}", "big")
+    crowd.come("small 0", "small")
+    crowd.come("small 1", "small")
+    await crowd.over()
+    assert crowd.begun == ["first", "big 0", "small 0", "big 1", "small 1", "big 2"]
 
 
 @pytest.mark.parametrize("moment", ["while it waits", "when it is given", "in its turn"])

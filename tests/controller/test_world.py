@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from flaggerpy.cluster import kinds
+from flaggerpy.cluster.client import PAGE
 from flaggerpy.cluster.kinds import Kind
 from flaggerpy.controller import world
 from flaggerpy.controller.inbox import Inbox, Key
@@ -15,7 +17,7 @@ from flaggerpy.controller.interests import Ref
 from flaggerpy.controller.routewatches import kind_ref
 from flaggerpy.controller.world import World
 from flaggerpy.routers.base import RouteObject
-from tests.cluster.fake_apiserver import FakeApiServer, eventually
+from tests.cluster.fake_apiserver import FakeApiServer, Request, eventually
 from tests.controller.living import canary, deployment, owner
 
 Obj = dict[str, Any]
@@ -157,6 +159,45 @@ async def test_to_read_one_namespace_says_nothing_of_the_others() -> None:
         await scene.world.stop()
 
 
+async def test_a_namespace_that_is_attended_later_wakes_nobody_before_all_of_it_is_known(scene: Scene) -> None:
+    """Else the first page would be taken to be all: who has the older claim to a target may be on the second."""
+    for number in range(PAGE + 3):
+        scene.server.add(canary(f"c{number:04}", "bar"))
+    known: list[int] = []
+    scene.world.on_canary = lambda key, obj: known.append(0)
+    seen = len(scene.woken)
+    asked = len(scene.server.requests)
+    opening = asyncio.create_task(scene.world.open("bar"))
+
+    def pages() -> int:
+        return sum(request.resource == "canaries" and request.ns == "bar" for request in scene.server.requests[asked:])
+
+    while not opening.done():
+        if pages() < 2:
+            assert len(scene.woken) == seen
+        await asyncio.sleep(0)
+    await opening
+    assert pages() == 2
+    assert len(known) == PAGE + 3
+    assert len({key for key in scene.woken if key.namespace == "bar"}) == PAGE + 3
+
+
+async def test_a_namespace_that_is_left_while_it_is_read_is_as_if_it_had_never_been_known(scene: Scene) -> None:
+    for number in range(3):
+        scene.server.add(canary(f"c{number}", "bar"))
+    closing: list[asyncio.Task[None]] = []
+
+    async def close(request: Request) -> None:
+        if request.resource == "canaries" and request.ns == "bar" and not closing:
+            closing.append(asyncio.create_task(scene.world.close("bar")))
+            await closing[0]
+
+    scene.server.fault = close
+    await scene.world.open("bar")
+    assert closing
+    assert all(scene.world.canaries.get("bar", f"c{number}") is None for number in range(3))
+
+
 async def test_a_ghost_is_found_and_woken(scene: Scene) -> None:
     scene.server.remove(kinds.CANARY, *KEY)
     await scene.world.find_ghosts()
@@ -234,3 +275,11 @@ async def test_pods_are_followed_by_selector_and_only_as_long_as_wanted(scene: S
     scene.world.follow_pods(KEY, "target", None)
     assert scene.world.pods(KEY, "target") is None
     await eventually(lambda: scene.server.watches == before)
+
+
+async def test_pods_that_could_never_be_read_leave_nothing_behind(scene: Scene) -> None:
+    scene.server.fault = lambda request: 403 if request.resource == "pods" else None
+    scene.world.follow_pods(KEY, "target", "app=podinfo")
+    await eventually(lambda: any(request.resource == "pods" for request in scene.server.requests))
+    scene.world.let_pods_be(KEY)
+    await eventually(lambda: not scene.world._tasks)

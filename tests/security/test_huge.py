@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import tracemalloc
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from rich.text import Text
 
 from flaggerpy.api.canary import parse_canary
 from flaggerpy.api.problems import spec_problems
 from flaggerpy.api.status import CanaryStatus, parse_status
-from flaggerpy.cli.course import World, course, planned
+from flaggerpy.cli import frames, planning
+from flaggerpy.cli.course import Course, World, count, course, planned
+from flaggerpy.cli.glyphs import BLOCKS, Glyphs
+from flaggerpy.cli.scenes import scene
 from flaggerpy.rollout.decide import decide
 from flaggerpy.rollout.facts import Facts
 from flaggerpy.rollout.forecast import LISTED, Circumstances, forecast, steps
@@ -87,13 +92,38 @@ def test_no_view_has_an_entry_for_each_of_millions_of_iterations() -> None:
     assert len(stages) < LISTED + 10
 
 
-@pytest.mark.parametrize(("done", "name"), [(LISTED - 1, f"#{LISTED - 1}"), (LISTED, f"#{LISTED}"), (1_500_000, f"#{LISTED}")])
-def test_the_course_of_a_release_of_two_million_iterations_tells_how_long_the_rest_takes(done: int, name: str) -> None:
-    total, now = 2_000_000, 1_000_000.0
+def under_way(iteration: int, total: int, now: float) -> Obj:
     run = {"id": "1", "revision": "r2", "startedAt": now - 60, "settled": True, "analysedAt": now}
-    obj = {**canary(iterations=total), "status": {"phase": "Progressing", "iterations": done, "run": run}}
+    return {**canary(iterations=total), "status": {"phase": "Progressing", "iterations": iteration, "run": run}}
+
+
+@pytest.mark.parametrize("iteration", [1, LISTED - 1, LISTED, LISTED + 1, 1_500_000, 1_999_999, 2_000_000])
+def test_the_course_of_a_release_of_two_million_iterations_tells_where_it_stands_and_how_long_the_rest_takes(iteration: int) -> None:
+    total, now = 2_000_000, 1_000_000.0
+    obj = under_way(iteration, total, now)
     found = course(parse_canary(obj), parse_status(obj), now, seen={}, world=World())
     assert found is not None
     assert found.current is not None
-    assert found.current.name == name
-    assert found.left == pytest.approx(10.0 * (total - done), rel=0.001, abs=60)
+    assert (found.current.name, found.step_number, count(found.steps)) == (f"#{iteration}", iteration, total + 1)
+    assert found.left == pytest.approx(10.0 * (total - iteration + 2), rel=0.001, abs=40)
+
+
+def test_views_and_pages_of_millions_of_iterations_are_drawn_and_count_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+    gathered = frames._gathered
+
+    def counted(course: Course, near: int, glyphs: Glyphs) -> Iterator[Text]:
+        drawn.append(near)
+        return gathered(course, near, glyphs)
+
+    monkeypatch.setattr(frames, "_gathered", counted)
+    shown = scene(under_way(1_500_000, MILLIONS, 1_000_000.0), 1_000_000.0)
+    text = "\n".join(line.plain for line in frames.frame(shown, 80, 24, BLOCKS))
+    assert "▶ #1500000" in text
+    assert f"#{LISTED}..#1499999" in text
+    assert f"#1500001..#{MILLIONS}" in text
+    # as often as numbers have digits, and not as often as there are stages
+    assert len(drawn) < 20
+    canary_, provider, told = planning.planned(canary(iterations=MILLIONS), None)
+    assert f"{MILLIONS + 1} steps" in planning.page(canary_, provider, told, None).plain
+    assert sum(part["times"] for part in planning.as_data(canary_, provider, told)["parts"] if part["kind"] == "step") == MILLIONS + 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
 
 from e2e.bench import audit
 from e2e.bench.controllers import Controller
@@ -62,21 +63,18 @@ def asked_in(rig: Rig, side: Controller, seconds: float) -> audit.Requests:
 def run(rig: Rig) -> list[Measured]:
     side = next(side for side in rig.sides if side.name == OURS)
     others = [other for other in rig.sides if other is not side]
-    for other in others:
-        other.stop()
-    for part in BESIDE:
-        rig.sandbox.stop(part)
     found = []
     fleet = Fleet(rig.kube, (side,))
-    try:
+    with ExitStack() as afterwards:
+        for other in others:
+            afterwards.callback(other.start)
+            other.stop()
+        for part in BESIDE:
+            afterwards.callback(rig.sandbox.start, part)
+            rig.sandbox.stop(part)
+        afterwards.callback(fleet.delete)
         for size, length in ((30, 20.0),) if rig.quick else ((1000, 120.0), (5000, 120.0)):
             fleet.grow(size)
             with step(f"{size} idle Canaries"):
                 found += measured(rig, side, size, length)
-    finally:
-        fleet.delete()
-        for part in BESIDE:
-            rig.sandbox.start(part)
-        for other in others:
-            other.start()
     return found
