@@ -21,6 +21,8 @@ import yaml
 Object = dict[str, Any]
 T = TypeVar("T")
 
+TOKEN_SECONDS = 86_400
+"""How long a token is good: a whole run of the benchmarks takes hours."""
 CLUSTER_SCOPED = {
     *("Namespace", "Node", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "GatewayClass", "PersistentVolume"),
     *("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "ValidatingWebhookConfiguration"),
@@ -184,7 +186,7 @@ class Kube:
 
     def token(self, service_account: str, namespace: str) -> str:
         path = f"{self.path('ServiceAccount', namespace, service_account)}/token"
-        answer: Object = self.ask("POST", path, {"spec": {"expirationSeconds": 3600}})
+        answer: Object = self.ask("POST", path, {"spec": {"expirationSeconds": TOKEN_SECONDS}})
         token: str = answer["status"]["token"]
         return token
 

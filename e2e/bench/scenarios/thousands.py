@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 from e2e.bench import audit
 from e2e.bench.controllers import Controller
-from e2e.bench.figures import OURS, Measured
+from e2e.bench.figures import OURS, Measured, text_table
 from e2e.bench.fleet import PATIENCE, SECONDS_EACH, Fleet
 from e2e.bench.rig import Rig
 from e2e.kube import until
@@ -41,12 +41,15 @@ def measured(rig: Rig, side: Controller, size: int, length: float) -> list[Measu
     cpu = side.cpu_seconds() - spent
     say(f"  {audit.told(asked) or 'no requests'}")
     what = f"{size} idle"
-    return [
+    found = [
         Measured(side.name, f"{what}: from the start until caches are warm", "s", warm, limit=START_LIMITS.get(size)),
         Measured(side.name, f"{what}: memory", "MB", memory, limit=LIMITS_MB.get(size)),
         Measured(side.name, f"{what}: API requests per Canary and minute", "", asked.asked / size / length * 60, limit=0),
         Measured(side.name, f"{what}: processor time per minute", "s", cpu / length * 60),
     ]
+    # what comes after it takes an hour
+    say(text_table(found))
+    return found
 
 
 def asked_in(rig: Rig, side: Controller, seconds: float) -> audit.Requests:
