@@ -102,9 +102,10 @@ def resident_mb(status: str) -> float:
 
 
 def flaggerpy(
-    sandbox: Sandbox, kube: Kube, namespace: str, flags: Sequence[str] = (), providers: Sequence[str] = (PROVIDER, "kubernetes")
-) -> Controller:
-    """Ours, restricted to `namespace` (which exists), by its own least-privilege roles. Not started yet."""
+    sandbox: Sandbox, kube: Kube, namespace: str, flags: Sequence[str] = (), providers: Sequence[str] = (PROVIDER, "kubernetes"), *,
+    everywhere: bool = False,
+) -> Controller:  # fmt: skip
+    """Ours, restricted to `namespace` (which exists; not `everywhere`), by its own least-privilege roles. Not started yet."""
     name = f"{OURS}-{namespace}"
     kube.apply(*rbac.manifests(namespace, providers=tuple(providers), lease_namespace=namespace, name=name))
     port = free_port()
@@ -116,7 +117,7 @@ def flaggerpy(
         f"-kubeconfig={credentials(sandbox, kube, name, namespace)}",
         f"-mesh-provider={PROVIDER}",
         f"-metrics-server={sandbox.prometheus_url}",
-        f"-namespace={namespace}",
+        f"-leader-election-namespace={namespace}" if everywhere else f"-namespace={namespace}",
         "-address=127.0.0.1",
         f"-port={port}",
         "-log-level=info",

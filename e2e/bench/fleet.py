@@ -52,12 +52,17 @@ def apply_all(kube: Kube, namespace: str, objects: Sequence[Object]) -> None:
 
 
 class Fleet:
-    """`grow(n)` makes n Canaries for each controller and returns when all are initialised."""
+    """`grow(n)` makes n Canaries for each controller and returns when all are initialised.
 
-    def __init__(self, kube: Kube, sides: Sequence[Controller]) -> None:
+    They are in each controller's own namespace, or, where `namespaces` (which exist) are given, in one after the other of these by the
+    batch: Kubernetes' own controllers look through all of a namespace for each pod, which takes ever longer with thousands.
+    """
+
+    def __init__(self, kube: Kube, sides: Sequence[Controller], namespaces: Sequence[str] = ()) -> None:
         self.names: list[str] = []
         self._kube = kube
         self._sides = sides
+        self._namespaces = namespaces
 
     def grow(self, size: int) -> None:
         while len(self.names) < size:
@@ -67,25 +72,40 @@ class Fleet:
         fresh = [f"app-{index:04d}" for index in range(len(self.names), len(self.names) + number)]
         # to ask for thousands each second would be the greater part of what the API server does
         labels = {BATCH_LABEL: str(len(self.names))}
+        places = self._places(len(self.names) // BATCH)
         with step(f"{len(fresh)} more Canaries for each controller, initialised"):
-            for side in self._sides:
-                apply_all(self._kube, side.namespace, [deployment(name) for name in fresh])
-                made = [canary(name, side.namespace) for name in fresh]
-                apply_all(self._kube, side.namespace, [{**obj, "metadata": {**obj["metadata"], "labels": labels}} for obj in made])
+            for namespace in places:
+                apply_all(self._kube, namespace, [deployment(name) for name in fresh])
+                made = [canary(name, namespace) for name in fresh]
+                apply_all(self._kube, namespace, [{**obj, "metadata": {**obj["metadata"], "labels": labels}} for obj in made])
             self.names += fresh
-            for side in self._sides:
+            for namespace in places:
                 seconds = PATIENCE + number * SECONDS_EACH
                 selector = f"{BATCH_LABEL}={labels[BATCH_LABEL]}"
-                until(partial(self._idle, side, selector, number), seconds, f"{len(self.names)} Canaries of {side.name}")
+                until(partial(self._idle, namespace, selector, number), seconds, f"{len(self.names)} Canaries, {namespace}")
 
-    def _idle(self, side: Controller, selector: str, number: int) -> bool:
+    def _places(self, batch: int) -> Sequence[str]:
+        if self._namespaces:
+            return (self._namespaces[batch % len(self._namespaces)],)
+        return [side.namespace for side in self._sides]
+
+    def _idle(self, namespace: str, selector: str, number: int) -> bool:
         time.sleep(1.0)
-        return settled(self._kube, side.namespace, selector=selector) >= number
+        return settled(self._kube, namespace, selector=selector) >= number
 
     def delete(self) -> None:
-        for side in self._sides:
+        """Also the namespaces, where they were given."""
+        for namespace in self._namespaces:
+            self._kube.delete("Namespace", namespace)
+        for namespace in self._namespaces:
+            until(partial(self._gone, namespace), PATIENCE + len(self.names) * SECONDS_EACH, f"the end of namespace {namespace}")
+        for side in () if self._namespaces else self._sides:
             empty(self._kube, side.namespace, self.names)
         self.names.clear()
+
+    def _gone(self, namespace: str) -> bool:
+        time.sleep(1.0)
+        return all(each["metadata"]["name"] != namespace for each in self._kube.items("Namespace"))
 
 
 def empty(kube: Kube, namespace: str, names: Sequence[str]) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 
-from e2e.bench import audit
+from e2e.bench import audit, controllers
 from e2e.bench.controllers import Controller
-from e2e.bench.figures import OURS, Measured, text_table
+from e2e.bench.figures import Measured, text_table
 from e2e.bench.fleet import PATIENCE, SECONDS_EACH, Fleet
 from e2e.bench.rig import Rig
 from e2e.kube import until
@@ -15,12 +15,15 @@ from e2e.sandbox.console import say, step
 
 TITLE = "Thousands of idle Canaries"
 METHOD = (
-    "flaggerpy alone: Canaries that are all initialised, one pod each on kwok's nodes, and nothing changes. Envoy and Prometheus are"
-    " stopped, as what the one counts of thousands of backends, and the other reads, leaves little processor. flaggerpy is started anew:"
-    " until /readyz says yes, with warm caches; and 30 s later memory. After a start each primary is compared with its kept revision, 20 a"
-    " second; when 15 s go by without a request about a Canary, that is over, and requests and processor time of two minutes are counted."
+    "flaggerpy alone, looking after all namespaces: Canaries that are all initialised, in ten namespaces, one pod each on kwok's"
+    " nodes, and nothing changes. Envoy and Prometheus are stopped, as what the one counts of thousands of backends, and the other"
+    " reads, leaves little processor. flaggerpy is started anew: until /readyz says yes, with warm caches; and 30 s later memory."
+    " After a start each primary is compared with its kept revision, 20 a second; when 15 s go by without a request about a Canary,"
+    " that is over, and requests and processor time of two minutes are counted."
 )
 BESIDE = ("envoy", "prometheus")
+HOME = "bench-thousands"
+NAMESPACES = tuple(f"{HOME}-{number}" for number in range(10))
 CALM_SECONDS = 30.0
 QUIET_SECONDS = 15.0
 """Without a request: nothing that follows from the start is left to do."""
@@ -64,18 +67,21 @@ def asked_in(rig: Rig, side: Controller, seconds: float) -> audit.Requests:
 
 
 def run(rig: Rig) -> list[Measured]:
-    side = next(side for side in rig.sides if side.name == OURS)
-    others = [other for other in rig.sides if other is not side]
+    for namespace in (HOME, *NAMESPACES):
+        rig.kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+    side = controllers.flaggerpy(rig.sandbox, rig.kube, HOME, everywhere=True)
+    fleet = Fleet(rig.kube, (side,), NAMESPACES)
     found = []
-    fleet = Fleet(rig.kube, (side,))
     with ExitStack() as afterwards:
-        for other in others:
+        for other in rig.sides:
             afterwards.callback(other.start)
             other.stop()
         for part in BESIDE:
             afterwards.callback(rig.sandbox.start, part)
             rig.sandbox.stop(part)
         afterwards.callback(fleet.delete)
+        afterwards.callback(side.stop)
+        side.start()
         for size, length in ((30, 20.0),) if rig.quick else ((1000, 120.0), (5000, 120.0)):
             fleet.grow(size)
             with step(f"{size} idle Canaries"):
