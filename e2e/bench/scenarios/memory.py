@@ -17,7 +17,8 @@ WHY = (
     "Why it is missed: Python and the libraries that are imported take 69 MB before the first Canary (kopf, aiohttp, pydantic, the"
     " Kubernetes client; what they load for other uses than ours is left out, see flaggerpy/lean.py): more than Flagger with one."
     " What lives on after a hundred Canaries were initialised at once is 5.5 MB of objects (by tracemalloc). But at the height of"
-    " it there are 120 TLS connections of 85 kB each and the objects of every look, and of the pages that these took some 17 MB are"
+    " it there were 120 TLS connections of 85 kB each and the objects of every look (as it was before looks took turns: those of"
+    " requests are 24 now, those of pod watches as many as before), and of the pages that these took some 17 MB are"
     " not wholly free afterwards, so that neither Python's allocator nor glibc's can give them back. A process that is started anew"
     " beside 101 such Canaries takes 82 MB."
 )
