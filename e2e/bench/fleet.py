@@ -95,17 +95,19 @@ class Fleet:
 
     def delete(self) -> None:
         """Also the namespaces, where they were given."""
-        for namespace in self._namespaces:
-            self._kube.delete("Namespace", namespace)
-        for namespace in self._namespaces:
-            until(partial(self._gone, namespace), PATIENCE + len(self.names) * SECONDS_EACH, f"the end of namespace {namespace}")
-        for side in () if self._namespaces else self._sides:
-            empty(self._kube, side.namespace, self.names)
+        if self._namespaces:
+            for namespace in self._namespaces:
+                self._kube.delete("Namespace", namespace)
+            until(self._gone, PATIENCE + len(self.names) * SECONDS_EACH, f"the end of {', '.join(self._namespaces)}")
+        else:
+            for side in self._sides:
+                empty(self._kube, side.namespace, self.names)
         self.names.clear()
 
-    def _gone(self, namespace: str) -> bool:
+    def _gone(self) -> bool:
+        # asked once a second: it goes on for minutes
         time.sleep(1.0)
-        return all(each["metadata"]["name"] != namespace for each in self._kube.items("Namespace"))
+        return not any(each["metadata"]["name"] in self._namespaces for each in self._kube.items("Namespace"))
 
 
 def empty(kube: Kube, namespace: str, names: Sequence[str]) -> None:
