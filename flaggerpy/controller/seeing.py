@@ -145,7 +145,9 @@ class Seeing:
         followed = followed or (canary.deleting and world.unserved(wanted))
         sizes_followed = sizes_followed or (canary.deleting and world.unserved(sized))
         routes = [route for route in (world.route(each, key.namespace) for each in wanted) if route is not None]
-        problems += self._taken(key, canary, [primary, *standing.values(), *routes])
+        problems += self._taken(key, canary, "spec.targetRef", [target], "another targetRef")
+        made = [primary, *standing.values(), *routes]
+        problems += self._taken(key, canary, "spec.service", made, "another service.name, or another targetRef")
         return Snapshot(
             canary=canary,
             status=status,
@@ -269,8 +271,10 @@ class Seeing:
         older = sorted(rival for rival in rivals if self._age(rival) < mine)
         return [f"spec.targetRef: {canary.kind} {canary.target} is already released by the Canary {older[0].name}"] if older else []
 
-    def _taken(self, key: Key, canary: Canary, standing: Sequence[Obj | None]) -> list[str]:
-        """What another Canary made is not taken from it: two of them would lead each other's visitors astray."""
+    def _taken(self, key: Key, canary: Canary, field: str, standing: Sequence[Obj | None], instead: str) -> list[str]:
+        """What another Canary made is not taken from it: two of them would lead each other's visitors astray, or stop each other's pods.
+
+        `field` is where this Canary names it, and `instead` what it may name."""
         found = []
         for obj in standing:
             if obj is None or canary.deleting or not manifest.of_another(obj, canary):
@@ -279,7 +283,7 @@ class Seeing:
             living = self._world.canaries.get(key.namespace, str(owner.get("name")))
             if living is not None and living["metadata"].get("uid") == owner.get("uid"):
                 what = f"{obj['kind']} {obj['metadata']['name']} belongs to the Canary {owner['name']}"
-                found.append(f"spec.service: {what}: give another service.name, or another targetRef")
+                found.append(f"{field}: {what}: give {instead}")
         return found
 
     def _age(self, key: Key) -> tuple[str, str]:

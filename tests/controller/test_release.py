@@ -177,6 +177,22 @@ async def test_what_one_canary_made_is_not_taken_by_another_that_names_it(server
     assert server.get(kinds.DEPLOYMENT, SHOP, "thief-primary") is None
 
 
+async def test_another_canarys_primary_is_no_target(server: FakeApiServer) -> None:
+    async with controller(server):
+        await initialized(server)
+        before = server.get(kinds.DEPLOYMENT, SHOP, "podinfo-primary")
+        # no Service of it stands in its way: this one would stop what serves
+        thief = canary("thief", service={"port": 9898, "name": "thief"})
+        thief["spec"]["targetRef"]["name"] = "podinfo-primary"
+        server.add(thief)
+        await is_stalled(server, "thief", "spec.targetRef: Deployment podinfo-primary belongs to the Canary podinfo")
+        after = server.get(kinds.DEPLOYMENT, SHOP, "podinfo-primary")
+    assert before is not None
+    assert after is not None
+    assert after["spec"] == before["spec"]
+    assert server.get(kinds.DEPLOYMENT, SHOP, "podinfo-primary-primary") is None
+
+
 async def test_a_controller_of_one_namespace_leaves_the_others_alone(server: FakeApiServer) -> None:
     server.add(deployment(ns="other"))
     server.add(canary(ns="other"))
