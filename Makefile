@@ -4,7 +4,7 @@ PY := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
 NAME ?= default
-.PHONY: fuzz help venv image pins audit unit lint e2e test test-all test-providers test-observe test-standby test-install test-ui test-gitops catalogue prove mutate rules sandbox sandbox-down bench beside demo demo-down docs clean test-terminal pictures
+.PHONY: fuzz help test-takeover test-slow test-demo test-docs test-fuzz venv image pins audit unit lint e2e test test-all test-providers test-observe test-standby test-install test-ui test-gitops catalogue prove mutate rules sandbox sandbox-down bench beside demo demo-down docs clean test-terminal pictures
 help: ## what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-15s %s\n", $$1, $$2}'
 
@@ -30,11 +30,11 @@ test: lint unit e2e ## everything that proves a commit
 
 test-all: test ## and what is slow
 	$(PY) -m pytest -q -m slow tests || [ $$? -eq 5 ]
-	$(PY) -m e2e.sandbox with -- $(abspath $(PY)) -m pytest -r aR -m slow e2e/core
+	$(MAKE) test-slow
 	$(PY) -m e2e.sandbox with -- $(abspath $(PY)) -m pytest --reruns 1 -r aR e2e/catalogue
 	$(PY) -m e2e.sandbox with -- sh e2e/disorder/run.sh $(abspath $(PY)) all
 	$(PY) -m e2e.sandbox with --with traefik --with keda -- sh e2e/providers/run.sh $(abspath $(PY))
-	$(PY) -m e2e.sandbox with --with flagger -- $(abspath $(PY)) -m pytest -r aR -m slow e2e/takeover
+	$(MAKE) test-takeover
 	$(PY) -m pytest -r aR e2e/lifecycle
 
 test-providers: $(READY) ## the suites of single providers, on a sandbox of their own (ARGS=e2e/providers/test_nginx.py: one of them)
@@ -60,6 +60,25 @@ WITH_GITOPS := --with flux --with flux-source --with argo --with argo-judge --wi
 test-gitops: $(READY) ## Argo CD, Flux and Helm beside releases, on a sandbox of their own (ARGS=e2e/gitops/test_flux.py: one of them)
 	$(PY) -m e2e.sandbox with $(WITH_GITOPS) -- $(abspath $(PY)) -m pytest -n 3 --dist loadfile --reruns 1 -r aR --durations 10 $(or $(ARGS),e2e/gitops)
 	$(if $(ARGS),,$(PY) -m e2e.suites passed gitops)
+
+test-takeover: $(READY) ## twenty Canaries of a live Flagger in every phase, taken over under load, and given back
+	$(PY) -m e2e.sandbox with --with flagger -- $(abspath $(PY)) -m pytest -r aR --durations 10 -m slow e2e/takeover $(ARGS)
+	$(if $(ARGS),,$(PY) -m e2e.suites passed takeover)
+
+test-slow: $(READY) ## what takes minutes of the core of the end-to-end tests (ARGS="-k configs": some of it)
+	$(PY) -m e2e.sandbox with -- sh e2e/core/slow.sh $(abspath $(PY)) $(ARGS)
+	$(if $(ARGS),,$(PY) -m e2e.suites passed slow)
+
+test-demo: $(READY) ## the demo from beginning to end, and nothing left of it
+	$(PY) -m e2e.demo
+	$(PY) -m e2e.demo down
+	$(PY) -m e2e.suites passed demo
+
+test-docs: docs ## the docs as a site
+	$(PY) -m e2e.suites passed docs
+
+test-fuzz: fuzz ## as many specs and answers as docs/security.md tells
+	$(if $(ARGS),,$(PY) -m e2e.suites passed fuzz)
 
 catalogue: $(READY) ## every way in which pods fail, on a real kubelet: a table, and docs/failures.md (ARGS="PATTERN ...": some rows)
 	$(PY) -m e2e.catalogue --write $(ARGS)

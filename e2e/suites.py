@@ -32,6 +32,9 @@ class Suite:
     parts: tuple[str, ...] = ()
 
 
+CORE = tuple(f"flaggerpy/{name}" for name in ("api", "cluster", "controller", "rollout", "routers", "targets"))
+"""What decides on a release and acts on the cluster."""
+
 SUITES: dict[str, Suite] = {
     "providers": Suite(
         rooms=(
@@ -58,8 +61,7 @@ SUITES: dict[str, Suite] = {
     ),
     "terminal": Suite(
         rooms=(
-            "flaggerpy/cli/words",
-            *(f"flaggerpy/cli/{name}.py" for name in ("main", "terminal", "watching", "feed", "printing", "glyphs", "problems")),
+            "flaggerpy/cli",
             "e2e/terminal",
         ),
     ),
@@ -83,14 +85,10 @@ SUITES: dict[str, Suite] = {
     ),
     "install": Suite(
         rooms=(
+            *CORE,
             "charts",
             "deploy",
-            "flaggerpy/cli/crds.py",
-            "flaggerpy/cli/handback.py",
-            "flaggerpy/controller/checks.py",
-            "flaggerpy/controller/rbac.py",
-            "flaggerpy/controller/settings.py",
-            "flaggerpy/controller/takeover.py",
+            "flaggerpy/cli",
             "docs/tutorial.md",
             "e2e/install",
             "release",
@@ -99,16 +97,44 @@ SUITES: dict[str, Suite] = {
     ),
     "gitops": Suite(
         rooms=(
+            *CORE,
             "deploy/argocd",
             "docs/gitops.md",
-            "flaggerpy/api/conditions.py",
-            "flaggerpy/controller/conflicts.py",
-            "flaggerpy/controller/drift.py",
-            "flaggerpy/controller/ownership.py",
-            "flaggerpy/controller/resized.py",
             "e2e/gitops",
         ),
         parts=("flux", "flux-source", "argo", "argo-judge", "kstatus", "helm"),
+    ),
+    "takeover": Suite(
+        rooms=(
+            *CORE,
+            "flaggerpy/cli/handback.py",
+            "e2e/takeover",
+        ),
+        parts=("flagger",),
+    ),
+    "slow": Suite(
+        rooms=(
+            *CORE,
+            *(f"flaggerpy/{name}" for name in ("alerts", "egress", "hooks", "images", "metrics")),
+            "e2e/core",
+        ),
+    ),
+    "demo": Suite(
+        rooms=(
+            *CORE,
+            "charts",
+            "release",
+            "e2e/demo",
+        ),
+        parts=("helm",),
+    ),
+    "docs": Suite(rooms=("docs", "mkdocs.yml")),
+    "fuzz": Suite(
+        rooms=(
+            "crds",
+            *(f"flaggerpy/{name}" for name in ("alerts", "api", "hooks", "images", "metrics", "model", "rollout", "routers", "targets")),
+            "tests/security",
+        ),
     ),
 }
 
