@@ -13,6 +13,8 @@ KEY = "flagger.app/scale-to-zero"
 class DaemonStage(Stage):
     """The Stage of a DaemonSet. `replicas` is 0 while it is scaled to zero."""
 
+    kind = "DaemonSet"
+
     def daemonset(self, tag: str = "1.0.0", **spec: Any) -> Object:
         """The same pods on each node; the update brings a node's new pod before its old one goes."""
         same = self.deployment(tag)

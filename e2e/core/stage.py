@@ -23,6 +23,9 @@ PATIENCE = 2.0
 class Stage:
     """`name` is that of Deployment and Canary; everything lives in `namespace`."""
 
+    kind = "Deployment"
+    """Of the target."""
+
     def __init__(self, kube: Kube, sandbox: Sandbox, namespace: str, name: str = "app") -> None:
         self.kube, self.sandbox, self.namespace, self.name = kube, sandbox, namespace, name
         self.host = f"{namespace}.example.com"

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 import yaml
 
+from e2e.core.daemonsets import DaemonStage
 from e2e.core.receiver import Receiver
 from e2e.core.stage import PORT, Stage
 from e2e.gitops import page
@@ -22,7 +23,7 @@ WAYS = {
     "server-side": ["apply", "--server-side", "--field-manager=git"],
     "server-side by force": ["apply", "--server-side", "--force-conflicts", "--field-manager=git"],
 }
-PHASES = {"Waiting", "Progressing", "WaitingPromotion", "Promoting", "Finalising", "Succeeded"}
+PHASES = {"Initializing", "Initialized", "Waiting", "Progressing", "WaitingPromotion", "Promoting", "Finalising", "Succeeded"}
 
 
 class Git:
@@ -39,9 +40,9 @@ class Git:
         stage = self.stage
         metadata: Object = {"namespace": stage.namespace, "labels": {"team": "shop"}}
         reads = [{"configMapRef": {"name": "settings"}}, {"secretRef": {"name": "password"}}]
-        deployment = stage.deployment(self.tag)
-        del deployment["spec"]["replicas"]
-        deployment["spec"]["template"]["spec"]["containers"][0]["envFrom"] = reads
+        target = stage.daemonset(self.tag) if isinstance(stage, DaemonStage) else stage.deployment(self.tag)
+        target["spec"].pop("replicas", None)
+        target["spec"]["template"]["spec"]["containers"][0]["envFrom"] = reads
         config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings", **metadata}, "data": {"COLOUR": "blue"}}
         secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "password", **metadata}, "stringData": {"PASSWORD": "x"}}
         copied = {**metadata, "name": stage.name, "labels": {**metadata["labels"], COPY_TO_PRIMARY: "true"}}
@@ -62,7 +63,9 @@ class Git:
                 "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}],
             },
         }
-        return [config, secret, budget, scaler, deployment, self.canary]
+        # nothing sizes a DaemonSet
+        scalers = [] if isinstance(stage, DaemonStage) else [scaler]
+        return [config, secret, budget, *scalers, target, self.canary]
 
     def apply(self, way: str) -> None:
         phase = (self.stage.kube.find("Canary", self.stage.name, self.stage.namespace) or {}).get("status", {}).get("phase", "")
@@ -96,15 +99,19 @@ class Git:
         return {each["kind"]: difference.changed for each, difference in compared if difference.modified}
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_git_that_is_applied_in_every_phase_changes_nothing(stage: Stage, receiver: Receiver, way: str) -> None:
+@pytest.mark.parametrize(("kind", "way"), [*(("Deployment", way) for way in WAYS), ("DaemonSet", "client-side")])
+def test_git_that_is_applied_in_every_phase_changes_nothing(stage: Stage, receiver: Receiver, kind: str, way: str) -> None:
     gates = ("confirm-rollout", "confirm-promotion")
     hooks = [{"name": gate, "type": gate, "url": f"{receiver.url}/{gate}"} for gate in gates]
-    analysis: Object = {"interval": "2s", "threshold": 2, "stepWeight": 20, "maxWeight": 60, "webhooks": hooks}
+    # in steps, as promoting is else over before it is seen
+    analysis: Object = {"interval": "2s", "threshold": 2, "stepWeight": 20, "maxWeight": 60, "stepWeightPromotion": 30, "webhooks": hooks}
     reference = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "name": stage.name}
-    git = Git(stage, stage.canary(analysis=analysis, autoscalerRef=reference))
+    if kind == "DaemonSet":
+        stage = DaemonStage(stage.kube, stage.sandbox, stage.namespace)
+    git = Git(stage, stage.canary(analysis=analysis, autoscalerRef=None if kind == "DaemonSet" else reference))
     git.apply(way)
-    stage.phase("Initialized", seconds=60)
+    with git.again_and_again(way):
+        stage.phase("Initialized", seconds=60)
     assert git.differs() == {}
     for gate in gates:
         receiver.answers[f"/{gate}"] = 403
@@ -122,10 +129,10 @@ def test_git_that_is_applied_in_every_phase_changes_nothing(stage: Stage, receiv
         until(lambda: len(git.applied) >= seen + 2, 60, "two applications in Succeeded")
     assert load.result["lost"] == 0, load.result
     assert git.refused == [], git.refused[:1]
-    watching.one_run_without_a_jump()
+    watching.one_run_without_a_jump(0, 20, 40, 60, 30, 0)
     assert watching.selectors == [{"app": f"{stage.name}-primary"}]
     assert watching.templates == [stage.image("1.0.0"), stage.image("1.0.1")]
-    assert set(git.applied) >= {"Initialized", "Waiting", "Progressing", "WaitingPromotion", "Succeeded"}, git.applied
+    assert set(git.applied) >= PHASES, git.applied
     assert git.differs() == {}
     budget = stage.kube.get("PodDisruptionBudget", f"{stage.name}-primary", stage.namespace)
     assert budget["spec"]["selector"]["matchLabels"] == {"app": f"{stage.name}-primary"}

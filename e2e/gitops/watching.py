@@ -31,10 +31,10 @@ class Watching:
         self.canaries = Recorder(stage.kube, "Canary", stage.namespace)
         self.routes = Recorder(stage.kube, "HTTPRoute", stage.namespace)
         self.services = Recorder(stage.kube, "Service", stage.namespace)
-        self.deployments = Recorder(stage.kube, "Deployment", stage.namespace)
+        self.workloads = Recorder(stage.kube, stage.kind, stage.namespace)
 
     def __enter__(self) -> Self:
-        for each in (self.canaries, self.routes, self.services, self.deployments):
+        for each in (self.canaries, self.routes, self.services, self.workloads):
             self._stack.enter_context(each)
         return self
 
@@ -76,7 +76,7 @@ class Watching:
     @property
     def templates(self) -> list[str]:
         """The primary's images."""
-        found = (seen.obj for seen in self.deployments.so_far() if seen.name == f"{self.stage.name}-primary")
+        found = (seen.obj for seen in self.workloads.so_far() if seen.name == f"{self.stage.name}-primary")
         return runs_of(each["spec"]["template"]["spec"]["containers"][0]["image"] for each in found)
 
     def one_run_without_a_jump(self, *weights: int) -> None:
@@ -95,11 +95,11 @@ class Watching:
         until(named, seconds, f"the condition Conflict with {manager} and {rule!r}", self.stage.story)
 
     def writes(self, seconds: float) -> int:
-        """So many changes of any of the four kinds are seen in that time. A Deployment's status is left out: it tells of pods."""
+        """So many changes of any of the four kinds are seen in that time. A workload's status is left out: it tells of pods."""
         before = self._changes()
         time.sleep(seconds)
         return self._changes() - before
 
     def _changes(self) -> int:
-        written = {(seen.name, seen.obj["metadata"]["generation"]) for seen in self.deployments.so_far()}
+        written = {(seen.name, seen.obj["metadata"]["generation"]) for seen in self.workloads.so_far()}
         return len(written) + sum(len(each.so_far()) for each in (self.canaries, self.routes, self.services))
