@@ -71,7 +71,7 @@ RULES = (
         '[{"op": "add", "path": "/spec/replicas", "value": replicas}]',
         '[{"op": "add", "path": "/spec/replicas", "value": replicas}, {"op": "add", "path": "/metadata/labels/app", "value": "ours"}]',
         "a tool and we write the same field in turn, with every release",
-        (f"{DRIFT}::test_git_that_is_applied_in_every_phase_changes_nothing[client-side]",),
+        (f"{DRIFT}::test_git_that_is_applied_in_every_phase_changes_nothing[Deployment-client-side]",),
     ),
     # two replicas
     Mutation(

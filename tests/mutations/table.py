@@ -392,4 +392,35 @@ MUTATIONS = (
         "what ran nowhere is promoted",
         ("targets/test_daemonset.py",),
     ),
+    # what a tenant may not
+    Mutation(
+        "take another Canary's primary for a target", "controller/seeing.py",
+        '        problems += self._taken(key, canary, "spec.targetRef", [target], "another targetRef")\n', "",
+        "a Canary that names another's primary scales to zero what serves",
+        ("controller/test_release.py",),
+    ),
+    Mutation(
+        "repeat what a server was sent", "http.py",
+        "return one_line(mask(text, self.secrets), longest)", "return one_line(text, longest)",
+        "a token that a server echoes stands in events and logs",
+        ("controller/test_secret_tokens.py",),
+    ),
+    Mutation(
+        "follow whole Secrets", "controller/world.py",
+        "self.secrets = self._watch(kinds.SECRET, metadata_only=True)", "self.secrets = self._watch(kinds.SECRET)",
+        "every password of the cluster is in the controller's memory",
+        ("controller/test_world.py",),
+    ),
+    Mutation(
+        "take a command from anybody who can sign in", "dashboard/pages.py",
+        'if not await _asked(person.may("patch", *key)):', "if False:",
+        "who may only look promotes a release by the page",
+        ("dashboard/test_pages.py",),
+    ),
+    Mutation(
+        "call the cloud's metadata", "egress/rules.py",
+        '    ("169.254.0.0/16", f"link-local: {_METADATA}"),\n', "",
+        "a webhook fetches the node's credentials",
+        ("egress/test_rules.py",),
+    ),
 )  # fmt: skip
