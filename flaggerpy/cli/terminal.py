@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import io
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -37,6 +38,10 @@ PACE = 0.1
 TICK = 1.0
 """Seconds after which a frame is drawn though nothing changed: clocks go on."""
 
+_KEY = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1bO[ -~]|\x1b[^\x1b\[O]|.", re.DOTALL)
+"""A key as a terminal sends it: a sequence (ESC [ ... letter, ESC O letter), one pressed with Alt (ESC before it), or a character."""
+_UNFINISHED = re.compile(r"\x1b(?:\[[0-?]{0,32}[ -/]{0,8}|O)?\Z")
+
 Draw = Callable[[int, int], Sequence[Text]]
 
 
@@ -46,6 +51,23 @@ class Quit(Exception):
     def __init__(self, code: int = 0) -> None:
         super().__init__(code)
         self.code = code
+
+
+class Keys:
+    """What is read of a terminal, as keys: over a slow line several come in one read, or a sequence in two."""
+
+    def __init__(self) -> None:
+        self._held = ""
+
+    def of(self, text: str) -> list[str]:
+        """The keys that are whole with this text. A letter within a sequence is no key of its own (ESC O q is the keypad's 1)."""
+        alone = self._held == "\x1b" and not text.startswith(("[", "O"))
+        found = [self._held] if alone else []
+        text = text if alone else self._held + text
+        unfinished = _UNFINISHED.search(text)
+        end = unfinished.start() if unfinished else len(text)
+        self._held = text[end:]
+        return found + _KEY.findall(text[:end])
 
 
 class Canvas:
@@ -102,6 +124,7 @@ class Terminal:
         self._modes: Any = None
         self._wake = asyncio.Event()
         self._quit: Quit | None = None
+        self._read_keys = Keys()
         self._keys: list[str] = []
 
     async def __aenter__(self) -> Self:
@@ -198,11 +221,11 @@ class Terminal:
         if not data:
             self._end(Quit(129))
             return
-        pressed = data.decode("utf-8", "replace")
-        if pressed in ("q", "Q", "\x03"):
+        pressed = self._read_keys.of(data.decode("utf-8", "replace"))
+        if any(key in ("q", "Q", "\x03") for key in pressed):
             self._end(Quit(0))
         else:
-            self._keys.append(pressed)
+            self._keys += pressed
             self._wake.set()
 
 

@@ -22,7 +22,10 @@ from flaggerpy.rollout.facts import Answer, ImageAnswer, Measurement
 
 DELIVERY_PAUSES = (1.0, 4.0, 15.0)
 DRAIN_SECONDS = 5.0
-EVENT_CALLS = 64
+EVENT_CALLS = 256
+"""Events that event webhooks are being told, or wait for it; what is more is dropped. One that waits is no connection, only memory."""
+EVENT_CALLS_OF_NAMESPACE = 64
+"""How many of them may be of one namespace: one whose webhooks are slow loses its own events alone."""
 
 _log = logging.getLogger(__name__)
 
@@ -82,6 +85,15 @@ class _Of:
     """What is asked again and again, as the newest decision asks it: a gate is told the phase that the release waits in by now."""
 
 
+@dataclass(frozen=True)
+class _Told:
+    """Whose event is told, and to whom: `own` for webhooks of the Canary, else the operator's, whose calls no tenant may use up."""
+
+    canary: str
+    namespace: str
+    own: bool
+
+
 class Background:
     """All background tasks of all Canaries."""
 
@@ -90,7 +102,7 @@ class Background:
         self._inbox = inbox
         self._sleep = sleep
         self._canaries: dict[Key, _Of] = {}
-        self._events: dict[asyncio.Task[None], str] = {}
+        self._events: dict[asyncio.Task[None], _Told] = {}
 
     def answers(self, key: Key, status: CanaryStatus) -> Answers:
         """What is known for this Canary. A new run begins with nothing but the deliveries that are still owed."""
@@ -205,12 +217,14 @@ class Background:
 
     def tell_event(self, canary: Canary, status: CanaryStatus, effect: RecordEvent) -> None:
         """Call the event webhooks, one event of a Canary after the other; nobody waits for it, and too many at once are dropped."""
-        if len(self._events) >= EVENT_CALLS:
+        told = _Told(canary.key, canary.namespace, own=bool(canary.spec.plan.hooks("event")))
+        beside = [of.namespace for of in self._events.values() if of.own == told.own]
+        if len(beside) >= EVENT_CALLS or beside.count(told.namespace) >= EVENT_CALLS_OF_NAMESPACE:
             _log.warning("%s: event webhooks are too slow, dropped %r", canary.key, effect.message)
             return
-        before = [task for task, of in self._events.items() if of == canary.key]
+        before = [task for task, of in self._events.items() if of == told]
         task = asyncio.create_task(self._tell_event(before, canary, status, effect))
-        self._events[task] = canary.key
+        self._events[task] = told
         task.add_done_callback(lambda done: self._events.pop(done, None))
 
     async def _tell_event(

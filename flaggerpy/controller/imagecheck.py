@@ -17,6 +17,7 @@ from flaggerpy.api.images import ImageAnswer
 from flaggerpy.cluster import kinds
 from flaggerpy.cluster.client import Client
 from flaggerpy.cluster.errors import ApiError, Forbidden
+from flaggerpy.egress.connections import Turns
 from flaggerpy.http import Send
 from flaggerpy.images import nodes as of_nodes
 from flaggerpy.images.asking import ask
@@ -31,6 +32,8 @@ ReadSecret = Callable[[str, str], Awaitable[Mapping[str, str] | None]]
 
 AT_ONCE = 32
 """How many registries are talked to at a time: many releases may begin in the same second."""
+OF_NAMESPACE = 24
+"""How many of them for one namespace: one whose registries are slow leaves room for the others."""
 NODES_KEPT = 60.0
 MOST_TOLD = 1000
 """Sentences that are remembered as said; images and namespaces are in them, and there are always new ones."""
@@ -88,7 +91,8 @@ class ImageCheck:
         self._cluster = cluster
         self._send = send
         self._seconds = seconds
-        self._turn = asyncio.Semaphore(AT_ONCE)
+        self._turns = Turns(OF_NAMESPACE)
+        self._slots = asyncio.Semaphore(AT_ONCE)
         self._told: set[str] = set()
 
     async def pod(
@@ -101,7 +105,7 @@ class ImageCheck:
         gap = ""
         if any(item.to_ask for item in items):
             entries, gap = await self.entries(namespace, spec, until)
-        return await self.answers(items, entries, until=until, pod_spec=spec, ran=ran, gap=gap)
+        return await self.answers(items, entries, until=until, pod_spec=spec, namespace=namespace, ran=ran, gap=gap)
 
     async def answers(
         self,
@@ -110,15 +114,17 @@ class ImageCheck:
         *,
         until: float,
         pod_spec: Mapping[str, Any],
+        namespace: str = "",
         ran: frozenset[str] = frozenset(),
         demanded: tuple[Platform, ...] = (),
         gap: str = "",
     ) -> tuple[ImageAnswer, ...]:
         """As `pod`, for images with the entries of their pull secrets, until this time of the event loop.
 
-        `demanded`: platforms that must be there, whatever the nodes are. `gap`: why there may be more pull secrets than these.
+        `namespace`: on whose behalf; "" for nobody's, who has no bound. `demanded`: platforms that must be there, whatever the nodes are.
+        `gap`: why there may be more pull secrets than these.
         """
-        found, nodes = await asyncio.gather(self._found(items, entries, until), self._nodes(until, images=False))
+        found, nodes = await asyncio.gather(self._found(namespace, items, entries, until), self._nodes(until, images=False))
         platforms = demanded or of_nodes.platforms(nodes or (), pod_spec)
         # a registry at localhost is one for each node; without a cluster it is the one that was asked
         count = 1 if self._cluster is None else len(nodes or ())
@@ -137,10 +143,10 @@ class ImageCheck:
             answers.append(answer)
         return tuple(answers)
 
-    async def _found(self, items: Sequence[Wanted], entries: Entries, until: float) -> dict[str, Found]:
+    async def _found(self, namespace: str, items: Sequence[Wanted], entries: Entries, until: float) -> dict[str, Found]:
         """What the registries said, by image as it is written."""
         asked = {item.image: item for item in items if item.to_ask}
-        tasks = {image: asyncio.create_task(self._ask(item, entries)) for image, item in asked.items()}
+        tasks = {image: asyncio.create_task(self._ask(namespace, item, entries)) for image, item in asked.items()}
         if tasks:
             try:
                 await asyncio.wait(tasks.values(), timeout=max(0.0, until - asyncio.get_running_loop().time()))
@@ -150,11 +156,11 @@ class ImageCheck:
         late = Found("doubt", "pull-timeout", f"no whole answer within {self._seconds:g} s")
         return {image: task.result() if task.done() and not task.cancelled() else late for image, task in tasks.items()}
 
-    async def _ask(self, item: Wanted, entries: Entries) -> Found:
+    async def _ask(self, namespace: str, item: Wanted, entries: Entries) -> Found:
         assert item.reference is not None
         try:
-            async with self._turn:
-                return await ask(self._send, conversation(item.reference, matching(entries, item.reference)))
+            async with self._turns.turn(namespace), self._slots:
+                return await ask(self._send, conversation(item.reference, matching(entries, item.reference)), namespace)
         except Exception as error:
             # a mistake of ours, or an answer that nobody foresaw: a release must not hang on it
             _log.exception("image check of %s failed", item.image)

@@ -6,6 +6,7 @@ as their metadata does not change.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Mapping
@@ -28,6 +29,7 @@ from flaggerpy.controller.settings import Settings
 from flaggerpy.controller.spans import last_run
 from flaggerpy.controller.world import World
 from flaggerpy.hooks import calling, payloads
+from flaggerpy.hooks.calling import HookAnswer
 from flaggerpy.http import Http
 from flaggerpy.metrics import evaluate
 from flaggerpy.metrics.measuring import Material, Measurer
@@ -38,6 +40,8 @@ Obj = dict[str, Any]
 
 RAN = frozenset({"Initialized", "Succeeded"})
 """Outcomes of releases whose images the nodes have pulled."""
+EVENT_SECONDS = 60.0
+"""The longest for one event hook, all its attempts together: it gates nothing, and a timeout of hours would only keep others waiting."""
 SENT_KEPT = 1000
 SECRETS_KEPT = 128
 """Tenants can make any number of Secrets, of a megabyte each, name each of them once, and delete it."""
@@ -102,13 +106,21 @@ class Beyond:
                 type=effect.type,
                 at=self._client.now(),
             )
-            answer = await calling.call(self._http, hook, body, tenant=canary.namespace, operators=operators)
+            # the operator's own takes nothing of a tenant's share, which the tenant could have used up
+            answer = await self._tell_hook(hook, body, tenant="" if operators else canary.namespace, operators=operators)
             if answer.denied:
                 self._tell(canary, f"Event webhook not called: {answer.text}", type="Warning")
             elif not answer.ok:
                 failures.append(f"{hook.name}: {answer.text}")
         if failures:
             raise RuntimeError("; ".join(failures))
+
+    async def _tell_hook(self, hook: Webhook, body: Mapping[str, Any], *, tenant: str, operators: bool) -> HookAnswer:
+        try:
+            async with asyncio.timeout(EVENT_SECONDS):
+                return await calling.call(self._http, hook, body, tenant=tenant, operators=operators)
+        except TimeoutError:
+            return HookAnswer(False, f"no answer within {EVENT_SECONDS:g} s")
 
     # --- metrics -----------------------------------------------------------------------------------------------------------------------
 
@@ -194,7 +206,7 @@ class Beyond:
                 continue
             if (item.id, place.url) in self._sent:
                 continue
-            delivery = await sending.send(self._http, alert, replace(place, tenant=canary.namespace))
+            delivery = await sending.send(self._http, alert, replace(place, tenant="" if place.trusted else canary.namespace))
             if delivery.denied:
                 self._tell(canary, f"Alert not sent: the address of {named}: {delivery.text}", type="Warning")
             elif delivery.ok:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from flaggerpy.http import HttpError, Send
 from flaggerpy.images.conversation import Conversation, Found, Outcome
 
 
-async def ask(send: Send, talk: Conversation) -> Found:
-    """The end of a conversation, every request of it sent by `send` (`Http.send`). What goes wrong on the way is part of the answer."""
+async def ask(send: Send, talk: Conversation, tenant: str = "") -> Found:
+    """The end of a conversation, every request of it sent by `send` (`Http.send`) on behalf of a namespace (`HttpRequest.tenant`).
+
+    What goes wrong on the way is part of the answer.
+    """
     try:
         request = next(talk)
         while True:
             outcome: Outcome
             try:
-                outcome = await send(request)
+                outcome = await send(replace(request, tenant=tenant))
             except HttpError as error:
                 outcome = error
             request = talk.send(outcome)

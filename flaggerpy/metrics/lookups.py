@@ -2,26 +2,29 @@
 
 Uses prometheus-api-client, which is synchronous, in a thread; off the hot path, since only a query without data leads here. Its requests
 are sent by `http.py` all the same, so that egress rules, deadline and bounds hold for them too. What cannot be found out is left out: a
-hint never fails a measurement.
+hint never fails a measurement, and whoever waits for one waits for no other namespace's.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import re
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from flaggerpy.egress.connections import Turns
 from flaggerpy.http import Http, HttpError, HttpRequest, HttpResponse
 from flaggerpy.metrics.prometheus import headers
 from flaggerpy.metrics.reading import Access
 
 TIMEOUT = 5
+"""Seconds for a whole hint, the wait for a turn too: the verdict waits for it."""
 WINDOW = 3600
 """Seconds back in which a series counts as existing."""
 KEPT = 60.0
@@ -31,6 +34,14 @@ SHOWN_VALUES = 5
 MOST_VALUES = 1000
 MAX_BODY = 2**20
 AT_ONCE = 4
+OF_TENANT = 2
+"""How many of them may be of one namespace: one whose servers are slow leaves room for the others."""
+LONGEST_QUERY = 4096
+"""Characters of what is looked through at all, here and of a pattern and a value: the time for it is none of the event loop's."""
+LONGEST_PATTERN = 200
+LONGEST_VALUE = 128
+MOST_REPEATS = 2
+MOST_CHOICES = 3
 
 
 @dataclass(frozen=True)
@@ -42,9 +53,11 @@ class Matcher:
     value: str
 
     def holds(self, values: Sequence[str]) -> bool:
-        """Whether one of the values fits. Patterns that only RE2 knows count as fitting."""
+        """Whether one of the values fits. Patterns that only RE2 knows, and those that it alone is quick with, count as fitting."""
         if self.operator == "=":
             return self.value in values
+        if not is_quick(self.value) or any(len(value) > LONGEST_VALUE for value in values):
+            return True
         try:
             with warnings.catch_warnings():
                 # RE2's [[:alpha:]] makes Python warn of a nested set
@@ -53,6 +66,20 @@ class Matcher:
         except (re.error, FutureWarning):
             return True
         return any(pattern.fullmatch(value) for value in values)
+
+
+def is_quick(pattern: str) -> bool:
+    """Whether Python's `re` is done with a pattern in a moment, whatever the value: it tries all ways to match, unlike RE2.
+
+    A tenant writes both, the ways may be more than can be counted, and while `re` works, nothing else in this process does.
+    """
+    plain = not any(sign in pattern for sign in "([\\")
+    return len(pattern) <= LONGEST_PATTERN and all(map(_has_few_ways, pattern.split("|") if plain else [pattern]))
+
+
+def _has_few_ways(pattern: str) -> bool:
+    repeats, choices = (sum(map(pattern.count, signs)) for signs in ("*+{", "?|"))
+    return repeats <= MOST_REPEATS and choices <= MOST_CHOICES and not _REPEATED_GROUP.search(pattern)
 
 
 @dataclass(frozen=True)
@@ -64,13 +91,16 @@ class Selector:
 
 
 _STRING = r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|`[^`]*`'
-_SELECTOR = re.compile(rf"{_STRING}|#[^\n]*|([a-zA-Z_:][\w:]*)\s*(\{{(?:[^}}\"'`]|{_STRING})*\}}|\[)?")
-_MATCHER = re.compile(rf"(\w+)\s*(=~|!~|!=|=)\s*({_STRING})")
+_SELECTOR = re.compile(rf"{_STRING}|#[^\n]*|([a-zA-Z_:][\w:]*)\s*(\{{(?:[^}}\"'`]|{_STRING})*+\}}|\[)?")
+_REPEATED_GROUP = re.compile(r"\)[*+{]")
+_MATCHER = re.compile(rf"(?<!\w)(\w++)\s*(=~|!~|!=|=)\s*({_STRING})")
 
 
 def selectors(query: str) -> list[Selector]:
     """The series selectors of a PromQL text that begin with a metric's name and are followed by matchers or a range."""
     found = list[Selector]()
+    if len(query) > LONGEST_QUERY:
+        return found
     for match in _SELECTOR.finditer(query):
         name, rest = match.groups()
         if not name or not rest:
@@ -166,6 +196,7 @@ class Lookups:
         """`source`: what sends the requests, or what makes the clients."""
         self._source, self._clock = source, clock
         self._known: dict[object, tuple[float, str]] = {}
+        self._turns = Turns(OF_TENANT)
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._threads: ThreadPoolExecutor | None = None
 
@@ -173,36 +204,49 @@ class Lookups:
         """The sentence for a query without data, "" when nothing is known."""
         now = self._clock()
         try:
-            # with the headers: what one tenant may see is not told to another
-            key = (access.address, query, tuple(sorted(headers(access).items())))
+            # with the headers: what one tenant may see is not told to another; nor what he could not find out in his share of the time
+            key = (access.tenant, access.address, query, tuple(sorted(headers(access).items())))
         except ValueError:
             return ""
         for old in [known for known, (at, _) in self._known.items() if now - at > KEPT]:
             del self._known[old]
-        if key not in self._known:
-            async with self._slots:
-                self._known[key] = (now, await self._found(access, query))
-        return self._known[key][1]
+        if key in self._known:
+            return self._known[key][1]
+        begun, until = False, asyncio.get_running_loop().time() + TIMEOUT
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(until), self._turns.turn(access.tenant), self._slots:
+                begun = True
+                self._known[key] = (now, await self._found(access, query, until))
+        if begun:
+            # what takes too long is not asked again at once
+            self._known.setdefault(key, (now, ""))
+        return self._known.get(key, (now, ""))[1]
 
-    async def _found(self, access: Access, query: str) -> str:
+    async def _found(self, access: Access, query: str, until: float) -> str:
+        """Raises CancelledError when the time is over; nothing of it goes on then."""
         loop = asyncio.get_running_loop()
+        asked: Future[HttpResponse] | None = None
         if self._threads is None:
             # not the loop's own threads, which others wait for too
             self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="lookups")
-        until = loop.time() + TIMEOUT
 
         def fetch(request: HttpRequest) -> HttpResponse:
             # in the thread; every request ends within what is left of the whole time
+            nonlocal asked
             left = until - loop.time()
             assert isinstance(self._source, Http)
             if left <= 0:
                 raise HttpError("no time is left")
-            return asyncio.run_coroutine_threadsafe(self._source.send(replace(request, timeout=left)), loop).result(left + 1)
+            asked = asyncio.run_coroutine_threadsafe(self._source.send(replace(request, timeout=left)), loop)
+            return asked.result(left + 1)
 
         try:
-            return await asyncio.wait_for(loop.run_in_executor(self._threads, self._blocking, access, query, fetch), TIMEOUT)
-        except TimeoutError:
-            return ""
+            return await loop.run_in_executor(self._threads, self._blocking, access, query, fetch)
+        finally:
+            # a thread cannot be cancelled, but what it waits for can: it would take the place of whoever has the next turn
+            until = 0.0
+            if asked is not None:
+                asked.cancel()
 
     def _blocking(self, access: Access, query: str, fetch: Fetch) -> str:
         try:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+import os
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 from rich.text import Text
 
-from flaggerpy.cli.terminal import BEGIN, COMMIT, Canvas
+from flaggerpy.cli.terminal import BEGIN, COMMIT, Canvas, Keys, Terminal
 
 
 def canvas() -> Canvas:
@@ -60,3 +62,44 @@ def test_after_any_frames_the_screen_shows_the_last_one(frames: list[list[str]])
     for lines in frames:
         screen.write(painter.frame([Text(line) for line in lines], 10, 3))
     assert screen.lines == frames[-1]
+
+
+@pytest.mark.parametrize(
+    ("reads", "keys"),
+    [
+        (["q"], ["q"]),
+        (["qq"], ["q", "q"]),
+        (["\x1b[A\x1b[1;5Bq"], ["\x1b[A", "\x1b[1;5B", "q"]),
+        (["\x1bOq"], ["\x1bOq"]),
+        (["\x1b[2 q"], ["\x1b[2 q"]),
+        (["\x1bq"], ["\x1bq"]),
+        (["\x1b", "[A", "q"], ["\x1b[A", "q"]),
+        (["\x1bO", "q"], ["\x1bOq"]),
+        (["\x1b[1;", "5A"], ["\x1b[1;5A"]),
+        (["\x1b", "q"], ["\x1b", "q"]),
+        (["\x1b\x1b[A"], ["\x1b", "\x1b[A"]),
+        (["jä\n"], ["j", "ä", "\n"]),
+    ],
+)
+def test_what_is_read_is_taken_apart_into_keys(reads: list[str], keys: list[str]) -> None:
+    read = Keys()
+    assert [key for text in reads for key in read.of(text)] == keys
+
+
+@given(st.text(alphabet="\x1b[O1;qA ", max_size=30), st.integers(0, 30))
+def test_no_text_is_lost_wherever_it_is_cut(text: str, at: int) -> None:
+    read = Keys()
+    assert "".join(read.of(text[:at]) + read.of(text[at:]) + [read._held]) == text
+
+
+@pytest.mark.parametrize(("sent", "ends"), [(b"qq", True), (b"\x1b[AQ", True), (b"j\x03", True), (b"\x1bOq", False), (b"jk", False)])
+def test_q_ends_it_also_where_other_keys_come_in_the_same_read(sent: bytes, ends: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    with open(os.devnull, "r+") as nothing, open(reading, "rb"), open(writing, "wb", buffering=0) as keyboard:
+        monkeypatch.setattr("sys.stdin", nothing)
+        monkeypatch.setattr("sys.stdout", nothing)
+        terminal = Terminal(Console(file=io.StringIO()))
+        terminal._in = reading
+        keyboard.write(sent)
+        terminal._read()
+    assert (terminal._quit is not None and terminal._quit.code == 0) == ends

@@ -11,7 +11,7 @@ import pytest
 
 from flaggerpy.api.canary import Canary, Metric, Webhook, parse_canary
 from flaggerpy.api.status import CanaryStatus, OutboxItem, RunState
-from flaggerpy.controller.background import Background
+from flaggerpy.controller.background import EVENT_CALLS, EVENT_CALLS_OF_NAMESPACE, Background
 from flaggerpy.controller.inbox import Inbox, Key
 from flaggerpy.rollout.effects import AskHook, CheckImages, Deliver, Measure, RecordEvent
 from flaggerpy.rollout.facts import Answer, ImageAnswer, Measurement
@@ -24,6 +24,17 @@ CANARY = parse_canary(
     }
 )
 HOOK = Webhook(name="gate", url="http://gate/", type="confirm-rollout")
+
+
+def of(namespace: str, name: str, *, hooked: bool = True) -> Canary:
+    """A Canary, with an event hook of its own where it is `hooked`."""
+    hooks = [{"name": "told", "type": "event", "url": "http://told/", "timeout": "24h"}] if hooked else []
+    return parse_canary(
+        {
+            "metadata": {"name": name, "namespace": namespace, "uid": f"{namespace}/{name}"},
+            "spec": {"targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name}, "analysis": {"webhooks": hooks}},
+        }
+    )
 
 
 class Places:
@@ -265,3 +276,46 @@ async def test_a_question_about_images_that_fails_is_asked_again_when_it_is_deci
         await settle()
     assert places.asked == ["app:1", "app:1"]
     assert background.answers(KEY, status()).images
+
+
+async def test_event_webhooks_of_one_namespace_that_never_answer_silence_nobody_else(places: Places, background: Background) -> None:
+    places.gate.clear()
+    for number in range(2 * EVENT_CALLS_OF_NAMESPACE):
+        background.tell_event(of("hostile", f"app-{number}"), status(), RecordEvent("Normal", "noise", "Progressing"))
+    await settle()
+    assert places.asked == ["noise"] * EVENT_CALLS_OF_NAMESPACE
+    background.tell_event(of("quiet", "app"), status(), RecordEvent("Normal", "of a tenant", "Progressing"))
+    background.tell_event(of("hostile", "other", hooked=False), status(), RecordEvent("Normal", "for the operator", "Progressing"))
+    await settle()
+    assert places.asked[EVENT_CALLS_OF_NAMESPACE:] == ["of a tenant", "for the operator"]
+    await stopped(background)
+
+
+async def test_no_number_of_namespaces_keeps_the_operators_webhook_from_events(places: Places, background: Background) -> None:
+    places.gate.clear()
+    for number in range(2 * EVENT_CALLS):
+        background.tell_event(of(f"hostile-{number}", "app"), status(), RecordEvent("Normal", "noise", "Progressing"))
+    await settle()
+    assert places.asked == ["noise"] * EVENT_CALLS
+    background.tell_event(of("quiet", "app", hooked=False), status(), RecordEvent("Normal", "for the operator", "Progressing"))
+    await settle()
+    assert places.asked[EVENT_CALLS:] == ["for the operator"]
+    await stopped(background)
+
+
+async def test_events_of_one_canary_are_told_one_after_the_other(places: Places, background: Background) -> None:
+    places.gate.clear()
+    for message in ("first", "second"):
+        background.tell_event(of("shop", "app"), status(), RecordEvent("Normal", message, "Progressing"))
+    await settle()
+    assert places.asked == ["first"]
+    places.gate.set()
+    await settle()
+    assert places.asked == ["first", "second"]
+
+
+async def stopped(background: Background) -> None:
+    """Nothing of a test's calls is left."""
+    for task in background._events:
+        task.cancel()
+    await settle()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import logging
@@ -11,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from e2e.registry import Basic, FaultyRegistry, faults
+from e2e.registry import Basic, Bearer, FaultyRegistry, faults
 from flaggerpy.cluster import kinds
 from flaggerpy.cluster.client import Client
-from flaggerpy.controller.imagecheck import MOST_TOLD, ApiCluster, ImageCheck
-from flaggerpy.http import Http
+from flaggerpy.controller.imagecheck import AT_ONCE, MOST_TOLD, OF_NAMESPACE, ApiCluster, ImageCheck
+from flaggerpy.http import Http, HttpRequest, HttpResponse
 from tests.cluster.fake_apiserver import FakeApiServer, Request
 
 Obj = dict[str, Any]
@@ -210,3 +211,41 @@ async def test_a_fault_of_our_own_is_a_doubt(client: Client) -> None:
 
     (found,) = await ImageCheck(ApiCluster(client), broken).pod("shop", pod("r.example/app:1"))
     assert (found.kind, found.cause, found.detail) == ("doubt", "pull-unknown", "internal error: RuntimeError")
+
+
+async def test_registries_of_one_namespace_that_hang_hold_up_no_other_namespace(http: Http, registry: FaultyRegistry) -> None:
+    held: list[str] = []
+    full = asyncio.Event()
+
+    async def send(request: HttpRequest) -> HttpResponse:
+        if request.tenant == "shop":
+            return await http.send(request)
+        held.append(request.tenant)
+        if len(held) >= OF_NAMESPACE:
+            full.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    checker = ImageCheck(None, send, seconds=60)
+    many = {"containers": [{"name": f"c{number}", "image": f"hangs.example/app:{number}"} for number in range(3 * AT_ONCE)]}
+    hostile = asyncio.create_task(checker.pod("hostile", many))
+    async with asyncio.timeout(10):
+        await full.wait()
+        (found,) = await checker.pod("shop", pod(registry.image("team/app")))
+    assert (found.kind, found.cause) == ("exists", "")
+    assert held == ["hostile"] * OF_NAMESPACE
+    hostile.cancel()
+
+
+async def test_every_request_of_a_registry_counts_for_the_namespace_whose_image_it_is(http: Http, registry: FaultyRegistry) -> None:
+    sent: list[HttpRequest] = []
+
+    async def send(request: HttpRequest) -> HttpResponse:
+        sent.append(request)
+        return await http.send(request)
+
+    registry.auth = Bearer(public="^team/")
+    (found,) = await ImageCheck(None, send).pod("shop", pod(registry.image("team/app")))
+    assert found.kind == "exists"
+    assert any("token" in request.url for request in sent)
+    assert {request.tenant for request in sent} == {"shop"}

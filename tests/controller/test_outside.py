@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 
-from flaggerpy.api.canary import Canary, parse_canary
+from flaggerpy.api.canary import Canary, Webhook, parse_canary
 from flaggerpy.api.status import CanaryStatus, OutboxItem
+from flaggerpy.controller import outside as beyond_the_cluster
 from flaggerpy.controller.outside import SECRET_CHARACTERS, SECRETS_KEPT, Beyond
 from flaggerpy.controller.settings import Settings
-from flaggerpy.http import HttpRequest, HttpResponse
-from flaggerpy.rollout.effects import RecordEvent
+from flaggerpy.http import Http, HttpRequest, HttpResponse
+from flaggerpy.rollout.effects import AskHook, RecordEvent
 from tests.fake_http import FakeHttp, answer
 
 
@@ -43,11 +45,11 @@ class Recorder:
         return True
 
 
-def beyond(http: FakeHttp, recorder: Recorder | None = None, providers: Any = None) -> Beyond:
+def beyond(http: Http, recorder: Recorder | None = None, providers: Any = None, settings: Settings | None = None) -> Beyond:
     world = SimpleNamespace(alert_providers=providers or Providers(), secrets=SimpleNamespace(get=lambda *_: None))
     client = SimpleNamespace(now=lambda: 0.0)
     told = cast(Any, recorder or Recorder())
-    return Beyond(cast(Any, client), cast(Any, world), http, cast(Any, None), Settings(), cast(Any, None), told)
+    return Beyond(cast(Any, client), cast(Any, world), http, cast(Any, None), settings or Settings(), cast(Any, None), told)
 
 
 class Shelf:
@@ -107,6 +109,52 @@ async def test_every_event_webhook_is_told_though_one_fails() -> None:
     with pytest.raises(RuntimeError, match="bad"):
         await beyond(http).tell_event(canary(webhooks=hooks), CanaryStatus(), RecordEvent("Normal", "hello", "Progressing"))
     assert [request.url for request in http.sent] == ["http://bad/", "http://good/"]
+
+
+class Silent(Http):
+    """Takes every request, and lets those wait whose URL has this word, until `go`."""
+
+    def __init__(self, word: str) -> None:
+        super().__init__()
+        self.word, self.asked, self.go = word, list[str](), asyncio.Event()
+
+    async def send(self, request: HttpRequest, **_: Any) -> HttpResponse:
+        self.asked.append(request.url)
+        if self.word in request.url:
+            await self.go.wait()
+        return answer()
+
+
+async def test_an_event_webhook_has_a_minute_whatever_its_timeout_and_a_gate_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert beyond_the_cluster.EVENT_SECONDS == 60.0
+    monkeypatch.setattr(beyond_the_cluster, "EVENT_SECONDS", 0.05)
+    http = Silent("silent")
+    outside = beyond(http)
+    gate = Webhook(name="gate", url="http://silent/gate", type="confirm-promotion", timeout="24h")
+    released = canary()
+    asked = asyncio.create_task(outside.ask(released, CanaryStatus(), AskHook("1/gate", gate, "Progressing", "i")))
+    hooks = [{"name": name, "type": "event", "url": f"http://{name}/", "timeout": "24h", "retries": 9} for name in ("silent", "good")]
+    async with asyncio.timeout(10):
+        with pytest.raises(RuntimeError, match=r"silent: no answer within 0\.05 s"):
+            await outside.tell_event(canary(webhooks=hooks), CanaryStatus(), RecordEvent("Normal", "hello", "Progressing"))
+    assert sorted(http.asked) == ["http://good/", "http://silent/", "http://silent/gate"]
+    assert not asked.done()
+    http.go.set()
+    assert (await asked).ok
+
+
+async def test_what_is_the_operators_own_takes_nothing_of_a_tenants_share() -> None:
+    http = FakeHttp(lambda _: answer())
+    settings = Settings(event_webhook="http://operators/events", slack_url="http://operators/slack", slack_user="u", slack_channel="c")
+    outside = beyond(http, settings=settings)
+    event, alert = RecordEvent("Normal", "hello", "Progressing"), OutboxItem(id="i", kind="alert", phase="Failed", severity="error")
+    hook, provider = {"name": "mine", "type": "event", "url": "http://mine/"}, {"name": "one", "providerRef": {"name": "one"}}
+    for released in (canary(), canary(webhooks=[hook], alerts=[provider])):
+        await outside.tell_event(released, CanaryStatus(), event)
+        await outside.deliver(released, CanaryStatus(), alert)
+    assert [(request.url, request.tenant) for request in http.sent] == [
+        ("http://operators/events", ""), ("http://operators/slack", ""), ("http://mine/", "shop"), ("http://one/", "shop"),
+    ]  # fmt: skip
 
 
 async def test_post_rollout_hooks_are_told_one_by_one_and_stop_at_the_first_that_fails() -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from flaggerpy.http import Http
-from flaggerpy.metrics.lookups import Lookups, Matcher, Selector, explain, selectors
+from flaggerpy.http import Http, HttpRequest, HttpResponse
+from flaggerpy.metrics import lookups as module
+from flaggerpy.metrics.lookups import AT_ONCE, LONGEST_QUERY, OF_TENANT, Lookups, Matcher, Selector, explain, is_quick, selectors
 from flaggerpy.metrics.reading import Access
+from tests.fake_http import answer
 
 SERVER = Access("http://prometheus:9090", {}, {})
 
@@ -124,3 +128,101 @@ async def test_the_library_asks_the_server_with_the_querys_own_address_and_heade
 async def test_a_server_that_refuses_gives_no_hint() -> None:
     async with TestServer(web.Application()) as server, Http() as http:
         assert await Lookups(http).explain(Access(f"http://127.0.0.1:{server.port}", {}, {}), "foo[1m]") == ""
+
+
+class HangsFor(Http):
+    """Servers that know nothing, but never answer one tenant."""
+
+    def __init__(self, tenant: str) -> None:
+        super().__init__()
+        self.tenant, self.hanging, self.ended = tenant, 0, 0
+        self._changed = asyncio.Event()
+
+    async def send(self, request: HttpRequest, **_: Any) -> HttpResponse:
+        if request.tenant != self.tenant:
+            return answer({"status": "success", "data": []})
+        self.hanging += 1
+        self._changed.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.ended += 1
+            self._changed.set()
+        raise AssertionError
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Wait for requests to come or to end."""
+        async with asyncio.timeout(10):
+            while not holds():
+                self._changed.clear()
+                await self._changed.wait()
+
+
+def of(tenant: str) -> Access:
+    return Access("http://prometheus:9090", {}, {}, tenant=tenant)
+
+
+async def test_queries_without_data_of_one_namespace_take_no_hint_from_another() -> None:
+    http = HangsFor("hostile")
+    lookups = Lookups(http)
+    tasks = [asyncio.create_task(lookups.explain(of("hostile"), f"m{number}[1m]")) for number in range(3 * AT_ONCE)]
+    await http.until(lambda: http.hanging >= OF_TENANT)
+    async with asyncio.timeout(3):
+        assert await lookups.explain(of("quiet"), "bar[1m]") == "metric bar does not exist on http://prometheus:9090"
+    assert http.hanging == OF_TENANT
+    for task in tasks:
+        task.cancel()
+    await http.until(lambda: http.ended == http.hanging)
+
+
+async def test_the_wait_for_a_turn_is_a_part_of_the_time_of_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
+    http = HangsFor("busy")
+    lookups = Lookups(http)
+    before = [asyncio.create_task(lookups.explain(of("busy"), f"m{number}[1m]")) for number in range(OF_TENANT)]
+    await http.until(lambda: http.hanging == OF_TENANT)
+    monkeypatch.setattr(module, "TIMEOUT", 0.05)
+    async with asyncio.timeout(3):
+        assert await lookups.explain(of("busy"), "bar[1m]") == ""
+    assert http.hanging == OF_TENANT
+    assert not any(task.done() for task in before)
+    for task in before:
+        task.cancel()
+
+
+async def test_a_hint_that_takes_too_long_ends_with_its_thread_and_is_not_asked_for_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "TIMEOUT", 0.3)
+    http = HangsFor("hostile")
+    lookups = Lookups(http)
+    assert [await lookups.explain(of("hostile"), "bar[1m]") for _ in range(3)] == ["", "", ""]
+    await http.until(lambda: http.ended == 1)
+    assert http.hanging == 1
+
+
+async def test_several_canaries_that_ask_the_same_at_once_are_all_told() -> None:
+    known = Known(SERIES)
+    lookups = Lookups(lambda access: known)
+    hints = await asyncio.gather(*(lookups.explain(SERVER, "bar[1m]") for _ in range(3)))
+    assert set(hints) == {"metric bar does not exist on http://prometheus:9090"}
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["(a+)+b", "(a|a)(a|a)(a|a)(a|a)b", "(?:a*)*b", "a*a*a*a*b", "a?a?a?a?a?b", "(a{1,9}){1,9}b", "[a][a]*[a]*[a]*b", "a" * 201],
+)
+def test_a_pattern_that_may_have_more_ways_than_can_be_tried_is_not_tried(pattern: str) -> None:
+    assert not is_quick(pattern)
+    assert Matcher("pod", "=~", pattern).holds(["a" * 18])
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["podinfo-[0-9a-zA-Z]+(-[0-9a-zA-Z]+)", "podinfo-[0-9a-zA-Z]+(-[0-9a-zA-Z]+)?", "5..|404|403|402|401", ".*-primary", "(web|api)-.*"],
+)
+def test_a_pattern_as_people_write_them_is_tried(pattern: str) -> None:
+    assert is_quick(pattern)
+    assert not Matcher("pod", "=~", pattern).holds(["else"])
+
+
+def test_what_is_long_is_not_looked_through() -> None:
+    assert Matcher("pod", "=~", "a.*").holds(["b" * 1000])
+    assert selectors("foo{}" + " " * LONGEST_QUERY) == []

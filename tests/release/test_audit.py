@@ -24,6 +24,12 @@ def test_data_that_cannot_be_reached_is_said_and_no_failure(capsys: pytest.Captu
     assert "left out" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("beside", ["404 Client Error: Not Found", "its client raises ConnectionError where it must not"])
+def test_a_hole_beside_something_that_could_not_be_reached_is_a_failure(beside: str) -> None:
+    said = f"{beside}\nFound 2 known vulnerabilities in 1 package\naiohttp 3.9.0 PYSEC-1"
+    assert verdict(done(1, said)) == (1, said)
+
+
 def test_packages_that_nobody_could_look_at_are_not_called_sound() -> None:
     code, said = verdict(done(0, "No known vulnerabilities found\nyarl  Dependency not found on PyPI and could not be audited: yarl (1)"))
     assert (code, "about 1 packages" in said, "No known" in said) == (0, True, False)
