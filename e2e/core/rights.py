@@ -77,9 +77,9 @@ def read(lines: Iterable[str], user: str) -> Log:
 
 
 def granted() -> set[Right]:
-    """All that the manifests of every provider grant."""
+    """All that the manifests of every provider grant; of what is bound to names, whichever they are."""
     rules = [rule for obj in rbac.manifests() if obj["kind"] in ("ClusterRole", "Role") for rule in obj["rules"]]
-    return {(verb, group, "/".join(filter(None, (plural, sub)))) for verb, group, plural, sub in rbac.reviews(rules)}
+    return {(verb, group, "/".join(filter(None, (plural, sub)))) for verb, group, plural, sub, _ in rbac.reviews(rules)}
 
 
 def unused(log: Log) -> set[Right]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +48,10 @@ class Helm:
         name: str = "flagger",
         namespace: str = "flagger-system",
         chart: str = str(CHART),
+        words: Sequence[str] = (),
     ) -> list[Obj]:
-        """The objects that a chart renders, hooks among them, in Helm's order."""
-        command = ["template", name, chart, "--namespace", namespace, "--kube-version", KUBERNETES]
+        """The objects that a chart renders, hooks among them, in Helm's order; `words` are more of the command's."""
+        command = ["template", name, chart, "--namespace", namespace, "--kube-version", KUBERNETES, *words]
         return [obj for obj in yaml.safe_load_all(self.run(*command, values=values or {})) if obj]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ from e2e.sandbox import Sandbox
 from e2e.sandbox.build import build, part_dir, part_named
 from flaggerpy.controller import rbac
 from flaggerpy.controller.settings import parse
+from flaggerpy.controller.shards import Shard
+from tests.cluster.fake_apiserver import FakeApiServer
 
 Obj = dict[str, Any]
 DIGEST = "sha256:" + "a" * 64
@@ -92,6 +96,44 @@ def test_a_copy_of_flaggers_own_values_is_taken_as_it_is(offline: Helm, flaggers
     assert parse(flags(rendered), {}).log_level == "info"
 
 
+def reused(theirs: Obj, ours: Obj) -> Obj:
+    """What `helm upgrade --reuse-values` gives our templates: all of their values, and none of ours that they lack (null takes it away)."""
+    found = dict(theirs)
+    for name, default in ours.items():
+        if name not in theirs:
+            found[name] = None
+        elif isinstance(default, dict) and isinstance(theirs[name], dict):
+            found[name] = reused(theirs[name], default)
+    return found
+
+
+def missing(helm: Helm, values: Obj) -> list[str]:
+    """The values that the chart says are missing, in the one sentence that it says."""
+    with pytest.raises(HelmError, match="were reused as they are: use --reset-then-reuse-values") as raised:
+        helm.template(values)
+    assert "nil pointer" not in str(raised.value)
+    [names] = re.findall(r"these values are missing: (.*?)\. Values", str(raised.value))
+    return str(names).split(", ")
+
+
+def test_values_of_another_chart_that_were_reused_as_they_are_are_refused_by_name(offline: Helm, flaggers_chart: str) -> None:
+    theirs, ours = (yaml.safe_load((Path(chart) / "values.yaml").read_text()) for chart in (flaggers_chart, CHART))
+    assert missing(offline, reused(theirs, ours)) == [
+        "crd.upgrade", "dashboard", "egress", "kstatusConditions", "prometheusRule", "rbac.clusterReads", "revertOnDeletion", "shards", "ui"
+    ]  # fmt: skip
+
+
+def test_a_value_that_is_missing_alone_is_refused_before_a_template_stumbles_over_it(offline: Helm) -> None:
+    helpers = (CHART / "templates" / "_helpers.tpl").read_text()
+    paths = re.findall(r'"([\w.]+)"', helpers.partition('define "flaggerpy.complete"')[2].partition("range list")[2].partition("-}}")[0])
+    assert len(paths) > 20
+    for path in {*paths, *(path.partition(".")[0] for path in paths)}:
+        values: Obj = {}
+        for name in reversed(path.split(".")):
+            values = {name: values or None}
+        assert missing(offline, values) == [path]
+
+
 def test_labels_and_annotations_are_texts_whatever_the_values_are(offline: Helm) -> None:
     given: Obj = {"a": 1, "b": True, "c": 1000000, "d": "text"}
     wanted = {"a": "1", "b": "true", "c": "1000000", "d": "text"}
@@ -103,6 +145,7 @@ def test_labels_and_annotations_are_texts_whatever_the_values_are(offline: Helm)
         assert {name: place[name] for name in wanted} == wanted
 
 
+@pytest.mark.fault("Q-53")
 @pytest.mark.parametrize(
     ("values", "flag"),
     [
@@ -117,6 +160,14 @@ def test_labels_and_annotations_are_texts_whatever_the_values_are(offline: Helm)
         ({"ingressClass": "contour"}, "-ingress-class=contour"),
         ({"noCrossNamespaceRefs": True}, "-no-cross-namespace-refs=true"),
         ({"clusterName": "prod"}, "-cluster-name=prod"),
+        ({"egress": {"allow": ["127.0.0.0/8", "10.0.0.1"]}}, "-egress-allow=127.0.0.0/8,10.0.0.1"),
+        ({"egress": {"deny": ["10.0.0.0/8", "::1"]}}, "-egress-deny=10.0.0.0/8,::1"),
+        ({"egress": {"schemes": ["https"]}}, "-egress-schemes=https"),
+        ({"revertOnDeletion": True}, "-revert-on-deletion=true"),
+        ({"kstatusConditions": False}, "-kstatus-conditions=false"),
+        ({"ui": {"enabled": True}}, "-ui=true"),
+        ({"ui": {"enabled": True, "auth": True}}, "-ui-auth=true"),
+        ({"ui": {"enabled": True, "actions": True}}, "-ui-actions=true"),
         ({"ui": {"enabled": True, "hosts": ["a.example", "b.example"]}}, "-ui-hosts=a.example,b.example"),
         ({"kubeconfigQPS": 1000000}, "-kubeconfig-qps=1000000"),
         ({"kubeconfigBurst": "300"}, "-kubeconfig-burst=300"),
@@ -171,7 +222,119 @@ def test_names_and_selectors_are_those_of_flaggers_chart(offline: Helm, flaggers
             assert found["roleRef"] == obj["roleRef"]
 
 
-def granted(objects: list[Obj], *kinds: str) -> set[tuple[str, str, str, str]]:
+def selects(selector: Obj, labels: Obj) -> bool:
+    return selector.items() <= labels.items()
+
+
+EVERY_KIND = {"ui": {"enabled": True}, "serviceMonitor": {"enabled": True}, "podDisruptionBudget": {"enabled": True}}
+
+
+def test_each_shard_has_a_deployment_a_service_a_budget_and_a_test_of_its_own(offline: Helm) -> None:
+    rendered = offline.template({**EVERY_KIND, "shards": 2})
+    deployments = [one(rendered, "Deployment", f"flagger-shard-{number}") for number in range(2)]
+    services = [one(rendered, "Service", f"flagger-shard-{number}") for number in range(2)]
+    budgets = [one(rendered, "PodDisruptionBudget", f"flagger-shard-{number}") for number in range(2)]
+    tests = [one(rendered, "Pod", f"flagger-test-shard-{number}") for number in range(2)]
+    kinds = ("Deployment", "Service", "PodDisruptionBudget", "Pod")
+    assert sorted(obj["kind"] for obj in rendered if obj["kind"] in kinds) == sorted(kinds * 2)
+    pods = [deployment["spec"]["template"] for deployment in deployments]
+    for number in range(2):
+        selectors = (
+            deployments[number]["spec"]["selector"]["matchLabels"],
+            services[number]["spec"]["selector"],
+            budgets[number]["spec"]["selector"]["matchLabels"],
+        )
+        for selector in selectors:
+            assert [selects(selector, pod["metadata"]["labels"]) for pod in pods] == [number == 0, number == 1]
+        for [main], words in ((pods[number]["spec"]["containers"], 1), (tests[number]["spec"]["containers"], 2)):
+            assert parse(main["args"][words:], {}).own_shard == Shard(2, number)
+        assert services[number]["metadata"]["labels"]["flagger.app/shard"] == str(number)
+    # Prometheus Operator scrapes the pods behind each Service that it selects
+    scraped = one(rendered, "ServiceMonitor")["spec"]["selector"]["matchLabels"]
+    behind = [service["spec"]["selector"] for service in services if selects(scraped, service["metadata"]["labels"])]
+    assert [sum(selects(selector, pod["metadata"]["labels"]) for selector in behind) for pod in pods] == [1, 1]
+
+
+def test_one_shard_has_flaggers_names_and_says_nothing_of_shards(offline: Helm) -> None:
+    rendered = offline.template(EVERY_KIND)
+    [service] = [obj for obj in rendered if obj["kind"] == "Service"]
+    labels = one(rendered, "Deployment")["spec"]["template"]["metadata"]["labels"]
+    assert service["metadata"]["name"] == one(rendered, "PodDisruptionBudget")["metadata"]["name"] == "flagger"
+    assert selects(service["spec"]["selector"], labels)
+    assert selects(one(rendered, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"], labels)
+    assert one(rendered, "Pod", "flagger-test")
+    assert "flagger.app/shard" not in str(rendered)
+
+
+def test_the_page_has_a_service_for_an_ingress_to_lead_to(offline: Helm) -> None:
+    [main] = one(rendered := offline.template({"ui": {"enabled": True}}), "Deployment")["spec"]["template"]["spec"]["containers"]
+    [port] = one(rendered, "Service")["spec"]["ports"]
+    assert port["targetPort"] in [each["name"] for each in main["ports"]]
+    assert not [obj for obj in offline.template() if obj["kind"] == "Service"]
+
+
+async def test_shards_are_refused_where_flagger_runs_and_would_run_on_beside_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECACHEDIR", str(tmp_path))
+
+    async def rendered(live: str, shards: int) -> list[Obj]:
+        async with FakeApiServer() as server:
+            metadata = {"name": "flagger", "namespace": "flagger-system", "labels": {"helm.sh/chart": live}}
+            server.add({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": {}})
+            helm = Helm(server.kubeconfig(tmp_path / "kubeconfig"))
+            return await asyncio.to_thread(helm.template, {"shards": shards}, words=["--dry-run=server"])
+
+    with pytest.raises(HelmError, match=r"the Deployment flagger .* is Flagger's, .*: upgrade with shards 1 first"):
+        await rendered("flagger-1.44.0", 2)
+    assert one(await rendered("flagger-1.44.0", 1), "Deployment")["spec"]["strategy"] == {"type": "Recreate"}
+    for name in ("flagger-shard-0", "flagger-shard-1"):
+        assert one(await rendered("flaggerpy-0.1.0", 2), "Deployment", name)["spec"]["strategy"]["type"] == "RollingUpdate"
+
+
+async def test_the_notes_name_every_shard_and_say_who_keeps_the_crds_where_there_is_no_hook(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECACHEDIR", str(tmp_path))
+
+    async def notes(values: Obj) -> list[str]:
+        async with FakeApiServer() as server:
+            helm = Helm(server.kubeconfig(tmp_path / "kubeconfig"))
+            words = ["install", "flagger", str(CHART), "--namespace", "flagger-system", "--dry-run=client", "--disable-openapi-validation"]
+            # it knows no Roles
+            given = {"rbac": {"create": False}, **values}
+            said = await asyncio.to_thread(helm.run, *words, values=given)
+            return said.partition("NOTES:")[2].splitlines()
+
+    sharded, single = await notes({"shards": 2, "ui": {"enabled": True}}), await notes({"crd": {"upgrade": False}})
+    for number in range(2):
+        assert f"  kubectl -n flagger-system rollout status deployment/flagger-shard-{number}" in sharded
+        assert f"  kubectl -n flagger-system port-forward service/flagger-shard-{number} 8080" in sharded
+    assert "Each shard's page shows the namespaces of this shard only." in sharded
+    assert "  kubectl -n flagger-system rollout status deployment/flagger" in single
+    assert "before each upgrade somebody who may write CRDs runs `flaggerpy crds apply`." in sharded
+    assert "crds apply" not in str(single)
+
+
+def test_the_pods_of_the_test_have_the_controllers_resources(offline: Helm) -> None:
+    resources = {"limits": {"memory": "1Gi", "cpu": "2"}, "requests": {"memory": "1Gi", "cpu": "1"}}
+    for shards, names in ((1, ["flagger-test"]), (2, ["flagger-test-shard-0", "flagger-test-shard-1"])):
+        rendered = offline.template({"shards": shards, "resources": resources})
+        for name in names:
+            [main] = one(rendered, "Pod", name)["spec"]["containers"]
+            # a namespace with a quota takes no pod without
+            assert main["resources"] == resources
+
+
+def test_leases_are_written_by_name_and_those_of_all_shards_are_named(offline: Helm) -> None:
+    def lease_rights(shards: int) -> set[rbac.Right]:
+        return set(rbac.reviews(one(offline.template({"shards": shards}), "Role", "flagger-election")["rules"]))
+
+    known = set(rbac.reviews(rbac.lease_rules()))
+    assert lease_rights(1) == lease_rights(3) == known
+    more = [Shard(20, index).lease for index in range(rbac.NAMED_SHARDS, 20)]
+    assert lease_rights(20) == known | set(rbac.reviews(rbac.lease_rules(more)))
+
+
+def granted(objects: list[Obj], *kinds: str) -> set[rbac.Right]:
     roles = [obj for obj in objects if obj["kind"] in kinds and obj["metadata"]["name"] == "flagger"]
     return set(rbac.reviews(rule for role in roles for rule in role["rules"]))
 
@@ -204,3 +367,8 @@ def test_the_crds_are_in_the_release_only_where_that_is_asked_for_and_the_hook_i
     assert "Job" in kinds({})
     assert {"CustomResourceDefinition"} == kinds({"crd": {"create": True}}) & {"CustomResourceDefinition", "Job"}
     assert "Job" not in kinds({"crd": {"upgrade": False}})
+
+
+def test_without_rights_to_make_roles_there_is_no_hook_that_needs_one(offline: Helm) -> None:
+    rendered = offline.template({"rbac": {"create": False}})
+    assert not [obj for obj in rendered if obj["kind"] == "Job" or obj["apiVersion"].startswith("rbac.")]

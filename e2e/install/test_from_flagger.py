@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from e2e.install import images
-from e2e.install.installation import Installation
+from e2e.install.helm import CHART, HelmError
+from e2e.install.installation import NAMESPACE, RELEASE, Installation
 from e2e.kube import Kube, until
 from e2e.sandbox import Sandbox
 from e2e.sandbox.build import build, part_dir, part_named
@@ -43,6 +44,10 @@ def test_a_live_flagger_is_upgraded_to_flaggerpy_and_back(
     # its pods do not meet the namespace's standard
     installation.unrestricted()
     installation.install(theirs, chart)
+    with pytest.raises(HelmError, match="upgrade with shards 1 first"):
+        installation.upgrade({**common, "image": values["image"], "shards": 2})
+    with pytest.raises(HelmError, match=r"these values are missing: .* use --reset-then-reuse-values"):
+        installation.helm.run("upgrade", RELEASE, str(CHART), "--namespace", NAMESPACE, "--reuse-values")
 
     with Fleet(kube, sandbox, namespace, CASES, NODE_IP) as fleet:
         fleet.bring()

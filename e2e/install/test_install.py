@@ -17,6 +17,7 @@ from e2e.install.helm import HelmError
 from e2e.install.installation import NAMESPACE, RELEASE, Installation
 from e2e.kube import Kube, until
 from e2e.sandbox import Sandbox
+from flaggerpy.controller.shards import owner
 
 pytestmark = pytest.mark.alone
 STEPS = {"interval": "4s", "threshold": 2, "stepWeight": 3, "maxWeight": 60}
@@ -30,6 +31,14 @@ def denied(sandbox: Sandbox) -> dict[rights.Right, int]:
         return dict(rights.read(lines, f"system:serviceaccount:{NAMESPACE}:{RELEASE}").denied)
 
 
+def through(kube: Kube, service: str, path: str) -> str:
+    """What is served at a path behind a Service of the release's namespace."""
+    address = kube.get("Service", service, NAMESPACE)["spec"]["clusterIP"]
+    answer = until(lambda: httpx.get(f"http://{address}:8080{path}", timeout=5, trust_env=False), 30, f"an answer of {service}")
+    assert answer.status_code == 200, answer.text
+    return str(answer.text)
+
+
 def weight(stage: Stage) -> int:
     return int(stage.status().get("canaryWeight") or 0)
 
@@ -38,10 +47,11 @@ def test_a_release_goes_on_over_upgrade_and_uninstall(
     installation: Installation, kube: Kube, sandbox: Sandbox, namespace: str, values: Values, newer: Path
 ) -> None:
     known = denied(sandbox)
-    said = installation.install({**values, "leaderElection": {"enabled": True, "replicaCount": 1}, "speling": 1})
+    said = installation.install({**values, "leaderElection": {"enabled": True, "replicaCount": 1}, "ui": {"enabled": True}, "speling": 1})
     assert "leaderElection.enabled has no effect" in said
     assert "Not known, and without effect, are these values: speling" in said
     assert "complete, and led" in installation.test()
+    assert "<title>flaggerpy</title>" in through(kube, RELEASE, "/ui/")
     stage = Stage(kube, sandbox, namespace).initialise(Stage(kube, sandbox, namespace).canary(analysis=STEPS))
     with stage.load() as load:
         stage.release("1.0.1")
@@ -117,6 +127,37 @@ def test_in_some_namespaces_it_works_without_any_right_beyond_them(
     for stage in stages:
         stage.phase("Succeeded", seconds=90)
     kube.delete("Namespace", other)
+
+
+def test_two_shards_are_installed_tested_and_release_and_one_follows_them(
+    installation: Installation, kube: Kube, sandbox: Sandbox, namespace: str, values: Values
+) -> None:
+    known = denied(sandbox)
+    count = 2
+    names = [f"{RELEASE}-shard-{number}" for number in range(count)]
+    said = installation.install({**values, "shards": count, "ui": {"enabled": True}, "podDisruptionBudget": {"enabled": True}})
+    assert [name for name in names if f"rollout status deployment/{name}" in said] == names
+    assert installation.test().count("complete, and led") == count
+    stage = Stage(kube, sandbox, namespace).initialise(Stage(kube, sandbox, namespace).canary())
+    stage.release("1.0.1")
+    stage.phase("Succeeded", seconds=90)
+
+    def tells(name: str) -> bool:
+        lines = [line for line in through(kube, name, "/metrics").splitlines() if line.startswith("flagger_canary_status{")]
+        return any(f'namespace="{namespace}"' in line for line in lines)
+
+    assert [tells(name) for name in names] == [number == owner(namespace, count) for number in range(count)]
+    for name in names:
+        assert "<title>flaggerpy</title>" in through(kube, name, "/ui/")
+        assert kube.find("PodDisruptionBudget", name, NAMESPACE)
+
+    # who goes may still give its Lease back, though its name is not needed any more
+    installation.upgrade(values)
+    assert "complete, and led" in installation.test()
+    until(lambda: len(installation.pods()) == 1, 60, "the shards' end", installation.pods)
+    stage.release("1.0.2")
+    until(lambda: stage.primary_image() == stage.image("1.0.2"), 90, "the promotion by the one", stage.story)
+    assert denied(sandbox) == known
 
 
 def test_the_charts_own_prometheus_scrapes_the_controller(

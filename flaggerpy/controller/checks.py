@@ -15,36 +15,38 @@ from flaggerpy.api.status import CanaryStatus
 from flaggerpy.cluster import kinds
 from flaggerpy.cluster.client import Client
 from flaggerpy.cluster.errors import Forbidden, NotFound
+from flaggerpy.cluster.lease import NAME
 from flaggerpy.controller import rbac
+from flaggerpy.controller.rbac import Right
 from flaggerpy.controller.world import OUR_KINDS
 
 Obj = dict[str, Any]
 
 OLDEST = (1, 30)
 AT_ONCE = 16
-ROLES = "the chart grants it (values rbac.providers, namespace), and so does deploy/rbac.yaml"
+ROLES = "the chart grants it (values rbac.providers, namespace, shards), and so does deploy/rbac.yaml"
 INSTALL = "install CRDs, RBAC and Deployment in this order"
-Right = tuple[str, str, str, str]
-"""Verb, API group, plural and subresource."""
 
 
-async def problems(client: Client, lease_namespace: str, providers: Iterable[str], *, clusterwide: bool = True) -> list[str]:
+async def problems(
+    client: Client, lease_namespace: str, providers: Iterable[str], *, clusterwide: bool = True, lease: str = NAME
+) -> list[str]:
     """Sentences about everything that is missing. Raises ApiError only when the API server cannot be asked at all.
 
-    Not `clusterwide`: of rights only those to the Lease; `namespace_problems` asks for those in a namespace.
+    Not `clusterwide`: of rights only those to the Lease; `namespace_problems` asks for those in a namespace. `lease` is its name.
     """
     found = version_problems(await client.version())
     found += await crd_problems(client)
     if found:
         return found
     found = _sentences(await _lacking(client, rbac.reviews(rbac.rules(providers)), ""), "") if clusterwide else []
-    return found + _sentences(await _lacking(client, rbac.reviews(rbac.lease_rules()), lease_namespace), lease_namespace)
+    return found + _sentences(await _lacking(client, rbac.reviews(rbac.lease_rules([lease])), lease_namespace), lease_namespace)
 
 
 async def namespace_problems(client: Client, namespace: str, providers: Iterable[str]) -> list[str]:
     """The rights that we lack in a namespace. One request tells most of those that we have, and only the others are asked for."""
     wanted = rbac.reviews(rbac.rules(providers))
-    if await _lacking(client, [("list", kinds.CANARY.group, kinds.CANARY.plural, "")], namespace):
+    if await _lacking(client, [("list", kinds.CANARY.group, kinds.CANARY.plural, "", "")], namespace):
         return [f"our account may not list {kinds.CANARY} in {namespace}: is there such a namespace, with our Role?"]
     try:
         told = await client.rules(namespace)
@@ -106,10 +108,10 @@ def schema_problems(schema: Obj) -> list[str]:
 
 
 def _told(rules: Iterable[Obj], right: Right) -> bool:
-    verb, group, plural, subresource = right
+    verb, group, plural, subresource, name = right
     resource = f"{plural}/{subresource}" if subresource else plural
     return any(
-        not rule.get("resourceNames")
+        (not rule.get("resourceNames") or name in rule["resourceNames"])
         and {verb, "*"} & set(rule.get("verbs") or ())
         and {group, "*"} & set(rule.get("apiGroups") or ())
         and {resource, "*"} & set(rule.get("resources") or ())
@@ -121,9 +123,9 @@ async def _lacking(client: Client, wanted: Iterable[Right], namespace: str) -> l
     turn = asyncio.Semaphore(AT_ONCE)
     rights = list(wanted)
 
-    async def allowed(verb: str, group: str, plural: str, subresource: str) -> bool:
+    async def allowed(verb: str, group: str, plural: str, subresource: str, name: str) -> bool:
         async with turn:
-            return await client.can_i(verb, group, plural, namespace or None, subresource or None)
+            return await client.can_i(verb, group, plural, namespace or None, subresource or None, name or None)
 
     try:
         answers = await asyncio.gather(*(allowed(*right) for right in rights))
@@ -135,8 +137,8 @@ async def _lacking(client: Client, wanted: Iterable[Right], namespace: str) -> l
 
 def _sentences(lacking: Iterable[Right], namespace: str) -> list[str]:
     by_resource: dict[str, list[str]] = {}
-    for verb, group, plural, subresource in lacking:
-        resource = "/".join(filter(None, (plural, subresource))) + (f".{group}" if group else "")
+    for verb, group, plural, subresource, name in lacking:
+        resource = "/".join(filter(None, (plural, subresource))) + (f".{group}" if group else "") + (f" {name}" if name else "")
         by_resource.setdefault(f"{resource}{f' in {namespace}' if namespace else ''}", []).append(verb)
     return [f"our account may not {', '.join(verbs)} {resource}: {ROLES}" for resource, verbs in by_resource.items()]
 

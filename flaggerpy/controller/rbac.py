@@ -14,9 +14,13 @@ from typing import Any
 
 import yaml
 
+from flaggerpy.cluster.lease import NAME as LEASE
 from flaggerpy.controller.settings import Settings
+from flaggerpy.controller.shards import Shard
 
 Obj = dict[str, Any]
+Right = tuple[str, str, str, str, str]
+"""Verb, API group, plural, subresource and name; "" where there is no subresource, and for any name."""
 
 NAME = "flaggerpy"
 API = "rbac.authorization.k8s.io"
@@ -25,6 +29,9 @@ READ = ("get", *SEE)
 # what has the Canary as its owner goes with it: the garbage collector deletes it, not we
 APPLY = (*READ, "create", "patch")
 OWN = (*APPLY, "delete")
+
+NAMED_SHARDS = 16
+"""Shards whose Leases are named whatever their number is: the right to give its Lease back must outlast a change of the number."""
 
 # API group and plural of what each provider writes
 ROUTES: dict[str, tuple[tuple[str, str], ...]] = {
@@ -98,9 +105,22 @@ def crd_rules() -> list[Obj]:
     ]
 
 
-def lease_rules() -> list[Obj]:
-    """What election needs, in the lease's namespace only."""
-    return [_rule("coordination.k8s.io", ("leases",), ("get", "list", "watch", "create", "update"))]
+def lease_names() -> list[str]:
+    """The Leases that controllers hold: of the one that is not sharded, and of the first shards."""
+    return [LEASE, *(shard.lease for shard in Shard(NAMED_SHARDS).others)]
+
+
+def lease_rules(names: Sequence[str] = ()) -> list[Obj]:
+    """What election by these Leases needs (without `names`: by all that are known beforehand), in the lease's namespace only.
+
+    Others' Leases, as those of kube-scheduler in kube-system, are not to be written. `create` cannot be bound to names. The list is of all:
+    who counts the shards otherwise holds Leases whose names nobody knows, and what he claims is read before anybody acts (`claims.py`).
+    """
+    held = list(names) or lease_names()
+    return [
+        {**_rule("coordination.k8s.io", ("leases",), ("get", "watch", "update")), "resourceNames": held},
+        _rule("coordination.k8s.io", ("leases",), ("list", "create")),
+    ]
 
 
 def manifests(
@@ -149,14 +169,15 @@ def _role(name: str, account: str, account_namespace: str, where: str, granted: 
     ]
 
 
-def reviews(granted: Iterable[Obj]) -> list[tuple[str, str, str, str]]:
-    """Every right of these rules as (verb, group, plural, subresource), to be asked for at the start."""
+def reviews(granted: Iterable[Obj]) -> list[Right]:
+    """Every right of these rules, to be asked for at the start. One that is bound to names is asked for by name: else the answer is no."""
     found = []
     for rule in granted:
+        names = rule.get("resourceNames") or [""]
         for group in rule["apiGroups"]:
             for resource in rule["resources"]:
                 plural, _, subresource = resource.partition("/")
-                found += [(verb, group, plural, subresource) for verb in rule["verbs"]]
+                found += [(verb, group, plural, subresource, name) for name in names for verb in rule["verbs"]]
     return found
 
 

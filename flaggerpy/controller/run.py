@@ -192,7 +192,11 @@ class Controller:
         while True:
             try:
                 self.problems = await checks.problems(
-                    self.client, self.settings.lease_namespace, providers, clusterwide=not self.settings.namespaces
+                    self.client,
+                    self.settings.lease_namespace,
+                    providers,
+                    clusterwide=not self.settings.namespaces,
+                    lease=self.settings.own_shard.lease,
                 )
                 self.problems += await self.namespaces.check()
             except ApiError as error:
@@ -384,10 +388,11 @@ async def check(settings: Settings, client: Client | None = None, within: float 
     client = client or await _connect(settings)
     try:
         providers = _providers(settings)
-        found = await checks.problems(client, settings.lease_namespace, providers, clusterwide=not settings.namespaces)
+        lease = settings.own_shard.lease
+        found = await checks.problems(client, settings.lease_namespace, providers, clusterwide=not settings.namespaces, lease=lease)
         for name in settings.namespaces:
             found += await checks.namespace_problems(client, name, providers)
-        leader = None if found else await checks.leadership(client, settings.lease_namespace, settings.own_shard.lease, within)
+        leader = None if found else await checks.leadership(client, settings.lease_namespace, lease, within)
         return [*found, leader] if leader else found
     except NotConfigured:
         raise

@@ -58,6 +58,23 @@ def test_the_templates_name_no_known_value_as_unknown() -> None:
     assert set(re.findall(r'"(\w+)"', listed[1])) == {*VALUES, "global"}
 
 
+def test_every_template_asks_first_for_the_values_whose_absence_would_matter() -> None:
+    """`helm upgrade --reuse-values` leaves out what the chart before did not have."""
+    listed = re.search(r'define "flaggerpy.complete".*?range list ([^-]*) -', HELPERS, re.DOTALL)
+    assert listed
+    asked = set(re.findall(r'"([\w.]+)"', listed[1]))
+    folders = set(_folders(VALUES, SCHEMA))
+    assert asked <= folders | set(_held(VALUES, SCHEMA))
+    # a template that looks into a map that is not there fails with words of Go's
+    assert [folder for folder in folders if not any(path == folder or path.startswith(f"{folder}.") for path in asked)] == []
+    # what Flagger's chart lacks and is not empty by default; what becomes a flag as it is
+    rows = readme.rows((readme.CHART / "values.yaml").read_text())
+    ours = {row.path for row in rows if "(ours)" in row.text and not isinstance(row.default, dict) and row.default not in ("", None, [])}
+    assert ours | set(re.findall(r"\$values\.([\w.]+) \| toString", HELPERS)) <= asked
+    for template in [*(readme.CHART / "templates").rglob("*.yaml"), readme.CHART / "templates" / "NOTES.txt"]:
+        assert template.read_text().startswith('{{- include "flaggerpy.complete" . '), template.name
+
+
 def test_log_levels_and_providers_are_the_controllers() -> None:
     assert SCHEMA["properties"]["logLevel"]["enum"] == list(LOG_LEVELS)
     assert SCHEMA["properties"]["meshProvider"]["enum"] == ["", None, *PROVIDERS]
@@ -84,6 +101,16 @@ def _known(schema: Obj, at: str = "") -> Iterator[str]:
             yield from _known(child, path)
         else:
             yield path
+
+
+def _folders(values: Obj, schema: Obj, at: str = "") -> Iterator[str]:
+    """The paths of the maps that hold values of their own."""
+    for name, value in values.items():
+        child = schema.get("properties", {}).get(name, {})
+        if "properties" in child:
+            path = f"{at}.{name}" if at else name
+            yield path
+            yield from _folders(value, child, path)
 
 
 def _held(values: Obj, schema: Obj, at: str = "") -> Iterator[str]:

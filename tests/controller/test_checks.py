@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,9 @@ import yaml
 from flaggerpy.cluster import kinds
 from flaggerpy.cluster.lease import NAME as LEASE
 from flaggerpy.controller import checks, rbac
+from flaggerpy.controller.run import Controller, check
+from flaggerpy.controller.settings import Settings
+from flaggerpy.controller.shards import Shard
 from tests.cluster.fake_apiserver import FakeApiServer, Request
 
 Obj = dict[str, Any]
@@ -59,6 +64,40 @@ async def test_rights_that_are_missing_are_named_by_resource() -> None:
         ]
 
 
+def named(*leases: str) -> Callable[[Obj], bool]:
+    """What an account may whose rules about Leases are bound to these names, as the API server answers it."""
+
+    def allowed(wanted: Obj) -> bool:
+        return wanted["resource"] != "leases" or wanted["verb"] in ("list", "create") or wanted.get("name") in leases
+
+    return allowed
+
+
+async def test_a_right_that_is_granted_by_name_is_asked_for_by_name() -> None:
+    async with FakeApiServer() as server:
+        server.allowed = named(LEASE)
+        assert await checks.problems(server.client(), "kube-system", ["kubernetes"]) == []
+        shard = Shard(3, 1).lease
+        [sentence] = await checks.problems(server.client(), "kube-system", ["kubernetes"], lease=shard)
+        assert sentence == f"our account may not get, watch, update leases.coordination.k8s.io {shard} in kube-system: {checks.ROLES}"
+
+
+@pytest.mark.parametrize("shard", ["0/1", "1/3"])
+async def test_controller_and_check_ask_for_the_lease_of_their_own_shard(shard: str) -> None:
+    settings = Settings(mesh_provider="kubernetes", shard=shard)
+    async with FakeApiServer() as server:
+        controller = Controller(settings, server.client())
+        server.allowed = named(settings.own_shard.lease)
+        await asyncio.wait_for(controller._check(), 5)
+        assert controller.problems == []
+        await controller.http.aclose()
+        await controller.registries.aclose()
+        assert "nobody holds the Lease" in (await check(settings, server.client(), 0.01))[0]
+        server.allowed = named("another")
+        [sentence] = await check(settings, server.client())
+        assert f"may not get, watch, update leases.coordination.k8s.io {settings.own_shard.lease} in" in sentence
+
+
 async def test_with_namespaces_only_the_lease_is_asked_for_beside_them() -> None:
     async with FakeApiServer() as server:
         server.allowed = lambda wanted: wanted.get("namespace") == "shop"
@@ -82,6 +121,12 @@ async def test_what_one_request_tells_of_a_namespace_is_not_asked_for_again() ->
         assert len(server.requests) == 2
         server.rules = lambda namespace: [rule for rule in rbac.rules(rbac.ROUTES) if "services" not in rule["resources"]]
         server.allowed = lambda wanted: wanted["resource"] != "services"
+        [sentence] = await checks.namespace_problems(server.client(), "shop", rbac.ROUTES)
+        assert "services in shop" in sentence
+        # one Service by its name is not all of them
+        server.rules = lambda namespace: [
+            {**rule, "resourceNames": ["one"]} if "services" in rule["resources"] else rule for rule in rbac.rules(rbac.ROUTES)
+        ]
         [sentence] = await checks.namespace_problems(server.client(), "shop", rbac.ROUTES)
         assert "services in shop" in sentence
 

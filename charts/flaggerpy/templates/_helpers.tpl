@@ -26,6 +26,12 @@
 {{- end -}}
 {{- end -}}
 
+{{/* The number of shards; 0 where there is only one: nothing says so then, and all names are Flagger's. */}}
+{{- define "flaggerpy.shards" -}}
+{{- $shards := int .Values.shards -}}
+{{- ternary $shards 0 (gt $shards 1) -}}
+{{- end -}}
+
 {{/* What selects the controller's pods; never to be changed. */}}
 {{- define "flaggerpy.selector" -}}
 app.kubernetes.io/name: {{ include "flagger.name" . }}
@@ -193,13 +199,48 @@ kubeconfig-burst: {{ include "flaggerpy.number" $values.kubeconfigBurst | quote 
 {{- toYaml $rules -}}
 {{- end -}}
 
+{{/*
+Rules for the Lease, as a list. The names of the first shards stand in them anyway: while the number of shards changes, who goes can give
+its Lease back.
+*/}}
+{{- define "flaggerpy.leaseRules" -}}
+{{- $shards := include "flaggerpy.shards" . | int -}}
+{{- $rules := list -}}
+{{- range (.Files.Get "rbac.yaml" | fromYaml).lease -}}
+{{- $rule := . -}}
+{{- with .resourceNames -}}
+{{- $whole := first . -}}
+{{- $names := . -}}
+{{- range $shard := until $shards -}}
+{{- $names = append $names (printf "%s-shard-%d" $whole $shard) -}}
+{{- end -}}
+{{- $rule = set $rule "resourceNames" (uniq $names) -}}
+{{- end -}}
+{{- $rules = append $rules $rule -}}
+{{- end -}}
+{{- toYaml $rules -}}
+{{- end -}}
+
+{{/* Whether a hook brings the CRDs up to date. It needs a ClusterRole of its own, which is not made where none are wanted. */}}
+{{- define "flaggerpy.crdHook" -}}
+{{- if and .Values.crd.upgrade (not .Values.crd.create) .Values.rbac.create -}}
+true
+{{- end -}}
+{{- end -}}
+
 {{/* Whether the Deployment that this release has now is Flagger's: the two must not run beside each other. */}}
-{{- define "flaggerpy.strategy" -}}
+{{- define "flaggerpy.replacesFlagger" -}}
 {{- $live := lookup "apps/v1" "Deployment" .Release.Namespace (include "flagger.fullname" .) -}}
-{{- $chart := dig "metadata" "labels" "helm.sh/chart" "" ($live | default dict) -}}
+{{- if hasPrefix "flagger-" (dig "metadata" "labels" "helm.sh/chart" "" ($live | default dict)) -}}
+true
+{{- end -}}
+{{- end -}}
+
+{{/* Flagger ends before ours begins. */}}
+{{- define "flaggerpy.strategy" -}}
 {{- if .Values.updateStrategy -}}
 {{- toYaml .Values.updateStrategy -}}
-{{- else if hasPrefix "flagger-" $chart -}}
+{{- else if include "flaggerpy.replacesFlagger" . -}}
 type: Recreate
 {{- else -}}
 type: RollingUpdate
@@ -221,10 +262,38 @@ rollingUpdate:
 {{- $unknown | join ", " -}}
 {{- end -}}
 
+{{/*
+Refuses values that lack some which have a default: `helm upgrade --reuse-values` takes those of the chart before, Flagger's or an older
+one of ours, as they are. Every template begins with it, as Helm renders them in an order of its own, and what is missing must be said
+before a template stumbles over it, or does without it in silence.
+*/}}
+{{- define "flaggerpy.complete" -}}
+{{- $missing := list -}}
+{{- range list "configTracking.enabled" "controlplane.kubeconfig" "crd.upgrade" "dashboard.enabled" "egress.schemes" "image" "kstatusConditions" "leaderElection" "linkerdAuthPolicy" "msteams" "noCrossNamespaceRefs" "podDisruptionBudget" "podMonitor" "prometheus.securityContext" "prometheusRule.enabled" "rbac.clusterReads" "revertOnDeletion" "securityContext" "serviceAccount" "serviceMonitor" "shards" "slack" "ui.actions" "ui.auth" "ui.enabled" -}}
+{{- $at := $.Values -}}
+{{- $path := list -}}
+{{- range splitList "." . -}}
+{{- if not (kindIs "invalid" $at) -}}
+{{- $path = append $path . -}}
+{{- $at = index $at . -}}
+{{- end -}}
+{{- end -}}
+{{- if kindIs "invalid" $at -}}
+{{- $missing = append $missing (join "." $path) -}}
+{{- end -}}
+{{- end -}}
+{{- with $missing | uniq -}}
+{{- fail (printf "these values are missing: %s. Values of another chart version were reused as they are: use --reset-then-reuse-values (Helm 3.14 or later) instead of --reuse-values, or give your values by -f" (join ", " .)) -}}
+{{- end -}}
+{{- end -}}
+
 {{/* What cannot work is refused here, in a sentence, and not by a pod that crashes. */}}
 {{- define "flaggerpy.validate" -}}
 {{- if .Values.controlplane.kubeconfig.secretName -}}
 {{- fail "controlplane.kubeconfig.secretName: routes in a second cluster are not built yet; Flagger stays the one to use there" -}}
+{{- end -}}
+{{- if and (include "flaggerpy.shards" . | int) (include "flaggerpy.replacesFlagger" .) -}}
+{{- fail (printf "shards: the Deployment %s that this release has now is Flagger's, and would run on beside the shards: upgrade with shards 1 first" (include "flagger.fullname" .)) -}}
 {{- end -}}
 {{- if and .Values.slack.url (not .Values.slack.channel) -}}
 {{- fail "slack.url needs slack.channel: without a channel Slack takes no message (Flagger sent none, and said so in its log only)" -}}
