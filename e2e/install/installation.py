@@ -34,6 +34,10 @@ class Installation:
     def upgrade(self, values: Mapping[str, Any], chart: Path = CHART) -> str:
         return self._run("upgrade", RELEASE, str(chart), *WAIT, values=values)
 
+    def rollback(self) -> str:
+        """To the revision before."""
+        return self._run("rollback", RELEASE, *WAIT)
+
     def test(self) -> str:
         return self._run("test", RELEASE, "--logs")
 

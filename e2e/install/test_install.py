@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,11 +18,12 @@ from e2e.install.helm import HelmError
 from e2e.install.installation import NAMESPACE, RELEASE, Installation
 from e2e.kube import Kube, until
 from e2e.sandbox import Sandbox
+from flaggerpy import __version__
 from flaggerpy.controller.shards import owner
 
 pytestmark = pytest.mark.alone
-STEPS = {"interval": "4s", "threshold": 2, "stepWeight": 3, "maxWeight": 60}
-"""Long enough for an upgrade and an uninstall by Helm on a busy machine."""
+STEPS = {"interval": "4s", "threshold": 2, "stepWeight": 2, "maxWeight": 60}
+"""Long enough for an upgrade, a rollback and an uninstall by Helm on a busy machine."""
 Values = Mapping[str, Any]
 
 
@@ -39,6 +41,12 @@ def through(kube: Kube, service: str, path: str) -> str:
     return str(answer.text)
 
 
+def checked(sandbox: Sandbox) -> tuple[int, str]:
+    """Exit code and text of `flaggerpy version --check`."""
+    done = sandbox.run(sys.executable, "-m", "flaggerpy.cli.main", "version", "--check", check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
 def weight(stage: Stage) -> int:
     return int(stage.status().get("canaryWeight") or 0)
 
@@ -52,6 +60,7 @@ def test_a_release_goes_on_over_upgrade_and_uninstall(
     assert "Not known, and without effect, are these values: speling" in said
     assert "complete, and led" in installation.test()
     assert "<title>flaggerpy</title>" in through(kube, RELEASE, "/ui/")
+    assert checked(sandbox)[0] == 0, checked(sandbox)
     stage = Stage(kube, sandbox, namespace).initialise(Stage(kube, sandbox, namespace).canary(analysis=STEPS))
     with stage.load() as load:
         stage.release("1.0.1")
@@ -62,6 +71,15 @@ def test_a_release_goes_on_over_upgrade_and_uninstall(
         installation.upgrade(values, newer)
         assert installation.deployment()["spec"]["template"]["spec"]["containers"][0]["image"].endswith(":0.9.9")
         assert weight(stage) >= before, "an upgrade takes no weight away"
+        code, said = checked(sandbox)
+        assert code == 1
+        assert f"{NAMESPACE}/{RELEASE} is 0.9.9, and this program is {__version__}: update this program" in said
+
+        before = weight(stage)
+        installation.rollback()
+        assert not installation.deployment()["spec"]["template"]["spec"]["containers"][0]["image"].endswith(":0.9.9")
+        assert weight(stage) >= before, "nor does the way back"
+        assert stage.status()["run"]["revision"] == run
 
         assert denied(sandbox) == known
         installation.uninstall()
