@@ -126,7 +126,7 @@ beside: $(READY) ## the same releases by Flagger 1.44 and by flaggerpy, and ever
 image: $(READY) ## flaggerpy's OCI image and its bill of materials, in build/image (docs/image.md)
 	$(PY) -m release.image --out build/image
 
-pins: $(READY) ## what the image is made of, pinned anew: release/requirements.txt, release/debian.txt
+pins: $(READY) ## what the image is made of, pinned anew: release/requirements.txt, builder.txt, debian.txt
 	$(PY) -m release.pins
 
 audit: $(READY) ## known holes in the Python packages of the image (pip-audit; left out with a word where its data cannot be reached)

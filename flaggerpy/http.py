@@ -43,7 +43,7 @@ import tenacity
 from flaggerpy import lean
 from flaggerpy.api.texts import mask, one_line
 from flaggerpy.egress.connections import REQUESTS_OF_TENANT, CheckedTransport, EgressDenied, Resolver, Turns, on_behalf_of
-from flaggerpy.egress.proxies import Proxies
+from flaggerpy.egress.proxies import Proxies, of_environment
 from flaggerpy.egress.rules import Egress
 from flaggerpy.egress.trust import tls_context
 
@@ -55,6 +55,7 @@ BACKOFF_FIRST = 1.0
 BACKOFF_CAP = 30.0
 RETRY_AFTER_CAP = 300.0
 MAX_REDIRECTS = 10
+SHOWN_REFUSAL = 100
 PLAIN_HEADERS = frozenset({
     "accept", "accept-encoding", "content-type", "content-length", "user-agent", "host", "idempotency-key", "traceparent",
 })  # fmt: skip
@@ -108,15 +109,18 @@ class HttpRequest:
 
     @property
     def secrets(self) -> frozenset[str]:
-        """What of this request must not be repeated to anybody: credentials, and values of the query in its URL."""
+        """What of this request must not be repeated to anybody: credentials, also for proxies, and values of the query in its URL."""
         found = {value for name, value in self.headers.items() if name.lower() not in PLAIN_HEADERS}
-        found |= set(self.auth or ())
+        found |= set(_pair(*self.auth)) if self.auth else set()
         try:
             parts = urlsplit(self.url)
-            found |= {parts.username or "", parts.password or ""} | {value for _, value in parse_qsl(parts.query)}
+            found |= {value for _, value in parse_qsl(parts.query)}
             found |= set(parts.path.split("/")) if self.secret_url else set()
         except ValueError:
             found.add(self.url)
+        # a proxy answers in the place of who is asked through it, in plain HTTP with any text
+        for url in (self.url, self.proxy or "", *of_environment()):
+            found |= set(_of_user(url))
         for value in tuple(found):
             found |= set(_of_credentials(value))
         return frozenset(found | {quote(value, safe="") for value in found} | {unquote(value) for value in found})
@@ -335,7 +339,7 @@ class Http:
             raise BadRequestUrl(f"{request.place}: the URL or the proxy cannot be used") from None
         except (httpx.HTTPError, OSError, zlib.error) as error:
             cause, detail = told(error)
-            text = f"{cause}: {detail}" if detail else cause
+            text = f"{cause}: {request.quoted(detail, SHOWN_REFUSAL)}" if detail else cause
             raise Unreachable(f"{request.place}: {text}", cause=cause) from None
 
     async def _exchange(self, request: HttpRequest, context: ssl.SSLContext) -> HttpResponse:
@@ -455,6 +459,23 @@ def _next(before: httpx.Request, after: httpx.Request) -> httpx.Request:
     return after
 
 
+def _of_user(url: str) -> Iterator[str]:
+    """User and password in a URL."""
+    try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+    except ValueError:
+        yield url
+        return
+    if parts.username is not None:
+        yield from (parts.username, parts.password or "")
+        yield from _pair(unquote(parts.username), unquote(parts.password or ""))
+
+
+def _pair(user: str, password: str) -> Iterator[str]:
+    """User and password, one by one and as `Basic` has them."""
+    yield from (user, password, base64.b64encode(f"{user}:{password}".encode()).decode())
+
+
 def _of_credentials(value: str) -> Iterator[str]:
     """What an Authorization header is made of: `Bearer TOKEN`, and `Basic` with user and password within."""
     scheme, _, rest = value.partition(" ")
@@ -468,7 +489,7 @@ def _of_credentials(value: str) -> Iterator[str]:
 
 
 def told(error: BaseException) -> tuple[str, str]:
-    """The cause of a failed connection in one of a few fixed words, and the system's own words on it."""
+    """The cause of a failed connection in one of a few fixed words, and the system's own words on it, or a proxy's."""
     for inner in chain(error):
         if isinstance(inner, socket.gaierror):
             return "DNS", inner.strerror or str(inner)
@@ -484,7 +505,7 @@ def told(error: BaseException) -> tuple[str, str]:
             return "connection broken", f"more than {MAX_REDIRECTS} redirects"
     for inner in chain(error):
         if isinstance(inner, httpx.ProxyError):
-            return "proxy", one_line(str(inner), 100)
+            return "proxy", str(inner)
         if isinstance(inner, OSError) and inner.errno:
             return "no route", os.strerror(inner.errno)
     return "no connection", type(error).__name__

@@ -1,4 +1,5 @@
-"""python -m release.pins: writes requirements.txt (every Python package of the image, with hashes) and debian.txt (every Debian package).
+"""python -m release.pins: writes requirements.txt (every Python package of the image, with hashes), builder.txt (what builds our wheel in a
+Containerfile) and debian.txt (every Debian package).
 
 Versions come from constraints.txt and from what Debian's archive has now; hashes from the registries' own indexes. No address is written.
 """
@@ -16,6 +17,9 @@ from release.wheels import ROOT
 
 EXTRAS = ("tracing",)
 """What is optional for Python users and in the image: a controller is told by a flag to use it, not by another image."""
+BACKEND = ("setuptools",)
+BUILDER = ROOT / "release" / "builder.txt"
+"""What a Containerfile installs for the builder, which makes our wheel."""
 HEAD = "# Written by `python -m release.pins`; do not edit.\n"
 Pinned = dict[str, tuple[str, set[str]]]
 
@@ -62,6 +66,7 @@ def main() -> int:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted: list[str] = [*project["dependencies"], *(one for extra in EXTRAS for one in project["optional-dependencies"][extra])]
     wheels.REQUIREMENTS.write_text(requirements(merged([resolved(one, wanted) for one in wheels.MACHINES])))
+    BUILDER.write_text(requirements(merged([resolved(one, BACKEND) for one in wheels.MACHINES])))
     with locked():
         (cache() / "debs").mkdir(exist_ok=True)
         now = debian.offered(debian.PACKAGES, arch)

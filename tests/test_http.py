@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import gzip
 import logging
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -220,6 +222,33 @@ async def test_a_url_that_cannot_be_used_is_told_and_not_repeated(http: Http, wa
 async def test_requests_go_through_the_proxy_given(site: Site, http: Http) -> None:
     await http.send(HttpRequest("GET", "http://behind.example/gate", proxy=site.url))
     assert site.requests[0][2]["Host"] == "behind.example"
+
+
+async def test_what_a_proxy_says_when_it_refuses_is_told_without_its_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(request: web.BaseRequest) -> web.Response:
+        user, _, password = base64.b64decode(request.headers["Proxy-Authorization"].removeprefix("Basic ")).decode().partition(":")
+        # the text is cut within the password
+        return web.Response(status=407, reason=f"{user} {'no ' * 29}{password} is wrong")
+
+    runner = web.ServerRunner(web.Server(refuse))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    proxy = f"http://jane:p%40ssword@127.0.0.1:{runner.addresses[0][1]}"
+    asked = HttpRequest("GET", "https://behind.example/gate", proxy=proxy)
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    async with Http() as http:
+        for request in (asked, replace(asked, proxy=None)):
+            with pytest.raises(Unreachable) as caught:
+                await http.send(request)
+            assert caught.value.message == f"https://behind.example/gate: proxy: 407 *** {'no ' * 29}*** i..."
+    await runner.cleanup()
+
+
+def test_what_a_proxy_echoes_is_masked_like_what_a_server_echoes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "jane:p%40ssword@proxy.example:3128")
+    asked = HttpRequest("GET", "http://behind.example/", proxy="http://john:secret@other.example:3128")
+    basic = base64.b64encode(b"jane:p@ssword").decode()
+    assert asked.quoted(f"jane p@ssword p%40ssword {basic} john secret hello") == "*** *** *** *** *** *** hello"
 
 
 async def test_nothing_is_kept_of_a_proxy_that_a_request_names(site: Site, http: Http, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from e2e import releases
 from e2e.core.controllers import Controller
 from e2e.kube import Kube, KubeError, Object, until
 
+TENANTS = {"name": "tenants", "namespace": "gateways"}
 EXAMPLES = Path(__file__).parents[2] / "examples" / "security"
 
 
@@ -20,9 +21,9 @@ def example(name: str) -> list[Object]:
 
 
 def asked(kube: Kube, namespace: str, **service: Any) -> str:
-    """What the API server says to a new Canary with this in its `service`, without making it; "" when it takes it."""
+    """What the API server says to a new Canary at the tenants' Gateway with this in its `service`, unmade; "" when it takes it."""
     obj = releases.canary("app", f"app.{namespace}.example.com", analysis={"interval": "10s", "threshold": 2, "stepWeight": 50})
-    obj["spec"]["service"] |= service
+    obj["spec"]["service"] |= {"gatewayRefs": [TENANTS], **service}
     try:
         kube.ask("POST", kube.path("Canary", namespace), obj, dryRun="All")
     except KubeError as error:
@@ -44,8 +45,20 @@ def test_the_admission_policy_holds_tenants_to_hosts_gateways_and_annotations(ku
     assert asked(kube, policy, gateways=["mesh", "istio-system/tenants"]) == ""
     assert "hosts must end with the namespace" in asked(kube, policy, hosts=["shop.example.org"])
     assert "gateways may be" in asked(kube, policy, gateways=["istio-system/public"])
-    for annotation in ("nginx.ingress.kubernetes.io/configuration-snippet", "external-dns.alpha.kubernetes.io/hostname"):
-        assert "annotations of service.apex" in asked(kube, policy, apex={"annotations": {annotation: "x"}})
+    for part in ("apex", "primary", "canary"):
+        assert asked(kube, policy, **{part: {"labels": {"team": "x"}, "annotations": {"team": "x"}}}) == ""
+        for annotation in ("nginx.ingress.kubernetes.io/configuration-snippet", "external-dns.alpha.kubernetes.io/hostname"):
+            assert f"annotations of service.{part}" in asked(kube, policy, **{part: {"annotations": {annotation: "x"}}})
+
+
+def test_a_tenant_gets_no_route_for_every_host_of_a_gateway_and_none_at_a_gateway_of_others(kube: Kube, policy: str) -> None:
+    own = {"group": "", "kind": "Service", "name": "app"}
+    assert asked(kube, policy, hosts=[], gatewayRefs=[own]) == ""
+    assert asked(kube, policy, hosts=[], gatewayRefs=[own | {"namespace": policy}]) == ""
+    assert "must name its hosts" in asked(kube, policy, hosts=[])
+    assert "must name its hosts" in asked(kube, policy, hosts=[], gatewayRefs=[own, TENANTS])
+    for wrong in (TENANTS | {"name": "public"}, {"name": "tenants"}, TENANTS | {"namespace": policy}, own | {"namespace": "gateways"}):
+        assert "gatewayRefs may be" in asked(kube, policy, gatewayRefs=[wrong])
 
 
 def test_whoever_is_no_tenant_is_left_alone(kube: Kube, policy: str) -> None:

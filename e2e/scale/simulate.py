@@ -9,17 +9,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from flaggerpy.cluster.lease import RETRY_SECONDS
+from flaggerpy.controller.podwatches import ROLES
+from flaggerpy.controller.run import SWEEP_SECONDS
+
 HOUR = 3600.0
-SWEEP = 300.0
-"""Seconds between two looks at names and versions of our own kinds and of what begins a release (controller/run.py)."""
-RENEWAL = 2.0
+SWEEP = SWEEP_SECONDS
+"""Seconds between two looks at names and versions of our own kinds and of what begins a release."""
+RENEWAL = RETRY_SECONDS
 """Seconds between two renewals of a Lease, and about as many between two looks of one who stands by."""
 OWN_WATCHES = 10
 """Watches of one replica that are always there: our three kinds, Deployments, ReplicaSets, Services, ConfigMaps, Secrets,
 ControllerRevisions, PodDisruptionBudgets."""
 ROUTE_WATCHES = 1
 """A kind of route."""
-POD_WATCHES = 2
+POD_WATCHES = len(ROLES)
 """The most that a release has: target and primary."""
 SWEPT = ("canaries", "deployments", "replicasets")
 METADATA = 900.0

@@ -1,7 +1,8 @@
 #!/bin/sh
 # The suite of replicas, namespaces and shards, within a sandbox: $1 is the Python, further words are files of it to run alone.
 # First what has controllers and a Lease in a namespace of its own, some at a time as tests spend their time waiting; then the shards, which
-# attend the whole cluster. What was measured is printed at the end.
+# attend the whole cluster. What was measured is printed at the end. One rerun, but not of fencing and takeover, where a failure now and then is
+# a defect: those files say so themselves.
 set -eu
 python=$1
 shift

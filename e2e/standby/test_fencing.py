@@ -20,6 +20,9 @@ from e2e.kube import Kube, Object, until
 from e2e.sandbox import Sandbox
 from e2e.standby.conftest import NewController
 
+# a write that is refused the second time only is a defect
+pytestmark = pytest.mark.flaky(reruns=0)
+
 INTERVAL = 2.0
 BLUE_GREEN = {"interval": f"{INTERVAL:g}s", "threshold": 2, "iterations": 2}
 WEIGHTED = {"interval": f"{INTERVAL:g}s", "threshold": 2, "stepWeight": 25, "maxWeight": 50}

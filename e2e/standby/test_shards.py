@@ -9,7 +9,7 @@ from e2e.core.stage import Stage
 from e2e.kube import Kube, until
 from e2e.sandbox import Sandbox
 from e2e.standby.conftest import NewController, NewNamespace
-from e2e.standby.test_takeover import DURATION, POLL, Watched, leads
+from e2e.standby.test_takeover import TAKEN, Watched, leads
 from flaggerpy.controller import rbac
 from flaggerpy.controller.claims import WATCH_SECONDS
 from flaggerpy.controller.shards import Shard, owner
@@ -75,9 +75,9 @@ def test_three_shards_a_shard_that_dies_and_a_fourth_that_comes(
     lease = Watched(kube, namespace, Shard(COUNT, 1).lease)
     former = lease.holder()
     leaders[1].kill()
-    took = lease.taken_from(former, DURATION + 10)
+    took = lease.taken_from(former, TAKEN + 10)
     stages[1].phase("Succeeded", seconds=60)
-    assert took < DURATION + POLL
+    assert took < TAKEN
     leaders[1] = standby
 
     # one without: the others say so, and their own goes on

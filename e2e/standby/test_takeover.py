@@ -17,15 +17,18 @@ from e2e.disorder.playing import STEPS, Play
 from e2e.disorder.proxy import Proxy
 from e2e.kube import Kube, Object, until
 from e2e.standby.conftest import NewController
+from flaggerpy.cluster.lease import DURATION_SECONDS, LATEST_LOOK, RENEW_SECONDS
 
 LEASE = "flagger-leader-election"
-DURATION = 15.0
-POLL = 2.4
-"""Seconds after which a candidate looks again at most, when no watch told it anything."""
+SLACK = 1.0
+"""Seconds for a look and a write of the Lease on a busy machine, and for what these tests need to see it."""
+TAKEN = DURATION_SECONDS + LATEST_LOOK + SLACK
+"""A renewal is known when the watch tells it, so the Lease runs out no later than its duration after the last one."""
 TABLE = "two replicas"
 TIMES = 10
 
-pytestmark = pytest.mark.timeout(400)
+# a takeover that succeeds the second time only is a defect
+pytestmark = [pytest.mark.timeout(400), pytest.mark.flaky(reruns=0)]
 
 
 class Watched:
@@ -105,12 +108,12 @@ def test_sigkill_is_followed_within_the_time_of_the_lease(new_controller: NewCon
     at_weight(play, 20)
     former, began = lease.holder(), time.monotonic()
     leader.kill()
-    lease.taken_from(former, DURATION + 10)
+    lease.taken_from(former, DURATION_SECONDS + 10)
     took = time.monotonic() - began
     assert leads_soon(other)
     play.end("1.0.1")
     figures.note(TABLE, "SIGKILL", **{"median s": round(took, 2), "worst s": round(took, 2)}, **play.judge())
-    assert took < DURATION + POLL, took
+    assert took < TAKEN, took
 
 
 def test_a_leader_that_is_cut_off_has_stood_down_before_the_other_takes_over(
@@ -124,10 +127,10 @@ def test_a_leader_that_is_cut_off_has_stood_down_before_the_other_takes_over(
     at_weight(play, 20)
     former, began = lease.holder(), time.monotonic()
     proxy.rules = [Rule(Cut(), REQUESTS), Rule(Break(), {"watch"})]
-    until(lambda: not leads(leader), DURATION, "the leader to stand down")
+    until(lambda: not leads(leader), DURATION_SECONDS, "the leader to stand down")
     stood_down = time.monotonic() - began
     assert lease.holder() == former, "taken over while the old one still led"
-    lease.taken_from(former, DURATION + 10)
+    lease.taken_from(former, DURATION_SECONDS + 10)
     took = time.monotonic() - began
     play.end("1.0.1")
     cut = time.time()
@@ -139,8 +142,8 @@ def test_a_leader_that_is_cut_off_has_stood_down_before_the_other_takes_over(
     assert wrote == []
     told = {"median s": round(took, 2), "worst s": round(took, 2), "stood down after s": round(stood_down, 2)}
     figures.note(TABLE, "cut off", **told, **play.judge())
-    assert took < DURATION + POLL, took
-    assert stood_down < 10 + POLL, stood_down
+    assert took < TAKEN, took
+    assert stood_down < RENEW_SECONDS + SLACK, stood_down
     assert leads(other)
 
 
@@ -155,8 +158,8 @@ def test_when_nobody_can_be_reached_nobody_acts_and_one_goes_on_afterwards(
     at_weight(play, 20)
     began = time.time()
     proxy.rules = [Rule(Cut(), REQUESTS), Rule(Break(), {"watch"})]
-    until(lambda: not leads(first) and not leads(second), DURATION, "both to stand by")
-    time.sleep(DURATION)
+    until(lambda: not leads(first) and not leads(second), DURATION_SECONDS, "both to stand by")
+    time.sleep(DURATION_SECONDS)
     assert play.path(began) in ([], [20], [40], [20, 40])
     back = time.monotonic()
     proxy.rules = []

@@ -28,6 +28,11 @@ from flaggerpy.cluster.watch import Key, Watcher
 
 NAME = "flagger-leader-election"
 """Flagger's name of the Lease."""
+DURATION_SECONDS = 15.0
+RENEW_SECONDS = 10.0
+RETRY_SECONDS = 2.0
+LATEST_LOOK = 0.2
+"""Seconds after the end of the Lease within which a candidate takes it: not all of them in the same moment."""
 RELEASE_SECONDS = 5.0
 NOISE = 3.0
 """Seconds by which the time in a Lease and the API server's note of its writing differ anyway: whole seconds, and a slow answer."""
@@ -54,9 +59,9 @@ class LeaderElection:
         namespace: str,
         name: str = NAME,
         identity: str | None = None,
-        duration: float = 15.0,
-        renew: float = 10.0,
-        retry: float = 2.0,
+        duration: float = DURATION_SECONDS,
+        renew: float = RENEW_SECONDS,
+        retry: float = RETRY_SECONDS,
         *,
         annotations: Callable[[], Mapping[str, str]] = dict,
         on_started: Callable[[], None] | None = None,
@@ -191,7 +196,7 @@ class LeaderElection:
     def _until_next_look(self) -> float:
         """Seconds: to the next poll, or to the moment when the Lease has run out, unless somebody renews it until then."""
         pause, left = self._retry * random.uniform(1, 1.2), self._seen_at + self._lasts - self._monotonic()
-        return min(pause, left + random.uniform(0, 0.2)) if left > 0 else pause
+        return min(pause, left + random.uniform(0, LATEST_LOOK)) if left > 0 else pause
 
     def _wake(self, key: Key, new: Manifest | None, old: Manifest | None) -> None:
         if new is None or not new["spec"].get("holderIdentity"):

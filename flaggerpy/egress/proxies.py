@@ -10,6 +10,11 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies_environment, proxy_bypass
 
 
+def of_environment() -> frozenset[str]:
+    """The URLs of all proxies that the environment gives."""
+    return frozenset(url for scheme, url in getproxies_environment().items() if scheme != "no")
+
+
 class Proxies:
     """The environment as it was when this was made."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -74,10 +76,32 @@ def test_the_usage_lists_every_flag() -> None:
     assert "-mesh-provider (default 'istio')" in usage()
 
 
-def test_every_flag_stands_in_the_documentation() -> None:
+def documented() -> list[tuple[str, str]]:
+    """Flag and default of each row of the page's table; where a row has several flags, one default holds for all, or each has its own."""
     page = (Path(__file__).parent.parent.parent / "docs" / "controller.md").read_text()
-    flags = [line.split()[0] for line in usage().splitlines()[1:]]
-    assert [flag for flag in flags if f"`{flag}`" not in page] == []
+    found: list[tuple[str, str]] = []
+    for names, default in re.findall(r"^\| (`-[^|]*`) \|([^|]*)\|", page, re.M):
+        flags = re.findall(r"`(-[a-z-]+)`", names)
+        own = default.strip().split(", ") if len(flags) > 1 else [default.strip()]
+        found += zip(flags, own if len(own) > 1 else own * len(flags), strict=True)
+    return found
+
+
+def as_written(flag: str, default: object) -> set[str]:
+    """How a default may stand in the table."""
+    if isinstance(default, bool):
+        return {str(default).lower()}
+    if isinstance(default, float):
+        return {f"{default:g}{'s' if flag == '-control-loop-interval' else ''}"}
+    return {"", "all", "none"} if default == "" else {str(default)}
+
+
+def test_every_flag_stands_in_the_documentation_with_its_default() -> None:
+    told = [re.fullmatch(r" *(-\S+) \(default (.*)\)", line) for line in usage().splitlines()[1:]]
+    defaults = {found[1]: ast.literal_eval(found[2]) for found in told if found}
+    assert sorted(flag for flag, _ in documented()) == sorted(defaults)
+    wrong = {flag: (shown, defaults[flag]) for flag, shown in documented() if shown not in as_written(flag, defaults[flag])}
+    assert wrong == {}
 
 
 def test_several_namespaces_are_a_list_and_the_lease_is_in_the_first_or_where_it_is_put() -> None:

@@ -33,6 +33,14 @@ def test_every_page_has_a_place_in_the_sites_order() -> None:
     assert sorted(found) == sorted(pages)
 
 
+def test_no_page_names_a_target_that_the_makefile_has_not() -> None:
+    targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    pages = [*DOCS.rglob("*.md"), ROOT / "README.md", ROOT / "mkdocs.yml"]
+    named = {(page.name, target) for page in pages for target in re.findall(r"`(?:[A-Z]+=\S+ )?make ([a-z][a-z0-9-]*)", page.read_text())}
+    assert {(page, target) for page, target in named if target not in targets} == set()
+    assert len(named) > 30
+
+
 def test_no_link_between_pages_is_dead() -> None:
     dead = []
     for page in [*DOCS.rglob("*.md"), ROOT / "README.md"]:

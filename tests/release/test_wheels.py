@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from release import trimming
-from release.pins import merged, pinned, requirements
+from release.pins import BUILDER, merged, pinned, requirements
 from release.trimming import SITE
 from release.wheels import REQUIREMENTS, ROOT, NoWheel, dependencies, normal, platforms, read, scripts, trimmed
 
@@ -76,8 +76,14 @@ def test_every_requirement_has_a_hash_and_the_version_of_constraints() -> None:
     assert all("--hash=sha256:" in block for block in blocks)
 
 
+def test_the_build_backend_has_a_hash_and_the_version_of_constraints() -> None:
+    (row,) = re.findall(r"^([a-z-]+==\S+) \\\n    --hash=sha256:[0-9a-f]{64}$", BUILDER.read_text(), re.MULTILINE)
+    assert row in (ROOT / "constraints.txt").read_text().splitlines()
+    assert row.startswith(f"{tomllib.loads((ROOT / 'pyproject.toml').read_text())['build-system']['build-backend'].partition('.')[0]}==")
+
+
 def test_no_address_is_in_what_is_pinned() -> None:
-    assert "://" not in REQUIREMENTS.read_text() + (ROOT / "release/debian.txt").read_text()
+    assert "://" not in "".join(path.read_text() for path in (REQUIREMENTS, BUILDER, ROOT / "release/debian.txt"))
 
 
 def test_what_the_program_depends_on_is_pinned() -> None:
