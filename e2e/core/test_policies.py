@@ -31,12 +31,18 @@ def asked(kube: Kube, namespace: str, **service: Any) -> str:
     return ""
 
 
+def label(kube: Kube, namespace: str, tenant: str | None) -> None:
+    """Make the namespace a tenant's, or nobody's, and wait until the policy knows."""
+    kube.patch("Namespace", namespace, {"metadata": {"labels": {"tenant": tenant}}})
+    refused = tenant is not None
+    until(lambda: bool(asked(kube, namespace, hosts=["shop.example.org"])) == refused, 30, "the label is seen")
+
+
 @pytest.fixture
 def policy(kube: Kube, controller: Controller, namespace: str) -> str:
     """The namespace of a tenant, to which the policy applies."""
     kube.apply(*example("admission-policy.yaml"))
-    kube.patch("Namespace", namespace, {"metadata": {"labels": {"tenant": "true"}}})
-    until(lambda: asked(kube, namespace, hosts=["shop.example.org"]), 30, "the policy is in force")
+    label(kube, namespace, "true")
     return namespace
 
 
@@ -61,9 +67,22 @@ def test_a_tenant_gets_no_route_for_every_host_of_a_gateway_and_none_at_a_gatewa
         assert "gatewayRefs may be" in asked(kube, policy, gatewayRefs=[wrong])
 
 
+def test_a_canary_from_before_is_judged_when_its_spec_changes_and_can_go_until_then(kube: Kube, policy: str) -> None:
+    before = releases.canary("before", "shop.example.org", analysis={"interval": "10s", "threshold": 2, "stepWeight": 50})
+    label(kube, policy, None)
+    kube.apply(before, namespace=policy)
+    label(kube, policy, "true")
+    kube.patch("Canary", "before", {"metadata": {"labels": {"team": "x"}, "finalizers": ["example.com/held"]}}, policy)
+    with pytest.raises(KubeError, match="hosts must end with the namespace"):
+        kube.patch("Canary", "before", {"spec": {"progressDeadlineSeconds": 61}}, policy)
+    kube.delete("Canary", "before", policy)
+    kube.patch("Canary", "before", {"metadata": {"finalizers": []}}, policy)
+    until(lambda: kube.find("Canary", "before", policy) is None, 30, "the Canary to be gone")
+
+
 def test_whoever_is_no_tenant_is_left_alone(kube: Kube, policy: str) -> None:
-    kube.patch("Namespace", policy, {"metadata": {"labels": {"tenant": None}}})
-    until(lambda: not asked(kube, policy, hosts=["shop.example.org"]), 30, "the label's end is seen")
+    label(kube, policy, None)
+    assert asked(kube, policy, hosts=["shop.example.org"]) == ""
 
 
 def test_the_network_policy_is_taken_as_it_stands(kube: Kube, namespace: str) -> None:
