@@ -81,7 +81,9 @@ def main() -> int:
     if not os.environ.get("SANDBOX_NAME"):
         build(("flagger",))
         around = [sys.executable, "-m", "e2e.sandbox", "with", "--with", "kwok", "--logs", "build/bench-logs", "--"]
-        return subprocess.run([*around, sys.executable, "-m", "e2e.bench", *sys.argv[1:]], cwd=ROOT).returncode
+        # in its place: a parent that is interrupted would kill it before it has taken the sandbox down
+        os.chdir(ROOT)
+        os.execv(sys.executable, [*around, sys.executable, "-m", "e2e.bench", *sys.argv[1:]])
     names = args.only or list(SCENARIOS)
     # what was measured is kept at once: a whole run takes an hour, and its end may never come
     keep = args.write or not (args.only or args.quick)

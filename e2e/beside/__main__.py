@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 import traceback
 from concurrent.futures import ThreadPoolExecutor
@@ -51,7 +50,9 @@ def main() -> int:
         if not os.environ.get("SANDBOX_NAME"):
             build(("flagger",))
             around = [sys.executable, "-m", "e2e.sandbox", "with", "--logs", "build/beside-logs", "--"]
-            return subprocess.run([*around, sys.executable, "-m", "e2e.beside", *sys.argv[1:]], cwd=ROOT).returncode
+            # in its place: a parent that is interrupted would kill it before it has taken the sandbox down
+            os.chdir(ROOT)
+            os.execv(sys.executable, [*around, sys.executable, "-m", "e2e.beside", *sys.argv[1:]])
         failed = play([SCENARIOS[name] for name in names])
     compared = compare_all(args.folder or STORIES, [name for name in names if name not in failed])
     say(report(compared))
