@@ -70,7 +70,7 @@ test-slow: $(READY) ## what takes minutes of the core of the end-to-end tests (A
 	$(if $(ARGS),,$(PY) -m e2e.suites passed slow)
 
 test-demo: $(READY) ## the demo from beginning to end, and nothing left of it
-	$(PY) -m e2e.demo
+	$(PY) -m e2e.demo || { $(PY) -m e2e.demo down; exit 1; }
 	$(PY) -m e2e.demo down
 	$(PY) -m e2e.suites passed demo
 

@@ -115,13 +115,14 @@ SUITES: dict[str, Suite] = {
     "slow": Suite(
         rooms=(
             *CORE,
-            *(f"flaggerpy/{name}" for name in ("alerts", "egress", "hooks", "images", "metrics")),
+            *(f"flaggerpy/{name}" for name in ("alerts", "egress", "hooks", "images", "metrics", "http.py")),
             "e2e/core",
         ),
     ),
     "demo": Suite(
         rooms=(
             *CORE,
+            *(f"flaggerpy/{name}" for name in ("hooks", "metrics", "http.py")),
             "charts",
             "release",
             "e2e/demo",
@@ -132,7 +133,8 @@ SUITES: dict[str, Suite] = {
     "fuzz": Suite(
         rooms=(
             "crds",
-            *(f"flaggerpy/{name}" for name in ("alerts", "api", "hooks", "images", "metrics", "model", "rollout", "routers", "targets")),
+            *(f"flaggerpy/{name}" for name in ("alerts", "api", "hooks", "http.py", "images", "metrics", "model", "rollout", "routers")),
+            "flaggerpy/targets",
             "tests/security",
         ),
     ),

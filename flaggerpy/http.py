@@ -193,6 +193,8 @@ Observer = Callable[[str, str, str, float], None]
 
 traceparent: ContextVar[str] = ContextVar("traceparent", default="")
 """The W3C trace context that requests made here carry; "" for none. Not a part of the request: equal requests of two traces are equal."""
+_held: ContextVar[str] = ContextVar("held", default="")
+"""The tenant of whose requests one is held here."""
 OUTCOMES = {
     "connection refused": "refused", "DNS": "dns", "TLS": "tls", "connection broken": "broken", "no route": "unreachable",
     "proxy": "unreachable", "no connection": "unreachable",
@@ -266,6 +268,16 @@ class Http:
         with contextlib.suppress(OSError):
             self._pool(True, None, await self._context(True), held=True)
 
+    @contextlib.asynccontextmanager
+    async def turn(self, tenant: str) -> AsyncIterator[None]:
+        """Hold one of the tenant's requests for the one that is sent within: nobody should wait for it who holds what others wait for."""
+        async with self._turns.turn(tenant):
+            token = _held.set(tenant)
+            try:
+                yield
+            finally:
+                _held.reset(token)
+
     async def send(
         self,
         request: HttpRequest,
@@ -323,7 +335,7 @@ class Http:
     async def _once(self, request: HttpRequest) -> HttpResponse:
         # none of these errors tells what it came from: causes quote headers, and tracebacks print causes
         try:
-            async with self._turns.turn(request.tenant):
+            async with contextlib.nullcontext() if _held.get() == request.tenant else self._turns.turn(request.tenant):
                 with on_behalf_of(request.tenant):
                     # outside of the deadline: the first request of a kind reads the system's authorities
                     context = await self._context_of(request)

@@ -290,9 +290,7 @@ async def test_shards_are_refused_where_flagger_runs_and_would_run_on_beside_the
         assert one(await rendered("flaggerpy-0.1.0", 2), "Deployment", name)["spec"]["strategy"]["type"] == "RollingUpdate"
 
 
-async def test_the_notes_name_every_shard_and_say_who_keeps_the_crds_where_there_is_no_hook(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_notes_name_every_shard_and_say_where_no_node_can_be_drained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECACHEDIR", str(tmp_path))
 
     async def notes(values: Obj) -> list[str]:
@@ -300,18 +298,20 @@ async def test_the_notes_name_every_shard_and_say_who_keeps_the_crds_where_there
             helm = Helm(server.kubeconfig(tmp_path / "kubeconfig"))
             words = ["install", "flagger", str(CHART), "--namespace", "flagger-system", "--dry-run=client", "--disable-openapi-validation"]
             # it knows no Roles
-            given = {"rbac": {"create": False}, **values}
+            given = {"rbac": {"create": False}, "crd": {"upgrade": False}, **values}
             said = await asyncio.to_thread(helm.run, *words, values=given)
             return said.partition("NOTES:")[2].splitlines()
 
-    sharded, single = await notes({"shards": 2, "ui": {"enabled": True}}), await notes({"crd": {"upgrade": False}})
+    budget = {"enabled": True}
+    sharded = await notes({"shards": 2, "ui": {"enabled": True}, "podDisruptionBudget": budget})
+    single = await notes({"podDisruptionBudget": budget, "leaderElection": {"replicaCount": 2}})
     for number in range(2):
         assert f"  kubectl -n flagger-system rollout status deployment/flagger-shard-{number}" in sharded
         assert f"  kubectl -n flagger-system port-forward service/flagger-shard-{number} 8080" in sharded
     assert "Each shard's page shows the namespaces of this shard only." in sharded
     assert "  kubectl -n flagger-system rollout status deployment/flagger" in single
-    assert "before each upgrade somebody who may write CRDs runs `flaggerpy crds apply`." in sharded
-    assert "crds apply" not in str(single)
+    assert "podDisruptionBudget.minAvailable is 1 of each shard, and leaderElection.replicaCount 1:" in sharded
+    assert "drained" not in str(single)
 
 
 def test_the_pods_of_the_test_have_the_controllers_resources(offline: Helm) -> None:
@@ -369,6 +369,9 @@ def test_the_crds_are_in_the_release_only_where_that_is_asked_for_and_the_hook_i
     assert "Job" not in kinds({"crd": {"upgrade": False}})
 
 
-def test_without_rights_to_make_roles_there_is_no_hook_that_needs_one(offline: Helm) -> None:
+def test_the_hook_is_there_whoever_makes_the_controllers_roles(offline: Helm) -> None:
+    """Who may make none is refused before anything is changed; without the hook a new controller would stand still before old CRDs."""
     rendered = offline.template({"rbac": {"create": False}})
-    assert not [obj for obj in rendered if obj["kind"] == "Job" or obj["apiVersion"].startswith("rbac.")]
+    assert one(rendered, "Job", "flagger-crds")
+    assert [obj["metadata"]["name"] for obj in rendered if obj["kind"] == "ClusterRole"] == ["flagger-crds"]
+    assert not [obj for obj in rendered if obj["kind"] == "Role"]

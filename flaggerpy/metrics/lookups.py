@@ -36,7 +36,7 @@ MAX_BODY = 2**20
 AT_ONCE = 4
 OF_TENANT = 2
 """How many of them may be of one namespace: one whose servers are slow leaves room for the others."""
-LONGEST_QUERY = 4096
+LONGEST_QUERY = 2048
 """Characters of what is looked through at all, here and of a pattern and a value: the time for it is none of the event loop's."""
 LONGEST_PATTERN = 200
 LONGEST_VALUE = 128
@@ -79,7 +79,7 @@ def is_quick(pattern: str) -> bool:
 
 def _has_few_ways(pattern: str) -> bool:
     repeats, choices = (sum(map(pattern.count, signs)) for signs in ("*+{", "?|"))
-    return repeats <= MOST_REPEATS and choices <= MOST_CHOICES and not _REPEATED_GROUP.search(pattern)
+    return repeats <= MOST_REPEATS and choices <= MOST_CHOICES and not _REPEATED_GROUP.search(pattern) and not _FLAGS.search(pattern)
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,8 @@ class Selector:
 _STRING = r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|`[^`]*`'
 _SELECTOR = re.compile(rf"{_STRING}|#[^\n]*|([a-zA-Z_:][\w:]*)\s*(\{{(?:[^}}\"'`]|{_STRING})*+\}}|\[)?")
 _REPEATED_GROUP = re.compile(r"\)[*+{]")
+_FLAGS = re.compile(r"\(\?(?!:)")
+"""What changes how the rest is read (`(?x)` lets a blank stand before a repeat), and what looks around."""
 _MATCHER = re.compile(rf"(?<!\w)(\w++)\s*(=~|!~|!=|=)\s*({_STRING})")
 
 

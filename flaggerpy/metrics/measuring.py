@@ -115,7 +115,7 @@ class Measurer:
         address, tenant = query.access.address, query.access.tenant
         slots = self._slots.setdefault(address, asyncio.Semaphore(AT_ONCE))
         try:
-            async with self._turns.turn(tenant and f"{tenant} {address}"), slots:
+            async with self._turns.turn(tenant and f"{tenant} {address}"), self._http.turn(tenant), slots:
                 response = await self._http.send(_addressed(query, query.request))
         except Denied as error:
             return Reading("error", text=f"{query.written}: {error}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from typing import Any
 
 import pytest
@@ -184,6 +185,31 @@ async def test_a_server_that_hangs_does_not_hold_up_another() -> None:
     assert (await measure.measure(canary(), metric(), NOTHING, SETTINGS)).value == 100.0
     for task in slow:
         task.cancel()
+
+
+async def test_namespaces_whose_hooks_hang_hold_up_no_measurement_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Tarpit(Http):
+        async def _exchange(self, request: HttpRequest, context: ssl.SSLContext) -> HttpResponse:
+            if "tarpit" in request.url:
+                await asyncio.Event().wait()
+            return vector("100")
+
+    monkeypatch.setattr("flaggerpy.http.REQUESTS_OF_TENANT", 2)
+    http, tasks = Tarpit(), list[asyncio.Task[Any]]()
+    measure = Measurer(http)
+    for namespace in ("hostile", "accomplice"):
+        tasks += [asyncio.create_task(http.send(HttpRequest("POST", "http://tarpit/", tenant=namespace))) for _ in range(2)]
+        of = canary().model_copy(update={"namespace": namespace})
+        asked = [metric(interval=f"{n}s") for n in range(1, 2 * AT_ONCE)]
+        tasks += [asyncio.create_task(measure.measure(of, each, NOTHING, SETTINGS)) for each in asked]
+    await asyncio.sleep(0.05)
+    async with asyncio.timeout(5):
+        assert (await measure.measure(canary(), metric(), NOTHING, SETTINGS)).value == 100.0
+    assert not any(task.done() for task in tasks)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await http.aclose()
 
 
 async def test_shared_answers_do_not_pile_up() -> None:

@@ -221,13 +221,6 @@ its Lease back.
 {{- toYaml $rules -}}
 {{- end -}}
 
-{{/* Whether a hook brings the CRDs up to date. It needs a ClusterRole of its own, which is not made where none are wanted. */}}
-{{- define "flaggerpy.crdHook" -}}
-{{- if and .Values.crd.upgrade (not .Values.crd.create) .Values.rbac.create -}}
-true
-{{- end -}}
-{{- end -}}
-
 {{/* Whether the Deployment that this release has now is Flagger's: the two must not run beside each other. */}}
 {{- define "flaggerpy.replacesFlagger" -}}
 {{- $live := lookup "apps/v1" "Deployment" .Release.Namespace (include "flagger.fullname" .) -}}
