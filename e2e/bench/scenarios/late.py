@@ -22,6 +22,7 @@ METHOD = (
 POOL = "late"
 DEADLINE = 30
 NODE_AFTER = 75.0
+"""Seconds without a node: what is played, not a wait for anything."""
 LIMIT_SECONDS = 180.0
 
 
@@ -42,8 +43,6 @@ def waiting(name: str) -> Object:
 def one_side(rig: Rig, side: Controller, size: int) -> list[Measured]:
     names = [f"late-{index:03d}" for index in range(size)]
     kube, namespace = rig.kube, side.namespace
-    # else the node that an earlier side waited for would be there
-    kube.delete("Node", POOL)
     apply_all(kube, namespace, [waiting(name) for name in names])
     apply_all(kube, namespace, [canary(name, namespace, progressDeadlineSeconds=DEADLINE) for name in names])
     time.sleep(NODE_AFTER)
@@ -51,6 +50,7 @@ def one_side(rig: Rig, side: Controller, size: int) -> list[Measured]:
     took = until_all(partial(settled, kube, namespace, ("Initialized",)), size, LIMIT_SECONDS)
     done = settled(kube, namespace, ("Initialized",))
     empty(kube, namespace, names)
+    # the next side's pods find none either
     kube.delete("Node", POOL)
     what = f"{size} Canaries"
     note = "" if took else f"{done} after {LIMIT_SECONDS:g} s"
