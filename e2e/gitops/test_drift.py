@@ -110,8 +110,10 @@ def test_git_that_is_applied_in_every_phase_changes_nothing(stage: Stage, receiv
         stage = DaemonStage(stage.kube, stage.sandbox, stage.namespace)
     git = Git(stage, stage.canary(analysis=analysis, autoscalerRef=None if kind == "DaemonSet" else reference))
     git.apply(way)
-    with git.again_and_again(way):
-        stage.phase("Initialized", seconds=60)
+    stage.phase("Initializing", seconds=60)
+    git.apply(way)
+    # and not again: what we set wrongly at the end would be put right before it is looked at
+    stage.phase("Initialized", seconds=60)
     assert git.differs() == {}
     for gate in gates:
         receiver.answers[f"/{gate}"] = 403
